@@ -1,0 +1,100 @@
+"""Issues, the one exception that carries them, and the table issue code -> HTTP status.
+
+https://hl7.org/fhir/R4/operationoutcome.html, https://hl7.org/fhir/R4/valueset-issue-type.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+#: HTTP status of each issue code (https://hl7.org/fhir/R4/http.html#Status-Codes); codes not named are 400.
+STATUS_BY_CODE: dict[str, int] = {
+    "structure": 400,
+    "required": 400,
+    "value": 400,
+    "invalid": 400,
+    "invariant": 422,
+    "code-invalid": 422,
+    "business-rule": 422,
+    "extension": 422,
+    "processing": 422,
+    "security": 403,
+    "login": 401,
+    "forbidden": 403,
+    "not-found": 404,
+    "deleted": 410,
+    "not-supported": 400,
+    "conflict": 409,
+    "duplicate": 409,
+    "multiple-matches": 412,
+    "too-long": 413,
+    "too-costly": 422,
+    "throttled": 429,
+    "timeout": 503,
+    "transient": 503,
+    "lock-error": 503,
+    "no-store": 503,
+    "exception": 500,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One OperationOutcome.issue.
+
+    ``severity`` is fatal, error, warning or information; ``code`` an IssueType; ``diagnostics`` a sentence that
+    tells the sender what to change; ``expression`` a FHIRPath into the sender's resource ("" when there is none);
+    ``rule`` a stable id of the rule that was broken (constraint key or ``facet@path``).
+    """
+
+    severity: str
+    code: str
+    diagnostics: str
+    expression: str = ""
+    rule: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the issue as the JSON object of OperationOutcome.issue."""
+        issue: dict[str, Any] = {"severity": self.severity, "code": self.code}
+        if self.rule:
+            issue["details"] = {"coding": [{"system": RULE_SYSTEM, "code": self.rule}]}
+        issue["diagnostics"] = self.diagnostics
+        if self.expression:
+            issue["expression"] = [self.expression]
+        return issue
+
+
+#: Code system of the stable rule ids in ``issue.details``.
+RULE_SYSTEM = "urn:fhir-space-server:rule"
+
+
+class FhirError(Exception):
+    """An interaction can't go on; carries its issues and the HTTP status of the answer.
+
+    Caught in exactly two places: the router, and a batch entry.
+    """
+
+    def __init__(self, *issues: Issue, status: int | None = None, headers: dict[str, str] | None = None) -> None:
+        super().__init__(issues[0].diagnostics)
+        self.issues: tuple[Issue, ...] = issues
+        self.status = status if status is not None else STATUS_BY_CODE.get(issues[0].code, 400)
+        self.headers = headers or {}
+
+
+def error(
+    code: str,
+    diagnostics: str,
+    *,
+    expression: str = "",
+    status: int | None = None,
+    headers: dict[str, str] | None = None,
+) -> FhirError:
+    """Return (not raise) a FhirError with a single issue of severity error."""
+    return FhirError(Issue("error", code, diagnostics, expression), status=status, headers=headers)
+
+
+def operation_outcome(issues: Sequence[Issue]) -> dict[str, Any]:
+    """Return the OperationOutcome resource of these issues; at least one is required."""
+    return {"resourceType": "OperationOutcome", "issue": [issue.as_json() for issue in issues]}
