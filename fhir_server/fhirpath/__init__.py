@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fhir_server.fhirpath.checking import check
 from fhir_server.fhirpath.env import Env
 from fhir_server.fhirpath.errors import FhirPathError
 from fhir_server.fhirpath.evaluation.compiler import compile_tree
@@ -41,12 +42,21 @@ def compile_extraction(expression: str, type_name: str, types: Types) -> Extract
 
 
 def compile_expression(
-    expression: str, types: Types, type_name: str | None = None, *, published: bool = False
+    expression: str,
+    types: Types,
+    type_name: str | None = None,
+    *,
+    published: bool = False,
+    checked: bool = False,
 ) -> Expression:
     """Return any expression, ready for ``evaluate(node, env)``; ``type_name`` is the type of foci that aren't resources.
 
-    ``published`` evaluates it as published definitions are meant (see README.md). Raises FhirPathError when the expression
-    is malformed or names a function or type that doesn't exist.
+    ``published`` evaluates it as published definitions are meant (see README.md). ``checked`` refuses names that the types
+    don't have, given the type of the focus. Raises FhirPathError when the expression is malformed or names a function or
+    type that doesn't exist.
     """
     tree = parse(expression)
-    return Expression(expression, type_name, types, compile_tree(tree, types, published=published), published)
+    closure = compile_tree(tree, types, published=published)
+    if checked and type_name is not None:
+        check(tree, type_name, types)
+    return Expression(expression, type_name, types, closure, published)

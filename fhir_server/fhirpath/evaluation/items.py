@@ -5,6 +5,7 @@ System values are plain Python: bool, int, Decimal, str, Temporal, Quantity. htt
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -123,10 +124,18 @@ def children_named(item: Any, name: str, types: Types) -> Items:
     if element is None:
         return []
     found: Items = []
-    for key, type_name in element.json_keys().items():
+    for key, type_name in json_keys(info, element).items():
         if key in owner or "_" + key in owner:
             found += nodes(owner.get(key), type_name, owner.get("_" + key), types)
     return found
+
+
+def json_keys(info: Any, element: Any) -> Mapping[str, str]:
+    """Return the JSON names and types of an element; the id of a resource is an id, which the R4 snapshots don't say."""
+    if element.name == "id" and info.kind == "resource":
+        return {"id": "id"}
+    keys: Mapping[str, str] = element.json_keys()
+    return keys
 
 
 def children(item: Any, types: Types) -> Items:
@@ -143,7 +152,8 @@ def children(item: Any, types: Types) -> Items:
         entry = info.json_elements.get(key)
         if entry is None or (key != member and key in owner):
             continue
-        found += nodes(value if key == member else None, entry[1], owner.get("_" + key), types)
+        type_name = "id" if key == "id" and info.kind == "resource" else entry[1]
+        found += nodes(value if key == member else None, type_name, owner.get("_" + key), types)
     return found
 
 

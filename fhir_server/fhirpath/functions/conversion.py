@@ -49,9 +49,7 @@ def string(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, Decimal):
         return format(value, "f")
-    if isinstance(value, str | int | Quantity):
-        return str(value)
-    return str(value).removesuffix("T") if isinstance(value, Temporal) else None
+    return str(value) if isinstance(value, str | int | Quantity | Temporal) else None
 
 
 def _date(value: Any) -> Temporal | None:

@@ -54,9 +54,10 @@ def sort(run: Run, source: Items, scope: Scope, *keys: tuple[Closure, bool]) -> 
     def order(left: tuple[Items, object], right: tuple[Items, object]) -> int:
         for a, b, direction in zip(left[0], right[0], directions, strict=True):
             if a is None or b is None:
-                result = (a is not None) - (b is not None)
-            else:
-                result = compare(a, b) or 0
+                if a is not b:
+                    return -1 if a is None else 1
+                continue
+            result = compare(a, b) or 0
             if result:
                 return result * direction
         return 0
