@@ -57,7 +57,7 @@ class Temporal:
         if self.kind == "date":
             return text
         if len(self.fields) <= HOUR:
-            return text + "T" if self.offset is None else text
+            return text
         return f"{text}T{_clock(self.fields[3:])}{offset_text(self.offset)}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fhir_server.fhirpath.evaluation.items import json_keys
 from fhir_server.fhirpath.generation.shapes import UNKNOWN, Alt, Bool, Coll, Shape, Unsupported, Val, definite
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def step(emitter: Emitter, source: Coll, name: str) -> Coll:
                 many=alt.many or element.is_list,
                 guard=owner.guard,
             )
-            for key, type_ in element.json_keys().items()
+            for key, type_ in json_keys(emitter.types.type(alt.type), element).items()
             if type_
         ]
     if not known and source.alts:
