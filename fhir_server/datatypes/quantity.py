@@ -83,7 +83,7 @@ def equivalent(left: Quantity, right: Quantity) -> bool:
 
 
 def significant_digits(value: Decimal) -> int:
-    """Return how many digits of a decimal carry meaning (trailing zeros after the point do, leading ones don't)."""
+    """Return how many digits of a decimal carry meaning: trailing zeros after the point do."""
     digits = value.as_tuple().digits
     if int(value.as_tuple().exponent) >= 0:
         return len(str(abs(int(value))).rstrip("0")) or 1
@@ -151,6 +151,9 @@ def from_json(element: Mapping[str, Any]) -> Quantity | None:
         return Quantity(Decimal(str(value))) if "unit" not in element else None
     if element.get("system") == ucum.SYSTEM:
         return Quantity(Decimal(str(value)), code)
-    if element.get("system") == "http://hl7.org/fhirpath/CodeSystem/calendar-units" and code in CALENDAR_UNITS:
+    if (
+        element.get("system") == "http://hl7.org/fhirpath/CodeSystem/calendar-units"
+        and code in CALENDAR_UNITS
+    ):
         return Quantity(Decimal(str(value)), CALENDAR_UNITS[code], calendar=True)
     return None

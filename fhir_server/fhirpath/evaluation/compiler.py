@@ -76,7 +76,7 @@ class _Compiler:
         raise AssertionError(tree)
 
     def _start(self, name: str) -> Closure:
-        """The first name of a path is an element or, for a type name, the focus itself if it is of that type."""
+        """Start a path: at an element or, for a type name, at the focus itself if it is of that type."""
         if not name[:1].isupper():
             return self._member(_this, name)
         types = self._types
@@ -134,7 +134,9 @@ class _Compiler:
 
     def _sort(self, source: Closure, arguments: tuple[Tree, ...]) -> Closure:
         keys = [
-            (self.compile(a.operand), True) if isinstance(a, Unary) and a.operator == "-" else (self.compile(a), False)
+            (self.compile(a.operand), True)
+            if isinstance(a, Unary) and a.operator == "-"
+            else (self.compile(a), False)
             for a in arguments
         ]
         return lambda run, scope: filtering.sort(run, source(run, scope), scope, *keys)

@@ -110,7 +110,8 @@ class Emitter:
             del self.unknown[before:]
             if self._fallback is None or focus.type == UNKNOWN:
                 raise
-            call = f"{self.constant(self._fallback(tree, focus.type))}({focus.value}, {focus.sibling or None}, env)"
+            part = self.constant(self._fallback(tree, focus.type))
+            call = f"{part}({focus.value}, {focus.sibling or None}, env)"
             return Bool(f"({call} is True)", f"({call} is False)")
 
     def scope(self) -> dict[str, str]:
@@ -124,7 +125,7 @@ class Emitter:
         self._hoists.pop()
 
     def hoisted(self, source: str) -> str:
-        """Return a variable that holds the value of a costly expression, computed before the outermost loop."""
+        """Return a variable for the value of a costly expression, computed before the outermost loop."""
         if not self._hoists or paths.mentions_loop(source):
             return source
         scope = self._hoists[0]
@@ -165,7 +166,8 @@ class Emitter:
 
 _RUNTIME = (
     "primitives", "distinct", "is_distinct", "intersect", "first", "lists_equal", "compare_dates",
-    "compare_times", "compare_quantities", "to_integer", "to_string", "substring", "count_children", "refers_to",
+    "compare_times", "compare_quantities", "to_integer", "to_string", "substring",
+    "count_children", "refers_to",
 )  # fmt: skip
 
 _SHARED: dict[int, dict[str, Any]] = {}

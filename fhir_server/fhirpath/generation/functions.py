@@ -136,9 +136,7 @@ def _sliced(emitter: Emitter, source: Coll, cut: str, *, many: bool) -> Coll:
         listed, guard = f"{paths.items_alt(emitter, alt)}{cut}", alt.guard
     clause = f"for {variable} in {listed}"
     return Coll(
-        (
-            Alt(alt.type, (clause,), value=variable, many=many, guard=guard, dynamic=alt.dynamic and UNKNOWN),
-        )
+        (Alt(alt.type, (clause,), value=variable, many=many, guard=guard, dynamic=alt.dynamic and UNKNOWN),)
     )
 
 
@@ -261,7 +259,7 @@ def _fits(emitter: Emitter, alt: Alt, type_name: str, *, subtypes: bool) -> str:
 
 
 def published_type(emitter: Emitter, name: str) -> str:
-    """Return the FHIR type that a type specifier of a published definition means (``DateTime`` is dateTime)."""
+    """Return the FHIR type that a published definition means (``DateTime`` is dateTime)."""
     name = name.removeprefix("FHIR.").removeprefix("System.")
     if emitter.types.type(name) is None and emitter.types.type(name[:1].lower() + name[1:]) is not None:
         return name[:1].lower() + name[1:]
@@ -305,9 +303,7 @@ def _descendants(emitter: Emitter, call: Call, focus: Alt) -> Coll:
         kind, variable = emitter.variable(), emitter.variable()
         clause = f"for {kind}, {variable} in {walk}"
         found.append(
-            Alt(
-                UNKNOWN, (*item.clauses, clause), value=variable, many=True, guard=item.guard, dynamic=kind
-            )
+            Alt(UNKNOWN, (*item.clauses, clause), value=variable, many=True, guard=item.guard, dynamic=kind)
         )
     return Coll(tuple(found), exclusive=False)
 
@@ -353,7 +349,7 @@ def _argument(call: Call, index: int = 0) -> str:
     return argument.value
 
 
-def _test(emitter: Emitter, value: Val, condition: str) -> Bool:
+def _test(value: Val, condition: str) -> Bool:
     if not value.nullable:
         return definite(condition)
     given = f"({value.value} is not None)"
@@ -366,7 +362,7 @@ def _starts_with(emitter: Emitter, call: Call, focus: Alt) -> Bool:
     if family(prefix.type) not in {"string", UNKNOWN}:
         raise Unsupported
     if not prefix.nullable:
-        return _test(emitter, value, f"{value.value}.startswith({prefix.value})")
+        return _test(value, f"{value.value}.startswith({prefix.value})")
     given = all_of(f"({value.value} is not None)", f"({prefix.value} is not None)")
     fits = f"{value.value}.startswith({prefix.value})"
     return Bool(all_of(given, fits), all_of(given, f"(not {fits})"))
@@ -374,12 +370,12 @@ def _starts_with(emitter: Emitter, call: Call, focus: Alt) -> Bool:
 
 def _ends_with(emitter: Emitter, call: Call, focus: Alt) -> Bool:
     value = _string(emitter, call, focus)
-    return _test(emitter, value, f"{value.value}.endswith({_argument(call)!r})")
+    return _test(value, f"{value.value}.endswith({_argument(call)!r})")
 
 
 def _contains(emitter: Emitter, call: Call, focus: Alt) -> Bool:
     value = _string(emitter, call, focus)
-    return _test(emitter, value, f"({_argument(call)!r} in {value.value})")
+    return _test(value, f"({_argument(call)!r} in {value.value})")
 
 
 def _matches(emitter: Emitter, call: Call, focus: Alt) -> Bool:
@@ -389,7 +385,7 @@ def _matches(emitter: Emitter, call: Call, focus: Alt) -> Bool:
     except ValueError as cause:
         raise Unsupported from cause
     search = emitter.constant(pattern.search)
-    return _test(emitter, value, f"({search}({value.value}) is not None)")
+    return _test(value, f"({search}({value.value}) is not None)")
 
 
 def _replace_matches(emitter: Emitter, call: Call, focus: Alt) -> Val:

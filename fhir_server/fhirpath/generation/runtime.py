@@ -86,7 +86,8 @@ def compare_times(left: Any, right: Any) -> int | None:
 def compare_quantities(left: Any, right: Any) -> int | None:
     """Return -1, 0, 1 or None for Quantities as JSON or as Quantity.
 
-    Two JSON Quantities with the same system and code, or without codes and with the same unit text, compare by value.
+    Two JSON Quantities with the same system and code, or without codes and with the same unit text, compare
+    by value.
     """
     if left.__class__ is dict and right.__class__ is dict:
         if "value" not in left or "value" not in right:
@@ -95,7 +96,7 @@ def compare_quantities(left: Any, right: Any) -> int | None:
             "code" in left or left.get("unit") == right.get("unit")
         )
         if same:
-            return (left["value"] > right["value"]) - (left["value"] < right["value"])
+            return bool(left["value"] > right["value"]) - bool(left["value"] < right["value"])
     first_, second = _quantity(left), _quantity(right)
     return None if first_ is None or second is None else quantity.compare(first_, second)
 
@@ -129,7 +130,7 @@ def substring(value: str | None, start: int, length: int | None = None) -> str |
 
 
 def regex(pattern: str) -> Any:
-    """Return a linear-time regular expression where the dot matches line ends; raises ValueError for a bad one."""
+    """Return a linear-time regular expression; the dot matches line ends. Raises ValueError."""
     try:
         return re2.compile("(?s)" + pattern)
     except re2.error as cause:
@@ -162,7 +163,7 @@ Kids = Callable[[str, Any, str], list[tuple[str, Any]]]
 
 
 def children_by_name(types: Types) -> Kids:
-    """Return the function that lists the children with a name, and their types, of an element of a given type."""
+    """Return the function that lists an element's children with a name, and their types."""
     tables: dict[tuple[str, str], list[tuple[str, str, bool]]] = {}
 
     def table(type_name: str, name: str) -> list[tuple[str, str, bool]]:
@@ -242,7 +243,7 @@ def walker(types: Types) -> Walk:
 
 
 def refers_to(reference: dict[str, Any], types: tuple[str, ...], resource: dict[str, Any]) -> bool:
-    """Tell from its text, its ``type`` or the contained resources whether a Reference means one of these types."""
+    """Tell from text, ``type`` or contained resources whether a Reference means one of these types."""
     text = reference.get("reference")
     if text is None:
         return reference.get("type") in types
