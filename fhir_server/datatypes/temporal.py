@@ -239,7 +239,7 @@ def _add_months(value: Temporal, count: int) -> Temporal | None:
 
 def _add_milliseconds(value: Temporal, milliseconds: int) -> Temporal | None:
     known = len(value.fields)
-    year, month, day, hour, minute, second = value.fields + (1, 1, 1, 0, 0, 0)[known:]  # noqa: RUF005 - typed
+    year, month, day, hour, minute, second = value.fields + (1, 1, 1, 0, 0, 0)[known:]
     total = Decimal(second) * 1000 + milliseconds
     minutes, left = divmod(total, 60_000)
     try:
