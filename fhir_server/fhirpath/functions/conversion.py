@@ -31,7 +31,8 @@ def _boolean(value: Any) -> bool | None:
     return None
 
 
-def _integer(value: Any) -> int | None:
+def integer(value: Any) -> int | None:
+    """Return a System value as ``toInteger()`` reads it, None when it isn't an integer."""
     if isinstance(value, int):
         return int(value)
     return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
@@ -106,7 +107,7 @@ def _test(name: str, convert: Callable[[Any], Any]) -> Callable[..., Items]:
 
 _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "Boolean": _boolean,
-    "Integer": _integer,
+    "Integer": integer,
     "Decimal": _decimal,
     "String": string,
     "Date": _date,

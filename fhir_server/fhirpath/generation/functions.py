@@ -27,13 +27,6 @@ if TYPE_CHECKING:
 
 Function = Callable[["Emitter", Call, Alt], Shape]
 
-#: https://hl7.org/fhir/R4/fhirpath.html#variables
-FIXED_VARIABLES = {
-    "ucum": "http://unitsofmeasure.org",
-    "sct": "http://snomed.info/sct",
-    "loinc": "http://loinc.org",
-}
-
 
 def _source(emitter: Emitter, call: Call, focus: Alt) -> Coll:
     return emitter.collection(call.source, focus)
@@ -294,4 +287,4 @@ FUNCTIONS: dict[tuple[str, int], Function] = {
     **strings.FUNCTIONS,
 }
 
-__all__ = ["FIXED_VARIABLES", "FUNCTIONS", "as_collection", "is_type", "nth", "of_type"]
+__all__ = ["FUNCTIONS", "as_collection", "is_type", "nth", "of_type"]

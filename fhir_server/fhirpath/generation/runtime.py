@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
 from typing import Any
-
-import re2
 
 from fhir_server.datatypes import quantity, temporal
 from fhir_server.datatypes.quantity import Quantity
@@ -105,36 +102,11 @@ def _quantity(value: Any) -> Quantity | None:
     return quantity.from_json(value) if isinstance(value, dict) else value
 
 
-def to_integer(value: Any) -> int | None:
-    """Return ``toInteger()`` of a string, number or boolean, None for empty."""
-    if isinstance(value, str):
-        digits = value[1:] if value[:1] in {"+", "-"} else value
-        return int(value) if digits.isascii() and digits.isdigit() and len(digits) < 12 else None
-    return int(value) if isinstance(value, int) else None
-
-
-def to_string(value: Any) -> str | None:
-    """Return ``toString()`` of a number, boolean or string, None for empty."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    return None if value is None else str(value)
-
-
 def substring(value: str | None, start: int, length: int | None = None) -> str | None:
     """Return ``substring()``: None when there is no value or the start lies outside."""
     if value is None or not 0 <= start < len(value):
         return None
     return value[start:] if length is None else value[start : start + max(length, 0)]
-
-
-def regex(pattern: str) -> Any:
-    """Return a linear-time regular expression; the dot matches line ends. Raises ValueError."""
-    try:
-        return re2.compile("(?s)" + pattern)
-    except re2.error as cause:
-        raise ValueError(str(cause)) from cause
 
 
 def count_children(node: dict[str, Any]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from fhir_server.fhirpath.generation import runtime
+from fhir_server.fhirpath.functions.strings import regex
 from fhir_server.fhirpath.generation.comparisons import one_value
 from fhir_server.fhirpath.generation.paths import all_of
 from fhir_server.fhirpath.generation.shapes import (
@@ -69,11 +69,7 @@ def _contains(emitter: Emitter, call: Call, focus: Alt) -> Bool:
 
 def _matches(emitter: Emitter, call: Call, focus: Alt) -> Bool:
     value = _string(emitter, call, focus)
-    try:
-        pattern = runtime.regex(_argument(call))
-    except ValueError as cause:
-        raise Unsupported from cause
-    search = emitter.constant(pattern.search)
+    search = emitter.constant(regex(_argument(call)).search)
     return _test(value, f"({search}({value.value}) is not None)")
 
 
@@ -82,7 +78,7 @@ def _replace_matches(emitter: Emitter, call: Call, focus: Alt) -> Val:
     pattern, substitute = _argument(call), _argument(call, 1)
     if not pattern or "$" in substitute or "\\" in substitute:
         raise Unsupported
-    replaced = f"{emitter.constant(runtime.regex(pattern).sub)}({substitute!r}, {value.value})"
+    replaced = f"{emitter.constant(regex(pattern).sub)}({substitute!r}, {value.value})"
     return Val(
         f"(None if {value.value} is None else {replaced})" if value.nullable else replaced,
         "String",
