@@ -25,6 +25,9 @@ UNIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
 #: Not searched by values of the resource: found on the document itself, or handled apart.
 ON_DOCUMENT = ("_id", "_lastUpdated")
 
+#: Known by name and refused: text search and named queries; ``phonetic`` promises an algorithm that is not here.
+_NOT_YET = frozenset({"_content", "_text", "_query", "phonetic"})
+
 #: Types of search parameters that can be searched now; the others are known, and refused by name.
 SEARCHABLE_TYPES = frozenset({"date", "number", "quantity", "reference", "string", "token", "uri"})
 
@@ -147,7 +150,7 @@ class Registry:
         name, type_, url = definition["code"], definition["type"], definition["url"]
         facts = {"url": url, "description": definition.get("description", "")}
         expression = definition.get("expression", "")
-        if type_ not in SEARCHABLE_TYPES or name in {"_content", "_text", "_query"}:
+        if type_ not in SEARCHABLE_TYPES or name in _NOT_YET:
             return Parameter(name, type_, resource, searchable=False, **facts)
         if not expression or "xtension(" in expression and "hasExtension" not in expression:
             return None  # the package's examples of parameters on extensions name extensions that do not exist

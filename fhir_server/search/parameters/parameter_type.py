@@ -29,13 +29,14 @@ class Output:
     """A list that the converters of a type fill, stored at ``place`` ("i" or "x") under the parameter's name + suffix.
 
     ``is_static``: an array exactly if the parameter's path repeats; otherwise distinct values, a scalar when there is
-    one. ``for_types`` limits the output to parameters that can yield one of these FHIR types (empty: all).
+    one. ``if_other`` stores it only when it differs from the type's first output. ``for_types`` limits the output to
+    parameters that can yield one of these FHIR types (empty: all).
     """
 
     place: str
     suffix: str = ""
     is_static: bool = False
-    is_array: bool = False
+    if_other: bool = False
     for_types: frozenset[str] = frozenset()
 
 

@@ -23,9 +23,11 @@ from fhir_server.search.parameters.parameter_type import (
     order_by,
 )
 from fhir_server.search.parameters.uri import canonical_entries, canonical_value
+from fhir_server.search.paths import Branch
 from fhir_server.search.registry import Parameter, Registry
 
 _CANONICAL = frozenset({"canonical", "uri"})
+_IDENTIFIER = (Branch((), "Identifier", "Reference.identifier"),)
 
 
 def local(reference: str, base: str) -> str | None:
@@ -83,7 +85,7 @@ def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: C
         return missing(parameter, values, ("-ident",))
     if modifier == "identifier":
         field = f"{parameter.field}-ident"
-        identifier = Parameter("identifier", "token", parameter.resource)
+        identifier = Parameter(parameter.name, "token", parameter.resource, branches=_IDENTIFIER)
         return each(values, lambda text: token.value_of(identifier, field, text, context.registry))
     if parameter.types and parameter.types <= _CANONICAL:
         return each(values, lambda text: canonical_value(parameter, parameter.field, modifier, text))

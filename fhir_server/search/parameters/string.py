@@ -76,7 +76,7 @@ def _text(value: str, base: str, out: list[Any], raw: list[Any], whole: list[Any
 
 
 def _words(value: str, base: str, out: list[Any], raw: list[Any], whole: list[Any]) -> None:  # noqa: ARG001
-    """Append the text and its suffixes; ``whole`` keeps what such a resource is sorted by."""
+    """Append the text and its suffixes; ``whole`` is what the resource is sorted by."""
     folded = fold(value)[:_LONGEST]
     out.append(folded)
     raw.append(value)
@@ -145,8 +145,10 @@ def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: C
 
 def sort(parameter: Parameter, descending: bool) -> tuple[Any, ...]:
     """Order by the folded text; by whole names, not by their last words."""
-    field = f"x.{parameter.name}-whole" if _has_suffixes(parameter) else parameter.field
-    return ({"$max" if descending else "$min": f"${field}"},)
+    entries: Any = f"${parameter.field}"
+    if _has_suffixes(parameter):
+        entries = {"$ifNull": [f"$x.{parameter.name}-whole", entries]}
+    return ({"$max" if descending else "$min": entries},)
 
 
 def _has_suffixes(parameter: Parameter) -> bool:
@@ -156,7 +158,7 @@ def _has_suffixes(parameter: Parameter) -> bool:
 TYPE = ParameterType(
     "string",
     frozenset({"missing", "exact", "contains"}),
-    (Output("i"), Output("x"), Output("x", "-whole")),
+    (Output("i"), Output("x"), Output("x", "-whole", if_other=True)),
     convert,
     parse,
     sort,
