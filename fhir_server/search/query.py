@@ -180,7 +180,7 @@ def _expression(
         found = Equal("_id", tuple(dict.fromkeys(unescape(value, "_id") for value in values)))
         return Not(found) if modifier == "not" else found
     if parameter.name == "_lastUpdated":
-        return parse_last_updated(parameter, modifier, values, context)
+        return parse_last_updated(parameter, values, context)
     parse_type = TYPES[parameter.type].parse
     if not parameter.parts:
         return parse_type(parameter, modifier, values, context)

@@ -10,7 +10,6 @@ from datetime import UTC, tzinfo
 from typing import Any
 
 from fhir_server.datatypes.dates import MAXIMUM, MINIMUM, interval, search_interval
-from fhir_server.outcome import error
 from fhir_server.search.expression import Expression, Test, Within
 from fhir_server.search.parameters.parameter_type import (
     Context,
@@ -83,7 +82,8 @@ def alternatives(prefix: str, low: int, high: int, now: int) -> tuple[tuple[Test
         case "sa":
             return ((("l", "$gte", high + 1),),)
         case "eb":
-            return ((("h", "$lte", low - 1),),)
+            # Between two milliseconds: a target that ends in the first of them may end after the searched moment.
+            return ((("h", "$lte", min(low, high) - 1),),)
         case "ap":
             distance = abs(now - (low + high) // 2) // 10
             return ((("l", "$lte", high + distance), ("h", "$gte", low - distance)),)
@@ -116,10 +116,8 @@ def read(parameter: Parameter, text: str, zone: tzinfo = UTC) -> tuple[str, int,
     return prefix, low, high
 
 
-def parse_last_updated(parameter: Parameter, modifier: str, values: Sequence[str], context: Context) -> Expression:
+def parse_last_updated(parameter: Parameter, values: Sequence[str], context: Context) -> Expression:
     """Return the expression of ``_lastUpdated``: bounds on the order key of the document itself."""
-    if modifier == "missing":
-        raise error("invalid", "Parameter '_lastUpdated:missing': every resource has been updated at some time.")
 
     def one(text: str) -> Expression:
         found = []

@@ -26,15 +26,15 @@ from fhir_server.search.registry import Parameter, Registry
 
 #: Letters that Unicode does not decompose into a base letter and a mark.
 _LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ß": "ss", "ı": "i"})
-_REMOVED = re.compile(r"['’ʼ`´.]")
-_SEPARATORS = re.compile(r"[\s\-‐-―_,;:/\\|()\[\]\"“”«»]+")
+_REMOVED = re.compile(r"['’ʼ`´.,;]")
+_SEPARATORS = re.compile(r"[\s\-‐-―_:/\\|()\[\]\"“”«»]+")
 
 #: Most suffixes that one name or address part is found by.
 _MOST_SUFFIXES = 6
 #: Shortest text for :contains: shorter ones match nearly everything.
 _SHORTEST_PART = 3
-#: Longest entry: what follows can't be searched, and index keys stay small.
-_LONGEST = 256
+#: Longest entry: what follows can't be searched, and index keys stay bounded.
+_LONGEST = 2000
 
 _HUMAN_NAME = ("text", "family", "given", "prefix", "suffix")
 _ADDRESS = ("text", "line", "city", "district", "state", "postalCode", "country")
@@ -46,7 +46,7 @@ _PARTS = re.compile(r"^(HumanName|Address)\.")
 def fold(text: str) -> str:
     """Return the text without case, accents and punctuation, as it is indexed and searched.
 
-    Hyphens and other separators become one space; apostrophes and full stops go. A text of nothing else stays as it
+    Hyphens and other separators become one space; apostrophes, full stops and commas go. A text of nothing else stays as it
     is, in lower case, because "" would be the beginning of every string.
     """
     if not text.isascii():
@@ -126,10 +126,12 @@ def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: C
 
     def one(text: str) -> Expression:
         text = unescape(text, parameter.name)
+        if len(fold(text)) > _LONGEST:
+            raise error("too-costly", f"Parameter '{parameter.name}' takes at most {_LONGEST} characters.", status=400)
         if modifier == "exact":
-            found = Equal(parameter.field, (fold(text)[:_LONGEST],))
+            found = Equal(parameter.field, (fold(text),))
             return all_of([found, Equal(f"x.{parameter.name}", (text,))])
-        folded = fold(text)[:_LONGEST]
+        folded = fold(text)
         if modifier == "contains":
             if len(folded) < _SHORTEST_PART:
                 raise error(
