@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ Examples:
   fhir-server serve --load-examples
   FHIR_MONGODB_URI=mongodb://db1,db2/?replicaSet=rs0 fhir-server serve --workers 4
 """
+
+#: Seconds to wait for a port in use: the workers of a server that was killed need a moment to leave it.
+_PORT_S = 2.0
 
 
 def serve(
@@ -85,8 +89,9 @@ def run(settings: Settings, listener: socket.socket, database: str) -> None:
 
     from fhir_server.cli.banner import announce
 
+    several = settings.http.workers > 1
     config = uvicorn.Config(
-        "fhir_server.app:create_app",
+        "fhir_server.cli.worker:create_app" if several else "fhir_server.app:create_app",
         factory=True,
         workers=settings.http.workers,
         access_log=False,
@@ -100,7 +105,7 @@ def run(settings: Settings, listener: socket.socket, database: str) -> None:
     started = threading.Thread(target=announce, args=(settings, database), name="banner", daemon=True)
     with _ignored_after_shutdown():
         started.start()
-        if settings.http.workers > 1:
+        if several:
             from uvicorn.config import STARTUP_FAILURE
             from uvicorn.supervisors import Multiprocess
 
@@ -141,16 +146,25 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as reason:
-            stop(
-                Exit.CONFLICT,
-                f"Can't listen on {host} port {port}: {reason.strerror or reason}.",
-                "Stop what uses it, or choose another port with --port.",
-            )
+        deadline = time.monotonic() + _PORT_S
+        while reason := _refusal(listener, host, port):
+            if time.monotonic() > deadline:
+                stop(
+                    Exit.CONFLICT,
+                    f"Can't listen on {host} port {port}: {reason}.",
+                    "Stop what uses it, or choose another port with --port.",
+                )
+            time.sleep(0.1)
         listener.set_inheritable(True)
         yield listener
+
+
+def _refusal(listener: socket.socket, host: str, port: int) -> str:
+    try:
+        listener.bind((host, port))
+    except OSError as reason:
+        return reason.strerror or str(reason)
+    return ""
 
 
 @contextmanager
@@ -159,8 +173,6 @@ def _mongodb(settings: Settings) -> Iterator[str]:
     if settings.mongodb.uri is not None:
         yield f"{_without_password(settings.mongodb.uri.get_secret_value())}/{settings.mongodb.database}"
         return
-    import time
-
     from fhir_server.store.embedded import DataDirectoryInUse, EmbeddedMongod, EmbeddedMongodError
 
     start = time.monotonic()

@@ -50,7 +50,7 @@ class _Request(msgspec.Struct):
 
 class _Entry(msgspec.Struct):
     fullUrl: str = ""  # noqa: N815 (FHIR's name)
-    resource: msgspec.Raw | None = None
+    resource: msgspec.Raw = msgspec.Raw()
     request: _Request | None = None
     search: dict[str, Any] | None = None
 
@@ -97,7 +97,7 @@ def _entries(document: Document, body: bytes, bundle: _Bundle) -> Iterator[Item]
     offset = 0
     line = document.line
     for n, (entry, head) in enumerate(zip(bundle.entry, heads, strict=True)):
-        raw = bytes(entry.resource) if entry.resource is not None else b""
+        raw = bytes(entry.resource)
         found = body.find(raw, offset) if raw else offset
         line += body.count(b"\n", offset, found)
         offset = found + len(raw)
@@ -112,7 +112,7 @@ def _entries(document: Document, body: bytes, bundle: _Bundle) -> Iterator[Item]
 
 def _entry_head(entry: _Entry) -> _Head | str:
     """Return the head of the entry's resource, or why it has none."""
-    if entry.resource is None:
+    if not bytes(entry.resource):
         return "The entry has no resource."
     try:
         return msgspec.json.decode(entry.resource, type=_Head)
