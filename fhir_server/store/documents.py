@@ -1,6 +1,7 @@
 """The stored document and the values that cross the store's boundary.
 
-A resource is its final JSON bytes in one field beside a small derived index; see docs/decisions/0004-storage.md.
+A resource is its final JSON bytes in one field beside a small derived index; see
+docs/decisions/0004-storage.md.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from fhir_server.search.entries import IndexEntries
 
-#: Order keys are milliseconds shifted left by this, plus tie bits from the id: practically unique int64 values.
+#: Order keys are milliseconds shifted left by this, plus tie bits from the id: practically unique int64.
 TIE_BITS = 15
 
 
@@ -39,9 +40,9 @@ class Method(StrEnum):
 class Stored:
     """One version of a resource as the store holds it.
 
-    ``body`` is the final JSON (empty for a deletion); ``version`` the integer behind meta.versionId and the ETag;
-    ``last_updated`` milliseconds UTC; ``key`` the order key of last_updated; ``fields`` further fields that a search
-    plan asked for.
+    ``body`` is the final JSON (empty for a deletion); ``version`` the integer behind meta.versionId and the
+    ETag; ``last_updated`` milliseconds UTC; ``key`` the order key of last_updated; ``fields`` further fields
+    that a search plan asked for.
     """
 
     type: str
@@ -63,9 +64,9 @@ class Stored:
 class Change:
     """One write: a new version of one resource.
 
-    ``previous`` is the version number that this change replaces (0: the id must not exist yet, not even deleted).
-    ``body`` and ``entries`` are empty for a deletion. ``last_updated`` is milliseconds UTC and equals meta.lastUpdated
-    in the body.
+    ``previous`` is the version number that this change replaces (0: the id must not exist yet, not even
+    deleted). ``body`` and ``entries`` are empty for a deletion. ``last_updated`` is milliseconds UTC and
+    equals meta.lastUpdated in the body.
     """
 
     method: Method
@@ -87,7 +88,7 @@ class VersionConflict(Exception):  # noqa: N818 (the name says what happened)
 
 
 class Unavailable(Exception):  # noqa: N818
-    """The database did not answer in time; the outcome of a write is unknown unless the message says otherwise."""
+    """The database did not answer in time; a write's outcome is unknown unless the message says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
