@@ -94,7 +94,7 @@ def directory(settings: Settings) -> Finding:
     """Check that the data directory can be made and written, and whether another server holds it."""
     path = settings.data.dir
     nearest = _nearest(path)
-    if not os.access(nearest, os.W_OK | os.X_OK):
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         return Finding(
             "Data directory",
             False,

@@ -12,7 +12,6 @@ from fhir_server.cli.client import Client
 from fhir_server.cli.sending import Refused, Tally, Unreachable, send
 from fhir_server.cli.unpacking import Item
 
-
 OUTCOME = json.dumps(
     {
         "resourceType": "OperationOutcome",

@@ -15,7 +15,6 @@ A, B = b'{"resourceType":"Patient","id":"a"}', b'{"resourceType":"Patient","id":
 PRETTY = b'{\n  "resourceType": "Patient"\n}\n'
 
 CASES = [
-    # name, content, [(number, line, body)]
     ("one.json", PRETTY, [(0, 1, PRETTY)]),
     ("one.json", b"\n\n" + PRETTY, [(0, 3, b"\n\n" + PRETTY)]),
     ("flat.json", A, [(0, 1, A)]),
