@@ -77,7 +77,7 @@ def serve(
     os.environ.update(
         {declared.variable(name): str(value) for name, value in flags.items() if value is not None}
     )
-    with _listening(settings) as listener, _mongodb(settings) as database:
+    with _shared_metrics(settings), _listening(settings) as listener, _mongodb(settings) as database:
         run(settings, listener, database)
 
 
@@ -135,6 +135,20 @@ def _ignored_after_shutdown() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _shared_metrics(settings: Settings) -> Iterator[None]:
+    """Give several workers a folder in which their metrics are summed up."""
+    import tempfile
+
+    name = "PROMETHEUS_MULTIPROC_DIR"
+    if settings.http.workers == 1 or os.environ.get(name):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="fhir-metrics-") as folder:
+        os.environ[name] = folder
+        yield
 
 
 @contextmanager

@@ -15,7 +15,7 @@ _POLL_S = 0.2
 
 
 def create_app() -> Application:
-    """Return the application; when the supervisor dies (kill -9) this process stops too and frees the port."""
+    """Return the application; if the supervisor dies (kill -9) this process stops too."""
     threading.Thread(target=_watch, args=(os.getppid(),), name="supervisor-watch", daemon=True).start()
     from fhir_server.app import create_app as create
 
