@@ -103,10 +103,10 @@ def run_type(smart: FHIRClient, model: Any, patient_id: str) -> None:
     search = model.where({"patient": patient_id, "_count": str(PAGE_SIZE)})
     pages = list(search.perform_iter(server))  # follows the next links
     check([len(page.entry) for page in pages] == [2, 2, 1], f"found them on {len(pages)} pages")
-    found = [entry.resource.id for page in pages for entry in page.entry]
-    check(sorted(found) == sorted(ids), f"all pages together have the {HOW_MANY}, each once")
+    found = [entry.resource for page in pages for entry in page.entry]
+    check(sorted(one.id for one in found) == sorted(ids), f"all pages together have the {HOW_MANY}, each once")
 
-    for resource in search.perform_resources_iter(server):
+    for resource in found:
         resource.delete(server)
     gone = status_of(model.read, ids[0], server)
     check(gone == HTTPStatus.GONE, f"deleted: reading it gives {gone}")

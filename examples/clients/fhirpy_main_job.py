@@ -52,12 +52,13 @@ def without_server_fields(resource: Any) -> dict[str, Any]:
     return {key: value for key, value in plain.items() if key not in {"id", "meta"}}
 
 
-async def must_be_missing(client: AsyncFHIRClient, path: str) -> bool:
-    """Tell whether the server refuses to read a path; fhirpy raises the same for 404 and 410."""
+async def is_deleted(client: AsyncFHIRClient, path: str) -> bool:
+    """Tell whether the server answers 410; fhirpy raises the same for 404, the OperationOutcome tells them apart."""
     try:
         await client.execute(path, method="get")
-    except ResourceNotFound:
-        return True
+    except ResourceNotFound as refused:
+        outcome = json.loads(str(refused))
+        return bool(outcome["issue"][0]["code"] == "deleted")
     return False
 
 
@@ -101,7 +102,7 @@ async def run_type(base: str, client: AsyncFHIRClient, resource_type: str, patie
 
     for id_ in ids:
         await client.delete(resource_type, id_)
-    check(await must_be_missing(client, f"{resource_type}/{ids[0]}"), "deleted: reading it is refused (410)")
+    check(await is_deleted(client, f"{resource_type}/{ids[0]}"), "deleted: reading it is refused (410)")
     left = await client.resources(resource_type).search(patient=patient_id).fetch_all()
     check(left == [], "and searches find none of them")
 
@@ -114,7 +115,7 @@ async def main(base: str) -> None:
     for resource_type in CHANGES:
         await run_type(base, client, resource_type, patient.id)
     await patient.delete()
-    check(await must_be_missing(client, f"Patient/{patient.id}"), "the patient is deleted too")
+    check(await is_deleted(client, f"Patient/{patient.id}"), "the patient is deleted too")
     print("main job done")
 
 
