@@ -104,7 +104,7 @@ def run_type(smart: FHIRClient, model: Any, patient_id: str) -> None:
     pages = list(search.perform_iter(server))  # follows the next links
     check([len(page.entry) for page in pages] == [2, 2, 1], f"found them on {len(pages)} pages")
     found = [entry.resource for page in pages for entry in page.entry]
-    check(sorted(one.id for one in found) == sorted(ids), f"all pages together have the {HOW_MANY}, each once")
+    check(sorted(one.id for one in found) == sorted(ids), f"all pages have the {HOW_MANY}, each once")
 
     for resource in found:
         resource.delete(server)

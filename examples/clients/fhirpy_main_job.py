@@ -53,7 +53,7 @@ def without_server_fields(resource: Any) -> dict[str, Any]:
 
 
 async def is_deleted(client: AsyncFHIRClient, path: str) -> bool:
-    """Tell whether the server answers 410; fhirpy raises the same for 404, the OperationOutcome tells them apart."""
+    """Tell whether the server answers 410; fhirpy raises the same for 404, but the issue differs."""
     try:
         await client.execute(path, method="get")
     except ResourceNotFound as refused:
