@@ -16,6 +16,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -222,20 +223,24 @@ async def drive(args: argparse.Namespace) -> None:
         Path(args.json).write_text(json.dumps({"load": load, "rows": [asdict(r) for r in rows]}, indent=1))
 
 
-def start_server(scratch: Path) -> tuple[str, subprocess.Popen]:
-    """Start the server on a free port with its data in ``scratch``; return its base and process when it is ready."""
-    import socket
-
+def free_port() -> int:
+    """Return a TCP port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+def start_server(scratch: Path, *, port: int | None = None, workers: int = 1) -> tuple[str, subprocess.Popen]:
+    """Start the server with its data in ``scratch``; return its base and process when it is ready."""
+    port = port or free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("FHIR_")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "fhir_server", "serve", "--port", str(port), "--data-dir", str(scratch / "data")],
+        [sys.executable, "-m", "fhir_server", "serve", "--port", str(port), "--workers", str(workers),
+         "--data-dir", str(scratch / "data")],
         env={**environment, "FHIR_LOG_FORMAT": "json"},
         stdout=subprocess.DEVNULL,
-        stderr=(scratch / "server.log").open("wb"),
-    )
+        stderr=(scratch / "server.log").open("ab"),
+    )  # fmt: skip
     deadline = time.time() + 60
     while time.time() < deadline:
         with socket.socket() as probe:

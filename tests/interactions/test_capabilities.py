@@ -39,8 +39,8 @@ def test_mode(fhir, mode, status):
     assert fhir.get(f"metadata?mode={mode}").status_code == status
 
 
-def test_openapi_describes_what_is_advertised(fhir, statement):
-    document = fhir.get("../openapi.json").json()
+def test_openapi_describes_what_is_advertised(site, statement):
+    document = site.get("/openapi.json").json()
     for row in statement["rest"][0]["resource"]:
         assert {"get", "post"} <= set(document["paths"][f"/fhir/{row['type']}"])
         assert {"get", "put", "delete"} <= set(document["paths"][f"/fhir/{row['type']}/{{id}}"])
