@@ -42,7 +42,12 @@ class SearchPlan:
 
     ``filter`` is a MongoDB filter without access conditions (the store adds those of the AccessContext); ``never``
     answers empty without a database call; ``hint`` the name of an index or None; ``sort`` MongoDB sort keys; ``limit``
-    how many rows to fetch (page size + 1, or 0 for none). ``projection`` names fields needed besides the body.
+    how many rows to fetch (page size + 1, or 0 for none). ``projection`` names top-level fields needed besides the
+    body, computed ones included.
+
+    When ``computed`` is not empty the query is an aggregation, in this order: match ``filter`` (and access),
+    ``$addFields`` computed, match ``after`` (if not empty), sort, limit, project. Otherwise it is a plain find and
+    ``after`` is empty.
     """
 
     type: str
@@ -53,3 +58,5 @@ class SearchPlan:
     never: bool = False
     projection: tuple[str, ...] = ()
     issues: tuple[Any, ...] = field(default=())
+    computed: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fhir_server.datatypes.json_format import decode, encode
-from fhir_server.datatypes.primitives import is_valid_id
+from fhir_server.datatypes.primitives import is_id
 from fhir_server.interactions.exchange import FhirRequest
 from fhir_server.outcome import error
 
@@ -31,7 +31,7 @@ def body_of_type(request: FhirRequest, type_: str) -> dict[str, Any]:
 
 def require_id(resource: dict[str, Any], id_: str) -> None:
     """Raise FhirError 400 unless the body's id is that of the path and has the form of an id."""
-    if not is_valid_id(id_):
+    if not is_id(id_):
         raise error(
             "value",
             "An id has 1 to 64 characters out of A-Z, a-z, 0-9, hyphen and full stop; the one in the path has not.",

@@ -1,1 +1,1 @@
-"""."""
+"""The rules of validation, one file per facet of an element."""

@@ -1,0 +1,1 @@
+"""Expressions on statically typed JSON become Python source; see ../README.md."""

@@ -1,0 +1,66 @@
+"""The values of primitive elements: JSON type, lexical form, range.
+
+https://hl7.org/fhir/R4/datatypes.html#primitive
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.datatypes import xhtml
+from fhir_server.datatypes.primitives import PRIMITIVES, Primitive, is_string
+from fhir_server.validation.protocols import Handler
+from fhir_server.validation.report import Findings, Run
+
+#: Element.id "may be any string value that does not contain spaces".
+_ELEMENT_ID = Primitive(
+    "element-id",
+    lambda value: is_string(value) and re.search(r"\s", value) is None,
+    "a string",
+    "an id without spaces",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """The test of one primitive value, and what to say (issue code, text, rule) when it fails."""
+
+    accepts: Callable[[Any], bool]
+    problem: Callable[[Any], tuple[str, str, str]]
+
+
+def scalar(type_code: str) -> Scalar:
+    """Return the test of a primitive type."""
+    primitive = _ELEMENT_ID if type_code == "element-id" else PRIMITIVES[type_code]
+
+    def problem(value: Any) -> tuple[str, str, str]:
+        code, text = primitive.problem(value)
+        return code, text, ("type@" if code == "structure" else "primitive@")
+
+    return Scalar(primitive.accepts, problem)
+
+
+def single(test: Scalar) -> Handler:
+    """Return the handler of a primitive element that isn't repeated."""
+    accepts = test.accepts
+
+    def handler(value: Any, _: dict[str, Any], run: Run) -> Findings | None:
+        if accepts(value):
+            return None
+        return run.error(*test.problem(value))
+
+    return handler
+
+
+def narrative(value: Any, _: dict[str, Any], run: Run) -> Findings | None:
+    """Check Narrative.div (txt-1, txt-2)."""
+    found = xhtml.problem(value)
+    if found is None:
+        return None
+    rule, text = found
+    if rule == "xhtml":
+        return run.error("structure", text, "xhtml@")
+    return run.error("invariant", text, rule)
