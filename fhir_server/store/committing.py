@@ -56,12 +56,15 @@ _LONGEST_PAUSE = 0.25
 class Pending:
     """A change on its way; ``is_open`` when an earlier try may have written it."""
 
-    __slots__ = ("change", "document", "is_open", "token")
+    __slots__ = ("before", "change", "document", "is_open", "token")
 
     def __init__(self, change: Change) -> None:
         self.change = change
         self.token = os.urandom(8)
         self.is_open = False
+        known = change.replaces
+        #: The document that is replaced, if the caller has read it; a version's content never changes.
+        self.before = known.source if known is not None and known.version == change.previous else None
         # Encoded alone, so that a value that can't be stored fails its own request and no other.
         self.document = (
             None if change.method is Method.DELETE else RawBSONDocument(encode(document(change, self.token)))
@@ -213,8 +216,11 @@ class Committer:
                     return lost
                 won = [pending for pending in pendings if pending not in lost] if lost else pendings
                 await self._write(session, won, previous)
-            except BaseException:
+            except BaseException as problem:
                 await session.abort_transaction()
+                was_trusting = _forget(pendings)
+                if was_trusting and isinstance(problem, DuplicateKeyError):
+                    raise _OutrunError from problem  # the history copy exists: the version was replaced before
                 raise
             for pending in won:
                 pending.is_open = True
@@ -236,13 +242,15 @@ class Committer:
 
     async def _previous(
         self, session: AsyncClientSession, pendings: Iterable[Pending]
-    ) -> dict[tuple[str, str], dict[str, Any]]:
-        """Return the current documents that are to be replaced, by type and id."""
+    ) -> dict[tuple[str, str], Mapping[str, Any]]:
+        """Return the documents that are to be replaced, by type and id."""
         ids: defaultdict[str, list[str]] = defaultdict(list)
+        found: dict[tuple[str, str], Mapping[str, Any]] = {}
         for pending in pendings:
-            if pending.change.previous:
+            if pending.before is not None:
+                found[pending.change.type, pending.change.id] = pending.before
+            elif pending.change.previous:
                 ids[pending.change.type].append(pending.change.id)
-        found: dict[tuple[str, str], dict[str, Any]] = {}
         for type_, all_ids in ids.items():
             wanted = all_ids
             while wanted:  # a reply ends at 16 MB, then the rest is asked for
@@ -295,7 +303,8 @@ class Committer:
             if faults := reply.get("writeErrors"):
                 code, message = faults[0]["code"], faults[0]["errmsg"]
                 raise (DuplicateKeyError if code == _DUPLICATE_KEY else WriteError)(message, code, faults[0])
-            assert reply["n"] == len(chunk), "a snapshot changed under a transaction"
+            if reply["n"] != len(chunk):
+                raise _OutrunError
 
     async def _written(self, pendings: Sequence[Pending]) -> set[Pending]:
         """Return those that an earlier try has written after all: their token stands in the database."""
@@ -314,6 +323,10 @@ class Committer:
                     found.add(pending)
                     break
         return found
+
+
+class _OutrunError(PyMongoError):
+    """A replacement found another version than the one its caller had read."""
 
 
 class _Retrying:
@@ -368,8 +381,20 @@ def _replaces(pending: Pending, previous: Mapping[tuple[str, str], Mapping[str, 
     return found is not None and found["v"] == change.previous
 
 
+def _forget(pendings: Iterable[Pending]) -> bool:
+    """Drop what callers have read, so that the next try reads itself; tell whether there was anything."""
+    trusted = [pending for pending in pendings if pending.before is not None]
+    for pending in trusted:
+        pending.before = None
+    return bool(trusted)
+
+
 def _may_succeed(problem: PyMongoError) -> bool:
-    return is_outage(problem) or problem.has_error_label("TransientTransactionError")
+    return (
+        isinstance(problem, _OutrunError)
+        or is_outage(problem)
+        or problem.has_error_label("TransientTransactionError")
+    )
 
 
 def _conflict(change: Change) -> VersionConflict:

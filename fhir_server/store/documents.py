@@ -43,7 +43,7 @@ class Stored:
 
     ``body`` is the final JSON (empty for a deletion); ``version`` the integer behind meta.versionId and the
     ETag; ``last_updated`` milliseconds UTC; ``key`` the order key of last_updated; ``fields`` further fields
-    that a search plan asked for.
+    that a search plan asked for; ``source`` what a commit needs to replace this version.
     """
 
     type: str
@@ -54,6 +54,7 @@ class Stored:
     method: Method
     body: bytes = b""
     fields: dict[str, Any] = field(default_factory=dict)
+    source: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_deleted(self) -> bool:
@@ -69,6 +70,7 @@ class Change:
     deleted). ``body`` and ``entries`` are empty for a deletion. ``last_updated`` is milliseconds UTC, equals
     meta.lastUpdated in the body and is later than that of the version before. ``claim`` is the key of a
     conditional create (a hash of type and criteria): two living documents of a type never hold the same one.
+    ``replaces`` is the version ``previous`` as ``Store.read`` returned it: it spares the commit a query.
     ``security`` holds further access keys of the version.
     """
 
@@ -80,6 +82,7 @@ class Change:
     body: bytes = b""
     entries: IndexEntries | None = None
     claim: str | None = None
+    replaces: Stored | None = None
     security: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -200,8 +203,10 @@ def history_copy(type_: str, previous: Mapping[str, Any]) -> dict[str, Any]:
 STORED_FIELDS = {"v": 1, "lu": 1, "dl": 1, "m": 1, "j": 1}
 
 
-def stored(type_: str, id_: str, document: Mapping[str, Any], fields: Iterable[str] = ()) -> Stored:
-    """Return a document as the value that crosses the boundary."""
+def stored(
+    type_: str, id_: str, document: Mapping[str, Any], fields: Iterable[str] = (), *, is_whole: bool = False
+) -> Stored:
+    """Return a document as the value for the boundary; ``is_whole`` when it has all HISTORY_FIELDS."""
     key = document["dl"] if "dl" in document else document["lu"]
     return Stored(
         type_,
@@ -212,6 +217,7 @@ def stored(type_: str, id_: str, document: Mapping[str, Any], fields: Iterable[s
         _METHODS[document["m"]],
         document.get("j", b""),
         {name: document[name] for name in fields if name in document} if fields else {},
+        document if is_whole else None,
     )
 
 

@@ -15,7 +15,7 @@ from bson import encode
 from fhir_server.access import AccessContext
 from fhir_server.store.coalescing import Coalescer, Waiter
 from fhir_server.store.connection import Connection
-from fhir_server.store.documents import STORED_FIELDS, Stored, history_id, stored
+from fhir_server.store.documents import HISTORY_FIELDS, Stored, history_id, stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Reader:
     async def read(self, type_: str, id_: str, access: AccessContext) -> Stored | None:
         """Return the current version or tombstone; None when there is none that the caller may see."""
         found = await self._find(type_, id_, access)
-        return None if found is None else stored(type_, id_, found)
+        return None if found is None else stored(type_, id_, found, is_whole=True)
 
     async def version(self, type_: str, id_: str, version: int, access: AccessContext) -> Stored | None:
         """Return one version; None when there is none or the caller may not see it."""
@@ -73,7 +73,7 @@ class Reader:
             {
                 "find": first.collection,
                 "filter": {"$and": [by_id, first.filter]} if first.filter else by_id,
-                "projection": STORED_FIELDS,
+                "projection": HISTORY_FIELDS,
                 "batchSize": len(ids) + 1,
             }
         )
