@@ -151,6 +151,9 @@ def from_json(element: Mapping[str, Any]) -> Quantity | None:
         return Quantity(Decimal(str(value))) if "unit" not in element else None
     if element.get("system") == ucum.SYSTEM:
         return Quantity(Decimal(str(value)), code)
-    if element.get("system") == "http://hl7.org/fhirpath/CodeSystem/calendar-units" and code in CALENDAR_UNITS:
+    if (
+        element.get("system") == "http://hl7.org/fhirpath/CodeSystem/calendar-units"
+        and code in CALENDAR_UNITS
+    ):
         return Quantity(Decimal(str(value)), CALENDAR_UNITS[code], calendar=True)
     return None

@@ -1,4 +1,4 @@
-"""The invariants of nodes and elements, compiled through FHIRPath where the presence mask doesn't decide them.
+"""The invariants of nodes and elements, compiled where the presence mask doesn't decide them.
 
 https://hl7.org/fhir/R4/conformance-rules.html#constraints
 """
@@ -28,7 +28,10 @@ class NotEvaluated:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One invariant of a node: the mask test under which it is broken, and an evaluation if that isn't enough."""
+    """One invariant of a node.
+
+    It is broken under the mask test ``guard``, if ``evaluate``, where there is one, says no.
+    """
 
     constraint: Constraint
     guard: str
@@ -63,7 +66,9 @@ class Invariants:
     def of_node(self, schema: NodeSchema, bits: Mapping[str, int]) -> list[Check]:
         """Return the checks of a node's own constraints, native ones left out."""
         plain = frozenset(
-            e.name for e in schema.elements if not e.is_list and not e.is_choice and self._is_primitive(e.types)
+            e.name
+            for e in schema.elements
+            if not e.is_list and not e.is_choice and self._is_primitive(e.types)
         )
         presence = Presence(schema.path, bits, plain)
         checks = []
@@ -98,7 +103,7 @@ class Invariants:
             found: Findings = []
             for constraint, evaluate in checks:
                 if not evaluate(value, run):
-                    found += run.finding(constraint.severity, "invariant", constraint.human, constraint.key)
+                    found += run.broken(constraint.severity, constraint.human, constraint.key)
             return found or None
 
         return handler
@@ -123,11 +128,16 @@ class Invariants:
 
     def _evaluation(self, constraint: Constraint, type_name: str) -> Callable[[Any, Run], bool]:
         check = compile_invariant(constraint.expression, type_name, self._types)
+        key = constraint.key
 
         def evaluate(value: Any, run: Run) -> bool:
             environment = run.environment
             if environment is None:
                 environment = run.environment = Env(resource=run.resource, root_resource=run.root)
-            return check(value, environment)
+            try:
+                return check(value, environment)
+            except FhirPathError:
+                run.unevaluated.append(key)
+                return True
 
         return evaluate

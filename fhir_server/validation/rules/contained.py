@@ -1,4 +1,4 @@
-"""Resources inside resources: dispatch by resourceType, and what contained resources must keep (dom-2 to dom-5).
+"""Resources inside resources: dispatch by resourceType, and the rules dom-2 to dom-5.
 
 https://hl7.org/fhir/R4/references.html#contained
 """
@@ -15,7 +15,9 @@ from fhir_server.validation.report import Findings, Run
 def resource_type(value: Any, types: frozenset[str], run: Run) -> str | Findings:
     """Return the type of a resource, or what is wrong with its resourceType."""
     if type(value) is not dict or not value:
-        return run.error("structure", "The value must be a resource: an object with its resourceType.", "type@")
+        return run.error(
+            "structure", "The value must be a resource: an object with its resourceType.", "type@"
+        )
     name = value.get("resourceType")
     if name is None:
         return run.error("required", "The resource has no resourceType: name its type.", "type@")
@@ -31,9 +33,10 @@ def resource(types: frozenset[str], function: Callable[[str], Handler], *, is_co
         name = resource_type(value, types, run)
         if not isinstance(name, str):
             return name
-        outer = run.resource, run.root, run.contained, run.environment, run.is_conditional
+        outer = run.resource, run.root, run.contained, run.environment, run.is_conditional, run.element_ids
         run.resource = value
         run.environment = None
+        run.element_ids = set()
         if not is_contained:
             run.root, run.contained = value, None
         if name == "Bundle":
@@ -41,7 +44,14 @@ def resource(types: frozenset[str], function: Callable[[str], Handler], *, is_co
         try:
             return function(name)(value, parent, run)
         finally:
-            run.resource, run.root, run.contained, run.environment, run.is_conditional = outer
+            (
+                run.resource,
+                run.root,
+                run.contained,
+                run.environment,
+                run.is_conditional,
+                run.element_ids,
+            ) = outer
 
     return handler
 
@@ -72,7 +82,9 @@ def contained_rules(node: dict[str, Any], run: Run) -> Findings | None:
             if wanted is None:
                 wanted = set(_local_references(node))
             if "#" + inner["id"] not in wanted and "#" not in _local_references(inner):
-                text = "The contained resource isn't referred to by #id from anywhere: refer to it or remove it."
+                text = (
+                    "The contained resource isn't referred to by #id from anywhere: refer to it or remove it."
+                )
                 found += run.error("invariant", text, "dom-3", path)
     return found or None
 

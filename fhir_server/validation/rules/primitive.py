@@ -55,6 +55,17 @@ def single(test: Scalar) -> Handler:
     return handler
 
 
+def element_id(value: Any, _: dict[str, Any], run: Run) -> Findings | None:
+    """Check Element.id, which must be the only one of its kind in the resource."""
+    if not _ELEMENT_ID.accepts(value):
+        return run.error(*scalar("element-id").problem(value))
+    if value in run.element_ids:
+        text = "The id of an element must be unique within the resource: choose another one."
+        return run.error("value", text, "element-id@")
+    run.element_ids.add(value)
+    return None
+
+
 def narrative(value: Any, _: dict[str, Any], run: Run) -> Findings | None:
     """Check Narrative.div (txt-1, txt-2)."""
     found = xhtml.problem(value)
@@ -64,3 +75,7 @@ def narrative(value: Any, _: dict[str, Any], run: Run) -> Findings | None:
     if rule == "xhtml":
         return run.error("structure", text, "xhtml@")
     return run.error("invariant", text, rule)
+
+
+#: Handlers of the primitive types that need more than a test of the value.
+SPECIAL: dict[str, Handler] = {"xhtml": narrative, "element-id": element_id}

@@ -17,7 +17,9 @@ _WORD = re.compile(r"_?[A-Za-z][A-Za-z0-9_-]{0,63}").fullmatch
 def unknown(key: str, known: Iterable[str], path: str, run: Run) -> Findings:
     """Return the finding for a property name that isn't among the ``known`` ones of the node at ``path``."""
     if not _WORD(key):
-        return run.error("structure", f"{path} has a property whose name isn't FHIR's: remove it.", f"unknown@{path}")
+        return run.error(
+            "structure", f"{path} has a property whose name isn't FHIR's: remove it.", f"unknown@{path}"
+        )
     names = [name for name in known if not name.startswith("_") or key.startswith("_")]
     stem = key.rstrip("_")
     choices = [n for n in names if n.startswith(stem) and n[len(stem) : len(stem) + 1].isupper()]
