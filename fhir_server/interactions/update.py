@@ -43,7 +43,7 @@ async def update(server: Server, request: FhirRequest, target: Target) -> FhirRe
             await server.store.commit(change)
         except VersionConflict:
             continue  # With If-Match the next round's check answers 412 and names the version that won.
-        return written(server, request, change, assessed, is_new=current is None or current.is_deleted)
+        return written(request, change, assessed, is_new=current is None or current.is_deleted)
     raise error(
         "conflict",
         f"This {target.type} is being changed by others so often that the update did not get through; send it again.",
