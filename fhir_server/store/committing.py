@@ -49,6 +49,8 @@ _SMALL = 300
 _DUPLICATE_KEY = 11000
 #: From this attempt on the changes of a flush are tried one at a time.
 _ALONE_FROM = 3
+#: Of so many resources the last version made here is remembered.
+_REACHED = 4096
 _SHORTEST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.25
 
@@ -87,7 +89,8 @@ class Committer:
         self._catalogue = catalogue
         self._patience = patience_s
         self.creates: Coalescer[Pending, None] = Coalescer(self._create)
-        self.replacements: Coalescer[Pending, None] = Coalescer(self._replace)
+        self.replacements: Coalescer[Pending, None] = Coalescer(self._flush_replacements)
+        self._reached: dict[tuple[str, str], int] = {}
 
     async def commit(self, change: Change) -> None:
         """Write one change; raises VersionConflict, ClaimTaken, Unavailable, FhirError (body too large)."""
@@ -159,6 +162,24 @@ class Committer:
 
     # Replacements
 
+    async def _flush_replacements(self, waiters: list[Waiting]) -> None:
+        """Send away at once who has read a version that this process itself has replaced since."""
+        hopeful = []
+        for waiter in waiters:
+            change = waiter.item.change
+            if change.previous < self._reached.get((change.type, change.id), 0):
+                waiter.refuse(_conflict(change))
+            else:
+                hopeful.append(waiter)
+        if hopeful:
+            await self._replace(hopeful)
+
+    def _note(self, change: Change) -> None:
+        self._reached.pop((change.type, change.id), None)
+        self._reached[change.type, change.id] = change.version
+        if len(self._reached) > _REACHED:
+            del self._reached[next(iter(self._reached))]
+
     async def _replace(self, waiters: list[Waiting], attempt: int = 1) -> None:
         retrying = _Retrying(self._patience)
         for number in itertools.count(attempt):
@@ -179,6 +200,7 @@ class Committer:
                 if waiter.item in lost and waiter.item not in own:
                     waiter.refuse(_conflict(waiter.item.change))
                 else:
+                    self._note(waiter.item.change)
                     waiter.resolve(None)
             return
 
@@ -220,7 +242,7 @@ class Committer:
                 await session.abort_transaction()
                 was_trusting = _forget(pendings)
                 if was_trusting and isinstance(problem, DuplicateKeyError):
-                    raise _OutrunError from problem  # the history copy exists: the version was replaced before
+                    raise _OutrunError from problem  # the copy exists: the version was replaced
                 raise
             for pending in won:
                 pending.is_open = True
@@ -258,7 +280,7 @@ class Committer:
                     "find": type_,
                     "filter": {"_id": {"$in": wanted}},
                     "projection": HISTORY_FIELDS,
-                    "batchSize": len(wanted),
+                    "batchSize": len(wanted) + 1,
                 }
                 cursor = (await self._connection.command(command, session))["cursor"]
                 found |= {(type_, row["_id"]): row for row in cursor["firstBatch"]}

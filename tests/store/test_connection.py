@@ -4,26 +4,29 @@ import asyncio
 import subprocess
 import time
 import urllib.parse
+from collections.abc import Iterator
 
 import pytest
-from conftest_store import connect, create
 
 from fhir_server.access import OPEN
 from fhir_server.store.documents import Unavailable, Unsuitable
 from fhir_server.store.mongod_binary import find_binary
+from tests.store.changes import connect, create
 
 
-async def test_a_standalone_server_is_refused_with_what_to_do(tmp_path):
-    place = tmp_path / "f.sock"
-    alone = subprocess.Popen(
-        [find_binary(None).path, "--dbpath", tmp_path, "--bind_ip", place, "--nounixsocket", "--logpath", tmp_path / "log"]
-    )
-    try:
-        with pytest.raises(Unsuitable, match=r"without a replica set.*--replSet"):
-            await connect(f"mongodb://{urllib.parse.quote(str(place), safe='')}/?directConnection=true", "x", timeout_s=20)
-    finally:
-        alone.terminate()
-        alone.wait()
+@pytest.fixture
+def alone(tmp_path) -> Iterator[str]:
+    """The URI of a mongod without replica set."""
+    place = str(tmp_path / "f.sock")
+    command = [find_binary(None).path, "--dbpath", tmp_path, "--bind_ip", place, "--nounixsocket"]
+    with subprocess.Popen([*command, "--logpath", tmp_path / "log"]) as process:
+        yield f"mongodb://{urllib.parse.quote(place, safe='')}/?directConnection=true"
+        process.terminate()
+
+
+async def test_a_standalone_server_is_refused_with_what_to_do(alone):
+    with pytest.raises(Unsuitable, match=r"without a replica set.*--replSet"):
+        await connect(alone, "x", timeout_s=20)
 
 
 async def test_no_server_is_unavailable_in_time(tmp_path):
@@ -47,7 +50,9 @@ async def test_data_of_another_layout_are_refused(store, mongod_uri, mongo_clien
 
 
 async def test_secrets_are_made_once_and_kept(store, other):
-    found = await asyncio.gather(*(which.secret(name) for which in (store, other) for name in ("a", "a", "b")))
+    found = await asyncio.gather(
+        *(which.secret(name) for which in (store, other) for name in ("a", "a", "b"))
+    )
     assert found[0] == found[1] == found[3] == found[4]
     assert found[2] == found[5] != found[0]
     assert len(found[0]) == 32

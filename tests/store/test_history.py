@@ -4,11 +4,11 @@ import asyncio
 import random
 
 import pytest
-from conftest_store import START, create, delete, update
 
 from fhir_server.access import OPEN, AccessContext
 from fhir_server.outcome import FhirError
 from fhir_server.store.documents import order_key
+from tests.store.changes import START, create, delete, update
 
 
 async def pages(store, type_, id_, limit, access=OPEN, **keys):
@@ -41,7 +41,9 @@ async def busy(store):
                 at += rng.randrange(1, 4)
                 is_deletion = rng.random() < 0.3 and steps[-1].body
                 steps.append(
-                    delete(id_, version, type_=type_, at=at) if is_deletion else update(id_, version, type_=type_, at=at)
+                    delete(id_, version, type_=type_, at=at)
+                    if is_deletion
+                    else update(id_, version, type_=type_, at=at)
                 )
             for step in steps:
                 await store.commit(step)
@@ -74,7 +76,10 @@ async def test_ids_that_begin_alike_have_separate_histories(store):
         await store.commit(create(id_))
         await store.commit(update(id_, 1))
     for id_ in ("a", "a-1", "a.1", "A"):
-        assert names(await pages(store, "Observation", id_, 10)) == [("Observation", id_, 2), ("Observation", id_, 1)]
+        assert names(await pages(store, "Observation", id_, 10)) == [
+            ("Observation", id_, 2),
+            ("Observation", id_, 1),
+        ]
 
 
 @pytest.mark.parametrize(("since", "until"), [(2, None), (None, 3), (2, 3), (4, 4), (50, None)])
@@ -159,7 +164,10 @@ async def test_history_is_filtered_at_all_levels(store):
     await store.commit(create("b", patient="anne"))
     anne = AccessContext("anne", {"$or": [{"p": "anne"}, {"_sec.own": "anne"}]})
     assert names(await pages(store, "Observation", "a", 10, anne)) == [("Observation", "a", 1)]
-    assert {(row.id, row.version) for row in await pages(store, "Observation", None, 10, anne)} == {("a", 1), ("b", 1)}
+    assert {(row.id, row.version) for row in await pages(store, "Observation", None, 10, anne)} == {
+        ("a", 1),
+        ("b", 1),
+    }
     assert {(row.id, row.version) for row in await pages(store, None, None, 1, anne)} == {("a", 1), ("b", 1)}
 
 

@@ -8,11 +8,17 @@ import random
 import signal
 
 import pytest
-from conftest_store import connect, create, update
 
 from fhir_server.access import OPEN
 from fhir_server.store.documents import Unavailable, VersionConflict
 from fhir_server.store.embedded import EmbeddedMongod
+from tests.store.changes import connect, create, update
+
+
+async def until(condition):
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 (what is awaited happens in another process)
+            await asyncio.sleep(0.01)
 
 
 async def test_acknowledged_writes_survive_kills(tmp_path):
@@ -43,12 +49,9 @@ async def test_acknowledged_writes_survive_kills(tmp_path):
         for round_ in range(1, 4):
             await asyncio.sleep(0.4)
             os.kill(mongod.pid, signal.SIGKILL)
-            while mongod.restarts < round_:
-                await asyncio.sleep(0.01)
+            await until(lambda round_=round_: mongod.restarts == round_)
             before = len(acknowledged)
-            async with asyncio.timeout(20):
-                while len(acknowledged) < before + 50:
-                    await asyncio.sleep(0.02)
+            await until(lambda before=before: len(acknowledged) >= before + 50)
         stopping = True
         await asyncio.gather(*writers)
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from conftest_store import create, delete, update
 
 from fhir_server.access import OPEN, AccessContext
 from fhir_server.store.documents import Unavailable
+from tests.store.changes import create, delete, update
 
 
 def own(patient: str) -> AccessContext:
@@ -15,7 +15,11 @@ def own(patient: str) -> AccessContext:
 
 async def test_each_of_many_readers_gets_its_own_row(store):
     await asyncio.gather(
-        *(store.commit(create(f"n{n}", type_=type_, body=b"%d" % n)) for type_ in ("Observation", "Basic") for n in range(50))
+        *(
+            store.commit(create(f"n{n}", type_=type_, body=b"%d" % n))
+            for type_ in ("Observation", "Basic")
+            for n in range(50)
+        )
     )
     before = store.stats()["reads_flushes"]
     wanted = [(type_, n) for type_ in ("Observation", "Basic", "Missing") for n in range(60)] * 3
