@@ -171,21 +171,24 @@ def _embedded(settings: Settings) -> Finding:
 def _replica_set(settings: Settings) -> Finding:
     import asyncio
 
-    from fhir_server.store import Store, Unavailable
+    from fhir_server.store import Store
+    from fhir_server.store.documents import Unavailable, Unsuitable
 
     assert settings.mongodb.uri is not None
     uri = settings.mongodb.uri.get_secret_value()
 
     async def ask() -> None:
-        store = await Store.connect(uri, database=settings.mongodb.database, indexes=lambda _: ())
-        try:
-            await store.ping()
-        finally:
-            await store.close()
+        store = await Store.connect(
+            uri,
+            database=settings.mongodb.database,
+            indexes=lambda _: (),
+            timeout_s=settings.mongodb.timeout_s,
+        )
+        await store.close()
 
     try:
         asyncio.run(ask())
-    except (Unavailable, OSError, ValueError, RuntimeError) as reason:
+    except (Unavailable, Unsuitable) as reason:
         advice = "Check FHIR_MONGODB_URI: a replica set of MongoDB 6.0 or newer must answer there."
         return Finding("MongoDB", False, str(reason), advice)
     return Finding("MongoDB", True, "the replica set of FHIR_MONGODB_URI answers")
