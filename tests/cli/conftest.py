@@ -58,11 +58,11 @@ def message(status, headers=None, body=b""):
 @pytest.fixture
 def peer():
     """Return the context manager ``peer(script)`` of (base URL, Peer)."""
-    return serving
+    return scripted
 
 
 @asynccontextmanager
-async def serving(script):
+async def scripted(script):
     it = Peer(script)
     tasks = set()
 

@@ -43,7 +43,6 @@ def test_page(page, served, tmp_path):
     environment |= {
         "PATH": f"{command.parent}:{environment['PATH']}",
         "PYTHONPATH": str(ROOT),
-        "FHIR_HTTP_PORT": "0" if False else "8080",
     }
     work = tmp_path / "work"
     work.mkdir()

@@ -35,7 +35,7 @@ def test_text(tmp_path):
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_json_in_order(tmp_path, jobs):
-    (tmp_path / "a.ndjson").write_text("\n".join([GOOD, BAD, "{", GOOD]))
+    (tmp_path / "a.ndjson").write_text(f"{GOOD}\n{BAD}\n{{\n{GOOD}")
     result = run(tmp_path, "--format", "json", "--jobs", jobs)
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [(row["line"], row["id"], row["valid"]) for row in rows] == [
