@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 import pytest
@@ -27,6 +27,16 @@ def stopped(process):
     process.send_signal(signal.SIGTERM)
     code = process.wait(60)
     return code, time.monotonic() - start
+
+
+def workers_of(process):
+    """Return the worker processes that are alive."""
+    found = []
+    for child in psutil.Process(process.pid).children():
+        with suppress(psutil.Error):  # one that was killed is a zombie until it is waited for
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 @contextmanager
@@ -65,14 +75,12 @@ def test_first_and_second_start(serving, tmp_path):
 
 def test_several_workers_and_kills(serving, tmp_path):
     with running(serving, tmp_path / "data", workers=2) as (process, base, _):
-        workers = [p for p in psutil.Process(process.pid).children() if "spawn_main" in " ".join(p.cmdline())]
+        workers = workers_of(process)
         assert len(workers) == 2
         workers[0].kill()
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            alive = [
-                p for p in psutil.Process(process.pid).children() if "spawn_main" in " ".join(p.cmdline())
-            ]
+            alive = workers_of(process)
             if workers[0].pid not in [p.pid for p in alive] and len(alive) == 2:
                 break
             time.sleep(0.1)
