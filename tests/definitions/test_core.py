@@ -51,12 +51,7 @@ ELEMENTS = [
 @pytest.mark.parametrize(("type_", "name", "expected"), ELEMENTS)
 def test_elements(definitions, type_, name, expected):
     element = definitions.types.type(type_).elements[name]
-    assert (element.types, element.minimum, element.is_list, element.targets) == (
-        types,
-        minimum,
-        is_list,
-        targets,
-    )
+    assert (element.types, element.minimum, element.is_list, element.targets) == expected
 
 
 def test_choices_and_their_json_names(definitions):
