@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir_server.definitions.content import FOLDERS, content_folder, examples_that_pass
+from fhir_server.definitions.content import FOLDERS, examples_that_pass
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,19 +69,3 @@ def test_it_works_outside_the_checkout(wheel, tmp_path):
     assert examples == str(site / "fhir_server" / "content" / "examples")
     assert core == "hl7.fhir.r4.core#4.0.1"
     assert int(count) == sum(1 for _ in examples_that_pass())
-
-
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_content_folders_of_the_checkout(folder):
-    assert (content_folder(folder) / "README.md").is_file()
-
-
-def test_a_missing_folder_says_so():
-    with pytest.raises(FileNotFoundError, match="install the package again"):
-        content_folder("absent")
-
-
-def test_examples_come_with_their_identity():
-    found = list(examples_that_pass())
-    assert len({(type_, id_) for type_, id_, _ in found}) == len(found) > 50
-    assert all(body.lstrip().startswith(b"{") for *_, body in found)
