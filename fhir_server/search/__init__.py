@@ -12,6 +12,21 @@ from fhir_server.search.query import SearchQuery, parse
 from fhir_server.search.registry import Parameter, Registry
 
 __all__ = [
-    "LONGEST_FORM", "Cursor", "Cursors", "IndexDescriptor", "IndexEntries", "Indexer", "Pager", "Parameter", "Position",
-    "Registry", "SearchPlan", "SearchQuery", "count_plan", "decode_pairs", "in_compartment", "indexes", "parse",
-]  # fmt: skip
+    "LONGEST_FORM",
+    "Cursor",
+    "Cursors",
+    "IndexDescriptor",
+    "IndexEntries",
+    "Indexer",
+    "Pager",
+    "Parameter",
+    "Position",
+    "Registry",
+    "SearchPlan",
+    "SearchQuery",
+    "count_plan",
+    "decode_pairs",
+    "in_compartment",
+    "indexes",
+    "parse",
+]

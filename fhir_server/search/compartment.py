@@ -1,6 +1,6 @@
 """Compartment search: a query restricted to what belongs to a patient, an encounter, a practitioner, ...
 
-Membership is exactly the parameters of the CompartmentDefinition; whether the caller may see a member is another
+Membership is exactly what the CompartmentDefinition says; whether the caller may see a member is another
 question, answered by access. https://hl7.org/fhir/R4/compartmentdefinition.html
 """
 

@@ -237,8 +237,16 @@ def texts(document: Document, field: str) -> Iterable[str]:
 
 
 def any_of(operands: Iterable[Expression]) -> Expression:
-    """Return the disjunction without operands that never match."""
-    kept = tuple(dict.fromkeys(o for o in operands if not isinstance(o, Never)))
+    """Return the disjunction without operands that never match; equalities on one field become one."""
+    equal: dict[str, tuple[str, ...]] = {}
+    others: list[Expression] = []
+    for operand in operands:
+        if isinstance(operand, Equal):
+            equal[operand.field] = (*equal.get(operand.field, ()), *operand.values)
+        elif not isinstance(operand, Never):
+            others.append(operand)
+    merged = [Equal(field, tuple(dict.fromkeys(values))) for field, values in equal.items()]
+    kept = tuple(dict.fromkeys([*merged, *others]))
     return kept[0] if len(kept) == 1 else Or(kept) if kept else Never()
 
 

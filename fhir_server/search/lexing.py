@@ -23,13 +23,13 @@ _ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
 def decode_pairs(query: str, *, longest: int = LONGEST_URL_QUERY) -> list[tuple[str, str]]:
     """Return the (name, value) pairs of a query string or a form body, in order, percent-decoded as UTF-8.
 
-    Raises FhirError 414 when the text is longer than ``longest``, 400 when a name or value is not UTF-8 or holds a
+    Raises FhirError 414 when the text is longer than ``longest``, 400 when a part is not UTF-8 or holds a
     NUL, or when there are too many pairs.
     """
     if len(query) > longest:
         raise error(
             "too-long",
-            f"The query has {len(query)} characters, more than {longest}; send a long one by POST to _search.",
+            f"The query has {len(query)} characters, more than {longest}; send it by POST to _search.",
             status=414,
         )
     pairs = []

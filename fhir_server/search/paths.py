@@ -2,7 +2,8 @@
 
 SearchParameter.expression is FHIRPath, but nearly all of R4's are unions of plain paths with a cast or one
 simple ``where``. Those are read here, because the index needs what evaluation can't tell: which types a
-parameter yields and whether its path repeats. Anything else gives None and is left to ``fhirpath.compile_extraction``.
+parameter yields and whether its path repeats. Anything else gives None and is left to
+``fhirpath.compile_extraction``.
 https://hl7.org/fhir/R4/searchparameter-definitions.html#SearchParameter.expression
 """
 

@@ -79,7 +79,11 @@ def _through(
     scans = 1
     for first in firsts:
         scans *= len(first[0].values) if first and isinstance(first[0], Equal) else MOST_SCANS + 1
-    rank = ranks[0] if bounded[0] != "p" else _HOME - 2 * (len(ranks) - 1) + (0 if is_complete else 1)
+    rank = ranks[0]
+    if bounded[0] == "p":
+        # A second key that is equal to something is best, then a beginning, no second key, one that is not bounded.
+        seconds = [isinstance(first[0], Equal) for first in firsts[1:] if first]
+        rank = _HOME + (len(firsts) > 1 and not is_complete) - sum(2 if equal else 1 for equal in seconds)
     own_order = order or ("s" if bounded[0] == "p" and type_ in MAIN_DATES else "lu")
     return Choice(index.name, own_order, bool(order) and scans <= MOST_SCANS, rank)
 
@@ -132,7 +136,7 @@ def _bounds_member(leaf: Within, field: str) -> bool:
 
 def _through_several(leaf: Expression, known: Sequence[IndexDescriptor], type_: str) -> Choice | None:
     """Return the choice of a disjunction whose parts all have an index; mongod combines them."""
-    if not isinstance(leaf, Or):
+    if not isinstance(leaf, Or) or len({getattr(operand, "field", "") for operand in leaf.operands}) == 1:
         return None
     for operand in leaf.operands:
         if not any(_bounding((operand,), index.keys[0][0]) for index in known):

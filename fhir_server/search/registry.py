@@ -126,7 +126,7 @@ class Registry:
         return found
 
     def compartment(self, name: str) -> Mapping[str, tuple[str, ...]]:
-        """Return for each resource type the parameters that make it a member of a compartment (``Patient``)."""
+        """Return for each resource type the parameters that make it a member of a compartment."""
         return self._compartments.get(name, {})
 
     @cached_property

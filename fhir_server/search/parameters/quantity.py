@@ -154,7 +154,7 @@ def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: C
 
 
 def _one(parameter: Parameter, text: str) -> Expression:
-    """Return the expression of ``[prefix]number`` and its forms with ``|system|code``, ``||code``, ``|system``."""
+    """Return the expression of ``number``, also with ``|system|code``, ``||code`` or ``|system``."""
     parts = [unescape(part, parameter.name) for part in split(text, "|")]
     prefix, rest = split_prefix(parts[0])
     number = read_number(rest)

@@ -33,6 +33,8 @@ _REMOVED = re.compile("['`.,;\u2019\u02bc\u00b4]")
 #: White space, hyphens and dashes, brackets and quotation marks.
 _SEPARATORS = re.compile(r"[\s\-_:/\\|()\[\]\"«»\u2010-\u2015\u201c\u201d]+")
 
+_SPECIAL = re.compile(r"[^\w\s]")
+
 #: Most suffixes that one name or address part is found by.
 _MOST_SUFFIXES = 6
 #: Shortest text for :contains: shorter ones match nearly everything.
@@ -112,10 +114,10 @@ def _members(value: dict[str, Any], names: tuple[str, ...]) -> Iterator[str]:
 def literal(text: str) -> str:
     """Return the text as a pattern that matches itself only, in Python and in MongoDB alike.
 
-    A vertical bar is written as a class of one character: MongoDB reads no index bounds from a pattern with
-    ``|`` outside of one, escaped or not.
+    Every character that is not a letter, digit or space gets a backslash. MongoDB reads index bounds from such a
+    text, but not from a pattern that holds a bare ``|`` anywhere, even in a class.
     """
-    return re.sub(r"[^\w\s]|_", lambda m: "[|]" if m[0] == "|" else "\\" + m[0], text)
+    return _SPECIAL.sub(r"\\\g<0>", text)
 
 
 def starting_with(field: str, text: str) -> Pattern:

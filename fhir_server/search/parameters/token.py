@@ -69,7 +69,7 @@ class AnySystem(Expression):
 
     def filter(self) -> Filter:
         """Return an anchored pattern; the code may hold a bar itself, a hash never does."""
-        return {self.field: {"$regex": f"^{literal(self.code)}[|][^|]*$"}}
+        return {self.field: {"$regex": rf"^{literal(self.code)}\|[^\x7c]*$"}}
 
     def matches(self, document: Document) -> bool:
         """Tell whether an entry has the code."""
@@ -85,7 +85,7 @@ class AnyCode(Expression):
 
     def filter(self) -> Filter:
         """Return the pattern of the entry's end: no index bounds, a residual condition."""
-        return {self.field: {"$regex": f"[|]{literal(self.system_hash)}$"}}
+        return {self.field: {"$regex": rf"\|{literal(self.system_hash)}$"}}
 
     def matches(self, document: Document) -> bool:
         """Tell whether an entry is of the system."""

@@ -79,7 +79,7 @@ def canonical_value(parameter: Parameter, field: str, modifier: str, text: str) 
 
 def _version(field: str, version: str, modifier: str, url: str) -> Expression:
     """Return the expression of a version behind a URL, or (url "") of a token with the version."""
-    entry, end = (url + version, "") if url else (version.casefold() + "|", "[|]")
+    entry, end = (url + version, "") if url else (version.casefold() + "|", r"\|")
     if modifier != "below":
         return Equal(field, (entry,))
     prefix = url + version if url else version.casefold()
