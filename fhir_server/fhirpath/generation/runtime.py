@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
 from typing import Any
-
-import re2
 
 from fhir_server.datatypes import quantity, temporal
 from fhir_server.datatypes.quantity import Quantity
@@ -86,7 +83,8 @@ def compare_times(left: Any, right: Any) -> int | None:
 def compare_quantities(left: Any, right: Any) -> int | None:
     """Return -1, 0, 1 or None for Quantities as JSON or as Quantity.
 
-    Two JSON Quantities with the same system and code, or without codes and with the same unit text, compare by value.
+    Two JSON Quantities with the same system and code, or without codes and with the same unit text, compare
+    by value.
     """
     if left.__class__ is dict and right.__class__ is dict:
         if "value" not in left or "value" not in right:
@@ -95,7 +93,7 @@ def compare_quantities(left: Any, right: Any) -> int | None:
             "code" in left or left.get("unit") == right.get("unit")
         )
         if same:
-            return (left["value"] > right["value"]) - (left["value"] < right["value"])
+            return bool(left["value"] > right["value"]) - bool(left["value"] < right["value"])
     first_, second = _quantity(left), _quantity(right)
     return None if first_ is None or second is None else quantity.compare(first_, second)
 
@@ -104,36 +102,11 @@ def _quantity(value: Any) -> Quantity | None:
     return quantity.from_json(value) if isinstance(value, dict) else value
 
 
-def to_integer(value: Any) -> int | None:
-    """Return ``toInteger()`` of a string, number or boolean, None for empty."""
-    if isinstance(value, str):
-        digits = value[1:] if value[:1] in {"+", "-"} else value
-        return int(value) if digits.isascii() and digits.isdigit() and len(digits) < 12 else None
-    return int(value) if isinstance(value, int) else None
-
-
-def to_string(value: Any) -> str | None:
-    """Return ``toString()`` of a number, boolean or string, None for empty."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    return None if value is None else str(value)
-
-
 def substring(value: str | None, start: int, length: int | None = None) -> str | None:
     """Return ``substring()``: None when there is no value or the start lies outside."""
     if value is None or not 0 <= start < len(value):
         return None
     return value[start:] if length is None else value[start : start + max(length, 0)]
-
-
-def regex(pattern: str) -> Any:
-    """Return a linear-time regular expression where the dot matches line ends; raises ValueError for a bad one."""
-    try:
-        return re2.compile("(?s)" + pattern)
-    except re2.error as cause:
-        raise ValueError(str(cause)) from cause
 
 
 def count_children(node: dict[str, Any]) -> int:
@@ -162,7 +135,7 @@ Kids = Callable[[str, Any, str], list[tuple[str, Any]]]
 
 
 def children_by_name(types: Types) -> Kids:
-    """Return the function that lists the children with a name, and their types, of an element of a given type."""
+    """Return the function that lists an element's children with a name, and their types."""
     tables: dict[tuple[str, str], list[tuple[str, str, bool]]] = {}
 
     def table(type_name: str, name: str) -> list[tuple[str, str, bool]]:
@@ -242,7 +215,7 @@ def walker(types: Types) -> Walk:
 
 
 def refers_to(reference: dict[str, Any], types: tuple[str, ...], resource: dict[str, Any]) -> bool:
-    """Tell from its text, its ``type`` or the contained resources whether a Reference means one of these types."""
+    """Tell from text, ``type`` or contained resources whether a Reference means one of these types."""
     text = reference.get("reference")
     if text is None:
         return reference.get("type") in types
