@@ -120,14 +120,14 @@ class Compiler:
     def _scalars(self, element: ElementSchema, type_: ElementType) -> Handler:
         if type_.code in primitive.SPECIAL and element.path != "ElementDefinition.id":
             return primitive.SPECIAL[type_.code]
-        test = primitive.scalar(type_.code)
+        test, fast = primitive.scalar(type_.code), type_.code
         if element.value_set:
             code_set = self._code_set(element)
             if code_set is not None:
-                test = binding.bound_code(type_.code, code_set, element.value_set)
+                test, fast = binding.bound_code(type_.code, code_set, element.value_set), ""
         own = self.invariants.on_element(element.constraints, type_.code)
         if not element.is_list:
-            return self._constrained(primitive.single(test), own)
+            return self._constrained(primitive.single(test, fast), own)
         return self._constrained(cardinality.list_of_scalars(test, element), own)
 
     def _objects(self, element: ElementSchema, item: Handler, type_name: str) -> Handler:
@@ -222,7 +222,8 @@ class NodeWriter:
                 "        found = CHOICES(found, node, run)",
             ]
         self._lines += ["    if found is not None and HAS_ERRORS(found):", "        return found"]
-        if schema.kind != "resource" and "id" in self.bits:
+        # Element itself is what stands beside a primitive's value, which may be there: rules/cardinality.py asks.
+        if schema.kind != "resource" and schema.type_name != "Element":
             self._lines += [f"    if mask == {self.bits['id']:#x}:", "        found = ONLY_ID(found, run)"]
         self._native()
         for number, check in enumerate(self._checks):

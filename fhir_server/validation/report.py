@@ -78,7 +78,7 @@ class Run:
         if self.contained is None:
             contained = self.root.get("contained")
             self.contained = {
-                c["id"]: c.get("resourceType", "")
+                c["id"]: str(c.get("resourceType", ""))
                 for c in (contained if isinstance(contained, list) else ())
                 if isinstance(c, dict) and isinstance(c.get("id"), str)
             }

@@ -162,7 +162,8 @@ def sibling_of_list(element_type: Handler, element: ElementSchema) -> Handler:
         for index, value in enumerate(values):
             has_value = _item(partner, index) is not None
             if value is None:
-                if has_value:
+                # A null in both arrays is reported for the values.
+                if has_value or (type(partner) is list and index < len(partner)):
                     continue
                 problem: Findings | None = run.error(
                     "structure", f"An item must not be null in both {key} and _{key}: leave it out.", "type@"

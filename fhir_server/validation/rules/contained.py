@@ -58,7 +58,8 @@ def resource(types: frozenset[str], function: Callable[[str], Handler], *, is_co
 
 def holds_conditional_references(bundle: dict[str, Any]) -> bool:
     """Tell whether the entries of a Bundle may refer by search."""
-    return bundle.get("type") in {"transaction", "batch"}
+    kind = bundle.get("type")
+    return kind == "transaction" or kind == "batch"  # noqa: PLR1714 - it may be unhashable before validation
 
 
 def contained_rules(node: dict[str, Any], run: Run) -> Findings | None:
