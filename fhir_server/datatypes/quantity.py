@@ -83,7 +83,7 @@ def equivalent(left: Quantity, right: Quantity) -> bool:
 
 
 def significant_digits(value: Decimal) -> int:
-    """Return how many digits of a decimal carry meaning (trailing zeros after the point do, leading ones don't)."""
+    """Return how many digits of a decimal carry meaning: trailing zeros after the point do."""
     digits = value.as_tuple().digits
     if int(value.as_tuple().exponent) >= 0:
         return len(str(abs(int(value))).rstrip("0")) or 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from functools import lru_cache
 from typing import Literal
@@ -36,8 +36,10 @@ YEAR, MONTH, DAY, HOUR, MINUTE, SECOND = range(6)
 class Temporal:
     """A date, dateTime or time with the precision it was written in.
 
-    ``fields`` are year, month, day, hour, minute (int) and second (Decimal, with the digits as written), cut after the
-    last one that is known; a time begins with the hour. ``offset`` is minutes east of UTC, None when not given.
+    ``fields`` are year, month, day, hour, minute (int) and second (Decimal, with the digits as written), cut
+    after the
+    last one that is known; a time begins with the hour. ``offset`` is minutes east of UTC, None when not
+    given.
     """
 
     kind: Kind
@@ -125,7 +127,7 @@ def _on_calendar(fields: tuple[int | Decimal, ...]) -> bool:
 
 
 def compare(left: Temporal, right: Temporal) -> int | None:
-    """Return -1, 0 or 1, or None when the precisions or offsets leave it open or the kinds can't be compared."""
+    """Return -1, 0 or 1, or None when precisions or offsets leave it open or the kinds can't be compared."""
     if (left.kind == "time") != (right.kind == "time"):
         return None
     first, second = left.fields, right.fields
@@ -153,7 +155,7 @@ def _utc_fields(value: Temporal, offset: int) -> tuple[int | Decimal, ...]:
     fields = value.fields
     hour, minute = int(fields[HOUR]), int(fields[MINUTE]) if len(fields) > MINUTE else 0
     try:
-        moment = datetime(int(fields[0]), int(fields[1]), int(fields[2]), hour, minute, tzinfo=timezone.utc)  # noqa: UP017 - datetime.UTC is the same object
+        moment = datetime(int(fields[0]), int(fields[1]), int(fields[2]), hour, minute, tzinfo=UTC)
         moment -= timedelta(minutes=offset)
     except OverflowError:  # within a day of year 1 or 9999: no shift can be told from none
         return fields
@@ -174,9 +176,10 @@ _FIELD_OF = {"year": YEAR, "month": MONTH, "week": DAY, "day": DAY, "hour": HOUR
 
 
 def add(value: Temporal, amount: Decimal, unit: str) -> Temporal | None:
-    """Return ``value`` moved by a calendar duration in a unit (year .. millisecond), or None outside years 1-9999.
+    """Return ``value`` moved by a calendar duration (unit year .. millisecond), None outside years 1-9999.
 
-    The amount loses its fraction except for seconds; a unit finer than the precision of ``value`` counts as whole
+    The amount loses its fraction except for seconds; a unit finer than the precision of ``value`` counts as
+    whole
     units of that precision (https://hl7.org/fhirpath/N1/#datetime-arithmetic).
     """
     if unit == "second":
@@ -230,18 +233,17 @@ def _add_months(value: Temporal, count: int) -> Temporal | None:
     year, month = divmod(months, 12)
     if not 1 <= year <= 9999:
         return None
-    moved: list[int | Decimal] = [year, month + 1][: len(fields)]  # type: ignore[assignment]
-    if len(fields) > 2:
-        moved.append(min(int(fields[2]), monthrange(year, month + 1)[1]))
-    return Temporal(value.kind, (*moved, *fields[3:]), value.offset)
+    day = min(int(fields[2]), monthrange(year, month + 1)[1]) if len(fields) > DAY else 1
+    return Temporal(value.kind, (year, month + 1, day, *fields[3:])[: len(fields)], value.offset)
 
 
 def _add_milliseconds(value: Temporal, milliseconds: int) -> Temporal | None:
-    year, month, day, hour, minute, second = (*value.fields, *(1, 1, 1, 0, 0, 0)[len(value.fields) :])
+    known = len(value.fields)
+    year, month, day, hour, minute, second = value.fields + (1, 1, 1, 0, 0, 0)[known:]
     total = Decimal(second) * 1000 + milliseconds
     minutes, left = divmod(total, 60_000)
     try:
-        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), tzinfo=timezone.utc)  # noqa: UP017 - datetime.UTC is the same object
+        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), tzinfo=UTC)
         moment += timedelta(minutes=int(minutes))
     except (OverflowError, ValueError):
         return None

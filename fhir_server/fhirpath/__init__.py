@@ -49,10 +49,13 @@ def compile_expression(
     published: bool = False,
     checked: bool = False,
 ) -> Expression:
-    """Return any expression, ready for ``evaluate(node, env)``; ``type_name`` is the type of foci that aren't resources.
+    """Return any expression, ready for ``evaluate(node, env)``.
 
-    ``published`` evaluates it as published definitions are meant (see README.md). ``checked`` refuses names that the types
-    don't have, given the type of the focus. Raises FhirPathError when the expression is malformed or names a function or
+    ``type_name`` is the type of foci that aren't resources.
+    ``published`` evaluates it as published definitions are meant (see README.md). ``checked`` refuses names
+    that the types
+    don't have, given the type of the focus. Raises FhirPathError when the expression is malformed or names a
+    function or
     type that doesn't exist.
     """
     tree = parse(expression)

@@ -21,7 +21,20 @@ from fhir_server.fhirpath.tree import (
 )
 
 #: Functions whose result has the types of their source.
-_KEEPING = {"where", "first", "last", "tail", "skip", "take", "single", "trace", "distinct", "exclude", "intersect", "sort"}
+_KEEPING = {
+    "where",
+    "first",
+    "last",
+    "tail",
+    "skip",
+    "take",
+    "single",
+    "trace",
+    "distinct",
+    "exclude",
+    "intersect",
+    "sort",
+}
 #: Functions that need an order, which the result of children() and descendants() doesn't have.
 _ORDERED = {"first", "last", "tail", "skip", "take"}
 #: Functions that evaluate their arguments on each item of the source.
@@ -40,7 +53,7 @@ _ANYTHING = _Static(None)
 
 
 def check(tree: Tree, type_name: str, types: Types) -> None:
-    """Raise FhirPathError (semantic) when the expression names an element that can't exist on a focus of the type."""
+    """Raise FhirPathError (semantic) for an element that can't exist on a focus of the type."""
     focus = _Static(frozenset({type_name}))
     _Checker(types, focus).infer(tree, focus)
 
@@ -80,8 +93,12 @@ class _Checker:
     def _start(self, tree: Member, name: str, focus: _Static) -> _Static:
         if not name[:1].isupper() or focus.types is None:
             return self._member(tree, focus, name)
-        if not any(self._types.is_subtype(t, name) or t in {"Resource", "DomainResource"} for t in focus.types):
-            raise FhirPathError("semantic", f"it is evaluated on {_list(focus.types)}, not {name}", tree.position)
+        if not any(
+            self._types.is_subtype(t, name) or t in {"Resource", "DomainResource"} for t in focus.types
+        ):
+            raise FhirPathError(
+                "semantic", f"it is evaluated on {_list(focus.types)}, not {name}", tree.position
+            )
         return focus
 
     def _member(self, tree: Member, source: _Static, name: str) -> _Static:

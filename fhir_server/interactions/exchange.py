@@ -1,4 +1,4 @@
-"""FhirRequest and FhirResponse: what the HTTP edge and the interactions hand to each other; and Server, the parts.
+"""FhirRequest and FhirResponse, what the HTTP edge and the interactions hand to each other; Server, the parts.
 
 https://hl7.org/fhir/R4/http.html
 """
@@ -9,14 +9,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fhir_server.access import OPEN, AccessContext
+from fhir_server.definitions import Definitions
+from fhir_server.search import Cursors, Indexer, Registry
+from fhir_server.store import Store
+from fhir_server.validation import Validator
+
+Clock = Callable[[], int]
+"""Returns now as milliseconds UTC."""
+
+NewId = Callable[[str | None], str]
+"""Returns a new logical id; the argument is the id of the home patient, if any."""
 
 
 @dataclass(frozen=True, slots=True)
 class FhirRequest:
     """One interaction request, free of transport: HTTP and batch entries make the same.
 
-    ``path`` is relative to the base, without leading slash and percent-decoded per segment; ``query`` the raw query
-    string; ``headers`` have lower-case names; ``base`` is the absolute base URL that links and Location start with.
+    ``path`` holds the segments behind the base, percent-decoded; ``query`` is the raw query string; ``headers`` have
+    lower-case names; ``base`` is the absolute base URL that links and Location start with, without trailing slash.
     """
 
     method: str
@@ -29,19 +39,50 @@ class FhirRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """What a path names: a resource type, a logical id, a version id; each "" where the path has none."""
+
+    type: str = ""
+    id: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FhirResponse:
     """One interaction's answer: status, headers without content type and length, and the body in parts.
 
-    ``body`` is a sequence of byte strings that are sent one after the other: stored bytes are spliced, not copied.
+    ``body`` is a sequence of byte strings that are sent one after the other: stored bytes are spliced, not decoded.
+    ``interaction`` is the R4 code of what was done, for logs and metrics ("" when no interaction matched).
     """
 
     status: int
     headers: Sequence[tuple[str, str]] = ()
     body: Sequence[bytes] = ()
+    interaction: str = ""
+    type: str = ""
 
 
-Clock = Callable[[], int]
-"""Returns now as milliseconds UTC."""
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings that interactions obey, as ``app`` read them."""
 
-NewId = Callable[[str | None], str]
-"""Returns a new logical id; the argument is the id of the home patient, if any."""
+    update_create: bool = True
+    strict_search: bool = True
+    default_count: int = 50
+    max_count: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The read-only bundle of parts that ``app`` builds and every handler gets."""
+
+    store: Store
+    definitions: Definitions
+    validator: Validator
+    registry: Registry
+    indexer: Indexer
+    cursors: Cursors
+    clock: Clock
+    new_id: NewId
+    policy: Policy
+    capabilities: Mapping[str, bytes]

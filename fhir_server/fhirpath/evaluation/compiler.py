@@ -26,17 +26,7 @@ from fhir_server.fhirpath.tree import (
     Variable,
     type_specifier,
 )
-
-#: https://hl7.org/fhir/R4/fhirpath.html#variables
-FIXED_VARIABLES = {
-    "ucum": "http://unitsofmeasure.org",
-    "sct": "http://snomed.info/sct",
-    "loinc": "http://loinc.org",
-}
-_PREFIXED_VARIABLES = {
-    "vs-": "http://hl7.org/fhir/ValueSet/",
-    "ext-": "http://hl7.org/fhir/StructureDefinition/",
-}
+from fhir_server.fhirpath.variables import fixed_variable
 
 
 def compile_tree(tree: Tree, types: Types, *, published: bool = False) -> Closure:
@@ -76,7 +66,7 @@ class _Compiler:
         raise AssertionError(tree)
 
     def _start(self, name: str) -> Closure:
-        """The first name of a path is an element or, for a type name, the focus itself if it is of that type."""
+        """Start a path: at an element or, for a type name, at the focus itself if it is of that type."""
         if not name[:1].isupper():
             return self._member(_this, name)
         types = self._types
@@ -134,7 +124,9 @@ class _Compiler:
 
     def _sort(self, source: Closure, arguments: tuple[Tree, ...]) -> Closure:
         keys = [
-            (self.compile(a.operand), True) if isinstance(a, Unary) and a.operator == "-" else (self.compile(a), False)
+            (self.compile(a.operand), True)
+            if isinstance(a, Unary) and a.operator == "-"
+            else (self.compile(a), False)
             for a in arguments
         ]
         return lambda run, scope: filtering.sort(run, source(run, scope), scope, *keys)
@@ -162,10 +154,7 @@ def _variable(name: str) -> Closure:
     if name in {"resource", "rootResource"}:
         attribute = "resource" if name == "resource" else "root_resource"
         return lambda run, _scope: _resource(getattr(run.env, attribute))
-    fixed = FIXED_VARIABLES.get(name)
-    for prefix, base in _PREFIXED_VARIABLES.items():
-        if name.startswith(prefix):
-            fixed = base + name.removeprefix(prefix)
+    fixed = fixed_variable(name)
     if fixed is not None:
         return _constant([fixed])
 

@@ -26,9 +26,10 @@ class Expression:
     published: bool = False
 
     def items(self, node: Any, env: Env, *, sibling: dict[str, Any] | None = None) -> Items:
-        """Return the result as items: Node for FHIR elements (value, type, sibling), plain values for System types.
+        """Return the result as items: Node for FHIR elements, plain values for System types.
 
-        ``node`` is the JSON value of the focus, a Node, or None for no focus. Raises FhirPathError (execution, budget).
+        ``node`` is the JSON value of the focus, a Node, or None for no focus. Raises FhirPathError
+        (execution, budget).
         """
         focus = self._focus(node, sibling)
         run = Run(env, self.types, focus, self.published, env.steps)
@@ -65,7 +66,13 @@ def fallback(types: Types) -> Callable[[Tree, str], Callable[..., bool | None]]:
         def part(value: Any, sibling: dict[str, Any] | None, env: Env) -> bool | None:
             actual = value.get("resourceType") if isinstance(value, dict) else None
             focus: Items = [Node(value, actual or type_name, sibling)]
-            return truth(closure(Run(env, types, focus, published=True, steps=env.steps), Scope(focus, [], [])))
+            run = Run(env, types, focus, published=True, steps=env.steps)
+            try:
+                return truth(closure(run, Scope(focus, [], [])))
+            except FhirPathError as error:
+                if error.phase == "execution":  # what can't be evaluated on this input isn't met
+                    return None
+                raise
 
         return part
 

@@ -20,7 +20,7 @@ System = bool | int | Decimal | str | Temporal | Quantity
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """A FHIR element or resource: its JSON value (None for a primitive with only extensions), type and sibling."""
+    """A FHIR element: its JSON value (None for a primitive with only extensions), type and sibling."""
 
     value: Any
     type: str
@@ -43,7 +43,7 @@ _INTEGERS = {"integer", "positiveInt", "unsignedInt"}
 
 
 def system(item: Any) -> Any:
-    """Return the System value of an item: itself, that of a FHIR primitive or Quantity, or None when it has none."""
+    """Return an item's System value: itself, that of a FHIR primitive or Quantity, or None."""
     if item.__class__ is not Node:
         return item
     value, type_ = item.value, item.type
@@ -83,8 +83,8 @@ def class_of(item: Any) -> ClassInfo:
     return ClassInfo("System", next((name for kind, name in _NAMES if isinstance(item, kind)), "Any"))
 
 
-def nodes(value: Any, type_name: str, sibling: Any, types: Types) -> Items:
-    """Return the nodes of one JSON member with its ``_name`` sibling; types are those of the array's items."""
+def nodes(value: Any, type_name: str, sibling: Any) -> Items:
+    """Return the nodes of one JSON member with its ``_name`` sibling."""
     if value.__class__ is list or sibling.__class__ is list:
         values = value or []
         siblings = sibling or []
@@ -126,12 +126,12 @@ def children_named(item: Any, name: str, types: Types) -> Items:
     found: Items = []
     for key, type_name in json_keys(info, element).items():
         if key in owner or "_" + key in owner:
-            found += nodes(owner.get(key), type_name, owner.get("_" + key), types)
+            found += nodes(owner.get(key), type_name, owner.get("_" + key))
     return found
 
 
 def json_keys(info: Any, element: Any) -> Mapping[str, str]:
-    """Return the JSON names and types of an element; the id of a resource is an id, which the R4 snapshots don't say."""
+    """Return an element's JSON names and types; the R4 snapshots don't say that a resource's id is an id."""
     if element.name == "id" and info.kind == "resource":
         return {"id": "id"}
     keys: Mapping[str, str] = element.json_keys()
@@ -153,7 +153,7 @@ def children(item: Any, types: Types) -> Items:
         if entry is None or (key != member and key in owner):
             continue
         type_name = "id" if key == "id" and info.kind == "resource" else entry[1]
-        found += nodes(value if key == member else None, type_name, owner.get("_" + key), types)
+        found += nodes(value if key == member else None, type_name, owner.get("_" + key))
     return found
 
 

@@ -62,7 +62,7 @@ def single(items: Items, what: str) -> Any:
 
 
 def truth(items: Items) -> bool | None:
-    """Return a collection as boolean (singleton evaluation): None for empty; raises FhirPathError for several items.
+    """Return a collection as boolean: None for empty; raises FhirPathError for several items.
 
     https://hl7.org/fhirpath/N1/#singleton-evaluation-of-collections
     """

@@ -1,4 +1,4 @@
-"""Functions by chapter of https://hl7.org/fhirpath/N1/#functions: one table name -> (function, arity) in each file.
+"""Functions by chapter of https://hl7.org/fhirpath/N1/#functions: a table name -> (function, arity) each.
 
 ``VALUES`` functions get (run, source, *arguments) as collections. ``EXPRESSIONS`` functions get
 (run, source, scope, *closures) and evaluate their arguments themselves, on each item of the source.

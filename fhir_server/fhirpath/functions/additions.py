@@ -43,7 +43,11 @@ def _get_value(run: Run, source: Items) -> Items:
 def _resolve(run: Run, source: Items) -> Items:
     found: Items = []
     for item in source:
-        reference = item.value.get("reference") if isinstance(item, Node) and item.type == "Reference" else system(item)
+        reference = (
+            item.value.get("reference")
+            if isinstance(item, Node) and item.type == "Reference"
+            else system(item)
+        )
         resource = _target(run, reference) if isinstance(reference, str) else None
         if resource is not None:
             found.append(Node(resource, str(resource.get("resourceType"))))
@@ -115,7 +119,7 @@ def _check_modifiers(run: Run, source: Items, *known: Items) -> Items:
 
 
 def _unknown_definition(_run: Run, _source: Items, *_arguments: Items) -> Items:
-    """Definitions are no items of this engine, so the result is empty, as for an element without definition."""
+    """Return nothing: definitions are no items of this engine."""
     return []
 
 

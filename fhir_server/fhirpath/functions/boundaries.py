@@ -107,7 +107,9 @@ def _precision(_run: Run, source: Items) -> Items:
 
 
 def _comparable(_run: Run, source: Items, other: Items) -> Items:
-    quantities: list[Any] = [system(single(items, "comparable()")) if items else None for items in (source, other)]
+    quantities: list[Any] = [
+        system(single(items, "comparable()")) if items else None for items in (source, other)
+    ]
     if not all(isinstance(q, Quantity) for q in quantities):
         return []
     first, second = (ucum.unit(q.code) for q in quantities)

@@ -24,14 +24,15 @@ def _boolean(value: Any) -> bool | None:
     if isinstance(value, bool):
         return value
     if isinstance(value, int | Decimal):
-        return {0: False, 1: True}.get(value)  # type: ignore[call-overload, no-any-return]
+        return bool(value) if value in {0, 1} else None
     if isinstance(value, str):
         word = value.lower()
         return True if word in _TRUE else (False if word in _FALSE else None)
     return None
 
 
-def _integer(value: Any) -> int | None:
+def integer(value: Any) -> int | None:
+    """Return a System value as ``toInteger()`` reads it, None when it isn't an integer."""
     if isinstance(value, int):
         return int(value)
     return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
@@ -106,7 +107,7 @@ def _test(name: str, convert: Callable[[Any], Any]) -> Callable[..., Items]:
 
 _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "Boolean": _boolean,
-    "Integer": _integer,
+    "Integer": integer,
     "Decimal": _decimal,
     "String": string,
     "Date": _date,
@@ -137,7 +138,10 @@ def _converts_to_quantity(run: Run, source: Items, unit: Items | None = None) ->
 
 VALUES: Table = {
     **{f"to{name}": (_converter(f"to{name}", convert), 0) for name, convert in _CONVERSIONS.items()},
-    **{f"convertsTo{name}": (_test(f"convertsTo{name}", convert), 0) for name, convert in _CONVERSIONS.items()},
+    **{
+        f"convertsTo{name}": (_test(f"convertsTo{name}", convert), 0)
+        for name, convert in _CONVERSIONS.items()
+    },
     "toQuantity": (_to_quantity, (0, 1)),
     "convertsToQuantity": (_converts_to_quantity, (0, 1)),
 }

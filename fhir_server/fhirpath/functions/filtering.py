@@ -35,7 +35,9 @@ def _repeat(run: Run, source: Items, scope: Scope, projection: Closure) -> Items
     return found
 
 
-def _aggregate(run: Run, source: Items, scope: Scope, aggregator: Closure, initial: Closure | None = None) -> Items:
+def _aggregate(
+    run: Run, source: Items, scope: Scope, aggregator: Closure, initial: Closure | None = None
+) -> Items:
     total = initial(run, scope) if initial is not None else []
     for index, item in enumerate(source):
         total = aggregator(run, Scope([item], [index], total))

@@ -15,15 +15,16 @@ def _trace(run: Run, source: Items, scope: Scope, name: Closure, projection: Clo
     if run.env.trace is not None:
         shown = source
         if projection is not None:
-            shown = [v for i, item in enumerate(source) for v in projection(run, Scope([item], [i], scope.total))]
+            shown = [
+                v for i, item in enumerate(source) for v in projection(run, Scope([item], [i], scope.total))
+            ]
         label = system(single(name(run, scope), "trace()"))
         run.env.trace(str(label), [getattr(item, "value", item) for item in shown])
     return source
 
 
-def _iif(
-    run: Run, source: Items, scope: Scope, criterion: Closure, then: Closure, otherwise: Closure | None = None
-) -> Items:
+def _iif(run: Run, source: Items, scope: Scope, criterion: Closure, *results: Closure) -> Items:
+    then, otherwise = (*results, None)[:2]
     single(source, "iif()")
     inner = Scope(source, scope.index, scope.total)
     items = criterion(run, inner)
@@ -31,9 +32,8 @@ def _iif(
     condition = system(value) if items else None
     if items and not isinstance(condition, bool):
         raise fail("the criterion of iif() is not a Boolean")
-    if condition:
-        return then(run, inner)
-    return otherwise(run, inner) if otherwise is not None else []
+    chosen = then if condition else otherwise
+    return chosen(run, inner) if chosen is not None else []
 
 
 def _clock(run: Run) -> datetime:

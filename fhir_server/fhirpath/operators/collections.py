@@ -36,7 +36,7 @@ def union(run: Run, left: Items, right: Items) -> Items:
 
 
 def member(run: Run, left: Items, right: Items) -> Items:
-    """Return whether all items on the left are on the right, as the reference implementation has it for several."""
+    """Return whether all items on the left are on the right, as the reference implementation has it."""
     if not left:
         return []
     run.spend(len(left) * len(right))

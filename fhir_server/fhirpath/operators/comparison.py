@@ -25,7 +25,7 @@ def compare(left: Any, right: Any) -> int | None:
             return None
         raise fail(f"{class_of(missing).name} has no order")
     if (is_number(first) and is_number(second)) or (isinstance(first, str) and isinstance(second, str)):
-        return (first > second) - (first < second)  # type: ignore[operator]
+        return bool(first > second) - bool(first < second)
     if isinstance(first, Temporal) and isinstance(second, Temporal):
         return temporal.compare(first, second)
     if isinstance(first, Quantity) and isinstance(second, Quantity):

@@ -38,14 +38,14 @@ def equal(left: Any, right: Any) -> bool | None:
 
 
 def _equal_json(left: Any, right: Any) -> bool:
-    """Compare what has no System value: complex elements by content, primitives without value by having none."""
+    """Compare what has no System value: complex elements by content."""
     if isinstance(left, Node) and isinstance(right, Node):
         return bool(left.value == right.value) and (left.type == right.type or left.value is None)
     return left == right if not isinstance(left, Node) and not isinstance(right, Node) else False
 
 
 def equal_collections(left: Items, right: Items) -> bool | None:
-    """Return whether two collections are equal item by item, in order; None when one is empty or it is open."""
+    """Return whether two collections are equal in order; None when one is empty or it is open."""
     if not left or not right:
         return None
     if len(left) != len(right):
@@ -98,7 +98,9 @@ def _equivalent_json(left: Any, right: Any) -> bool:
 def _equivalent_values(left: Any, right: Any) -> bool:
     if isinstance(left, dict) and isinstance(right, dict):
         first, second = ({k: v for k, v in d.items() if k != "id"} for d in (left, right))
-        return first.keys() == second.keys() and all(_equivalent_values(v, second[k]) for k, v in first.items())
+        return first.keys() == second.keys() and all(
+            _equivalent_values(v, second[k]) for k, v in first.items()
+        )
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(any(_equivalent_values(a, b) for b in right) for a in left)
     if isinstance(left, str) and isinstance(right, str):

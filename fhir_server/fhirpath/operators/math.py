@@ -8,7 +8,7 @@ from typing import Any
 from fhir_server.datatypes import quantity, temporal
 from fhir_server.datatypes.quantity import CALENDAR_OF_UCUM, CALENDAR_UNITS, Quantity
 from fhir_server.datatypes.temporal import Temporal
-from fhir_server.fhirpath.evaluation.items import Items, class_of, system
+from fhir_server.fhirpath.evaluation.items import Items, Node, class_of, system
 from fhir_server.fhirpath.evaluation.run import MAX_STRING, Run, fail, single
 from fhir_server.fhirpath.operators.equality import is_number
 
@@ -144,6 +144,10 @@ def _concatenate(_run: Run, left: Items, right: Items) -> Items:
     for side in (left, right):
         item = single(side, "'&'")
         value = "" if item is None else system(item)
+        if (
+            value is None and isinstance(item, Node) and item.value is None
+        ):  # a primitive with only extensions
+            value = ""
         if not isinstance(value, str):
             raise fail(f"'&' joins strings, not {class_of(item).name}")
         text += value

@@ -1,0 +1,195 @@
+"""The composition root: reads the settings, builds every part once, returns the ASGI application.
+
+One worker process runs one application. The FHIR API is a thin ASGI app of its own; FastAPI hosts what stands beside
+it (health, metrics, OpenAPI). docs/decisions/0003-web-stack.md has the figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from fhir_server import __version__
+from fhir_server.datatypes.json_format import encode
+from fhir_server.definitions import Definitions
+from fhir_server.definitions.content import examples_that_pass
+from fhir_server.interactions.capabilities import statement
+from fhir_server.interactions.exchange import FhirRequest, Policy, Server
+from fhir_server.interactions.router import ROUTES, dispatch
+from fhir_server.interactions.steps.identity import id_source
+from fhir_server.interactions.steps.prepare import instant
+from fhir_server.rest.access_log import AccessLog
+from fhir_server.rest.gateway import Edge, Gateway
+from fhir_server.rest.health import health_routes
+from fhir_server.rest.metrics import Metrics
+from fhir_server.rest.openapi import openapi
+from fhir_server.search import Cursors, Indexer, Registry, indexes
+from fhir_server.settings import Settings, cursor_key, load
+from fhir_server.store import Store
+from fhir_server.store.embedded import EmbeddedMongod
+from fhir_server.terminology import CodeSets
+from fhir_server.validation import Validator
+
+_LOG = logging.getLogger("fhir_server")
+
+Asgi = Callable[..., Awaitable[None]]
+
+#: Types whose validators and extractors are compiled at start-up: what a health space is asked for first.
+PRELOADED = ("Patient", "Observation", "DocumentReference", "Consent", "RelatedPerson", "ExplanationOfBenefit")
+
+
+def create_app(settings: Settings | None = None) -> Application:
+    """Return the ASGI application; its lifespan connects to MongoDB (or starts the embedded one) and closes it."""
+    return Application(settings or load())
+
+
+def now() -> int:
+    """Return the time as milliseconds UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Application(FastAPI):
+    """FastAPI with the FHIR API in front: requests below the FHIR base skip FastAPI's routing and middleware."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self._prefix = settings.http.base_path
+        self._below = settings.http.base_path + "/"
+        self._gateway: Asgi | None = None
+        self._server: Server | None = None
+        super().__init__(
+            title="FHIR R4 server of a digital health space",
+            version=__version__,
+            lifespan=_lifespan,
+            docs_url=None,
+            redoc_url=None,
+        )
+        self.include_router(health_routes(self._is_ready, self.metrics))
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Hand a request below the FHIR base to the FHIR API, and all others to FastAPI."""
+        if scope["type"] == "http" and self._gateway is not None:
+            path = scope["path"]
+            if path.startswith(self._below) or path == self._prefix:
+                await self._gateway(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document of the FHIR API and the pages beside it."""
+        if self.openapi_schema is None:
+            pages = super().openapi()
+            described = statement(
+                _interactions(), self.serving().registry, self.serving().policy, instant(0)
+            )
+            self.openapi_schema = openapi(described, self._prefix, pages)
+        return self.openapi_schema
+
+    def serve(self, server: Server) -> None:
+        """Open the FHIR API on these parts."""
+        http = self.settings.http
+        edge = Edge(
+            prefix=http.base_path,
+            base_url=http.base_url,
+            max_body=http.max_body_mb * 1_000_000,
+            request_timeout=http.request_timeout_s,
+        )
+        log = AccessLog(self.settings.log.format) if self.settings.log.level in ("debug", "info") else None
+        self._server = server
+        self._gateway = Gateway(server, edge, self.metrics, log)
+
+    def serving(self) -> Server:
+        """Return the parts that are being served; raise RuntimeError before start-up."""
+        if self._server is None:
+            raise RuntimeError("the application has not been started")
+        return self._server
+
+    async def _is_ready(self) -> bool:
+        return self._server is not None and await self._server.store.ping()
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    assert isinstance(app, Application)
+    settings = app.settings
+    embedded = None
+    if settings.mongodb.uri is None:
+        # From the main thread: the parent-death signal is bound to the thread that forks.
+        embedded = EmbeddedMongod.start(
+            settings.data.dir / "mongodb", binary=settings.mongodb.binary, cache_gb=settings.mongodb.cache_gb
+        )
+        uri = embedded.uri
+    else:
+        uri = settings.mongodb.uri.get_secret_value()
+    definitions = Definitions()
+    registry = Registry(definitions)
+    try:
+        store = await Store.connect(
+            uri,
+            database=settings.mongodb.database,
+            indexes=lambda type_: indexes(type_, registry),
+            timeout_s=settings.mongodb.timeout_s,
+            time_limit_ms=settings.search.time_limit_ms,
+        )
+        try:
+            app.serve(await build(settings, store, definitions, registry))
+            if settings.examples.load:
+                await load_examples(app.serving())
+            yield
+        finally:
+            await store.close()
+    finally:
+        if embedded is not None:
+            await asyncio.to_thread(embedded.stop)
+
+
+async def build(settings: Settings, store: Store, definitions: Definitions, registry: Registry) -> Server:
+    """Return the parts that handlers work with, on an open store."""
+    policy = Policy(
+        update_create=settings.update.create,
+        strict_search=settings.search.handling == "strict",
+        default_count=settings.search.default_count,
+        max_count=settings.search.max_count,
+    )
+    described = statement(_interactions(), registry, policy, instant(now()))
+    validator = Validator(definitions, CodeSets(definitions))
+    validator.preload(PRELOADED)
+    return Server(
+        store=store,
+        definitions=definitions,
+        validator=validator,
+        registry=registry,
+        indexer=Indexer(registry),
+        cursors=Cursors([cursor_key(settings)]),
+        clock=now,
+        new_id=id_source(await store.secret("id-bucket"), now),
+        policy=policy,
+        capabilities={"statement": encode(described)},
+    )
+
+
+async def load_examples(server: Server) -> None:
+    """Store the examples that the server does not hold yet; one that is refused is a defect of ours and is logged."""
+    for type_, id_, body in examples_that_pass():
+        request = FhirRequest(
+            "PUT", (type_, id_), headers={"if-none-match": "*", "prefer": "return=minimal"}, body=body
+        )
+        response = await dispatch(server, request)
+        if response.status not in (201, 412):
+            _LOG.error("example %s/%s was refused: %s", type_, id_, b"".join(response.body).decode())
+
+
+def _interactions() -> set[str]:
+    return {route.interaction for route in ROUTES}

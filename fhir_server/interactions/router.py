@@ -1,0 +1,141 @@
+"""From method and path to a handler; the one place besides a batch entry that turns FhirError into an answer.
+
+https://hl7.org/fhir/R4/http.html#3.1.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from fhir_server.datatypes.json_format import encode
+from fhir_server.interactions import (
+    capabilities,
+    create,
+    delete,
+    history,
+    read,
+    search_type,
+    update,
+    vread,
+)
+from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
+from fhir_server.outcome import FhirError, error, operation_outcome
+from fhir_server.store.documents import Unavailable
+
+Handler = Callable[[Server, FhirRequest, Target], Awaitable[FhirResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row: the R4 interaction code, the method, and the path's shape (``[type]``, ``[id]``, ``[vid]``, words)."""
+
+    interaction: str
+    method: str
+    shape: tuple[str, ...]
+    handler: Handler
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("capabilities", "GET", ("metadata",), capabilities.capabilities),
+    Route("read", "GET", ("[type]", "[id]"), read.read),
+    Route("vread", "GET", ("[type]", "[id]", "_history", "[vid]"), vread.vread),
+    Route("create", "POST", ("[type]",), create.create),
+    Route("update", "PUT", ("[type]", "[id]"), update.update),
+    Route("delete", "DELETE", ("[type]", "[id]"), delete.delete),
+    Route("search-type", "GET", ("[type]",), search_type.search_type),
+    Route("search-type", "POST", ("[type]", "_search"), search_type.search_type),
+    Route("history-instance", "GET", ("[type]", "[id]", "_history"), history.history_instance),
+    Route("history-type", "GET", ("[type]", "_history"), history.history_type),
+    Route("history-system", "GET", ("_history",), history.history_system),
+)
+
+# Rows by the shape of the path with its variables blanked, then by method: matching is two dictionary look-ups.
+_BY_SHAPE: dict[tuple[str, ...], dict[str, Route]] = {}
+for _route in ROUTES:
+    _key = tuple("" if part.startswith("[") else part for part in _route.shape)
+    _BY_SHAPE.setdefault(_key, {})[_route.method] = _route
+
+
+def _is_word(position: int, part: str) -> bool:
+    """Tell words of the specification from ids; an id may be called "metadata", but has no underscore."""
+    return part.startswith("_") or (position == 0 and part == "metadata")
+
+
+async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
+    """Answer one request; issues that stop an interaction become an OperationOutcome with their status."""
+    interaction = type_ = ""
+    try:
+        route, target = match(server, request)
+        interaction, type_ = route.interaction, target.type
+        response = await route.handler(server, request, target)
+        return replace(response, interaction=interaction, type=type_)
+    except FhirError as problem:
+        return outcome_response(problem, interaction, type_)
+    except Unavailable as problem:
+        unavailable = error(
+            "transient", f"The database can't be reached at the moment: {problem}", headers={"Retry-After": "2"}
+        )
+        return outcome_response(unavailable, interaction, type_)
+
+
+def match(server: Server, request: FhirRequest) -> tuple[Route, Target]:
+    """Return the row and the target of a request; raise FhirError 404 or 405 when there is none."""
+    path = request.path
+    shape = []
+    variables = []
+    for position, part in enumerate(path):
+        if _is_word(position, part):
+            shape.append(part)
+        else:
+            shape.append("")
+            variables.append(part)
+    methods = _BY_SHAPE.get(tuple(shape))
+    if methods is None:
+        raise _no_such_path(server, path)
+    target = Target(*variables)
+    if target.type and target.type not in server.definitions.types.resource_type_names:
+        raise _unknown_type(server, target.type)
+    route = methods.get("GET" if request.method == "HEAD" else request.method)
+    if route is None:
+        allowed = ", ".join(sorted(methods))
+        raise error(
+            "not-supported",
+            f"{request.method} is not supported here; this address answers to {allowed}.",
+            status=405,
+            headers={"Allow": allowed},
+        )
+    return route, target
+
+
+def outcome_response(problem: FhirError, interaction: str = "", type_: str = "") -> FhirResponse:
+    """Return the answer that carries a FhirError's issues as an OperationOutcome."""
+    return FhirResponse(
+        problem.status,
+        tuple(problem.headers.items()),
+        (encode(operation_outcome(problem.issues)),),
+        interaction,
+        type_,
+    )
+
+
+def _no_such_path(server: Server, path: tuple[str, ...]) -> FhirError:
+    if not path:
+        return error(
+            "not-supported",
+            "The base address itself takes no request yet; GET metadata tells what this server does.",
+            status=405,
+            headers={"Allow": ""},
+        )
+    if path[0] not in server.definitions.types.resource_type_names and not _is_word(0, path[0]):
+        return _unknown_type(server, path[0])
+    if any(part.startswith("$") for part in path):
+        return error("not-supported", "This server does not have that operation; see GET metadata.", status=404)
+    return error("not-found", "There is nothing at this address; GET metadata tells what this server does.")
+
+
+def _unknown_type(server: Server, name: str) -> FhirError:
+    nearest = get_close_matches(name, server.definitions.types.resource_types, 1)
+    hint = f" Did you mean {nearest[0]}?" if nearest else ""
+    return error("not-supported", f"The first part of the path is not an R4 resource type.{hint}", status=404)

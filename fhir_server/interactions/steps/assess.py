@@ -1,0 +1,25 @@
+"""The verdict of the validator on a resource that is to be stored.
+
+https://hl7.org/fhir/R4/validation.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fhir_server.interactions.exchange import Server
+from fhir_server.outcome import STATUS_BY_CODE, FhirError, Issue
+
+
+def assess(server: Server, resource: dict[str, Any]) -> tuple[Issue, ...]:
+    """Return the warnings about a valid resource; raise FhirError with all issues when there is an error.
+
+    The status is 400 when an error concerns structure or values, else 422 (invariants, codes, business rules).
+    """
+    issues = server.validator.validate(resource)
+    if not issues:
+        return ()
+    errors = [issue for issue in issues if issue.severity in ("error", "fatal")]
+    if errors:
+        raise FhirError(*issues, status=min(STATUS_BY_CODE.get(issue.code, 422) for issue in errors))
+    return issues

@@ -1,0 +1,170 @@
+"""The FHIR API as a thin ASGI application: bytes in, an interaction, bytes out.
+
+https://hl7.org/fhir/R4/http.html. No web framework stands on this path: see docs/decisions/0003-web-stack.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+from urllib.parse import unquote
+
+from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
+from fhir_server.interactions.router import dispatch, outcome_response
+from fhir_server.outcome import FhirError, error
+from fhir_server.rest.access_log import AccessLog
+from fhir_server.rest.metrics import Metrics
+from fhir_server.rest.negotiation import check_accept, check_content_type, check_form
+from fhir_server.rest.rendering import send_response
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_LOG = logging.getLogger("fhir_server")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9.\-]{1,64}")
+_HOST = re.compile(r"[A-Za-z0-9.\-_]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What the HTTP edge needs to know: the path prefix, the public base (None: from Host), and its limits."""
+
+    prefix: str = "/fhir"
+    base_url: str | None = None
+    max_body: int = 16 * 1024 * 1024
+    request_timeout: float = 30.0
+
+
+class Gateway:
+    """ASGI application of the FHIR API below ``edge.prefix``."""
+
+    def __init__(self, server: Server, edge: Edge, metrics: Metrics, access_log: AccessLog | None) -> None:
+        self._server = server
+        self._edge = edge
+        self._metrics = metrics
+        self._access_log = access_log
+        self._prefix_length = len(edge.prefix)
+        self._process = os.urandom(6).hex()
+        self._numbers = count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        started = time.perf_counter()
+        self._metrics.started()
+        method = scope["method"]
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        request_id = self._request_id(headers)
+        pretty = False
+        response = None
+        try:
+            query = scope["query_string"].decode("ascii", "replace")
+            pretty = check_accept(headers, query)
+            body = b""
+            if method not in ("GET", "HEAD"):
+                body = await self._body(receive, headers)
+            request = FhirRequest(method, self._path(scope), query, headers, body, self._base(scope, headers))
+            if body:
+                self._check_body(request)
+            async with asyncio.timeout(self._edge.request_timeout):
+                response = await dispatch(self._server, request)
+        except FhirError as problem:
+            response = outcome_response(problem)
+        except TimeoutError:
+            response = outcome_response(
+                error(
+                    "timeout",
+                    f"The request took longer than {self._edge.request_timeout:g} s and was given up; "
+                    "a write may or may not have been stored: read before you repeat it.",
+                    headers={"Retry-After": "5"},
+                )
+            )
+        except _Disconnected:
+            self._metrics.finished("", 499, time.perf_counter() - started)
+            return
+        except Exception:
+            _LOG.exception("request %s failed", request_id)
+            response = outcome_response(
+                error("exception", f"The server failed to answer; its operators find the reason under {request_id}.")
+            )
+        size = await send_response(send, response, request_id, method, headers, pretty=pretty)
+        self._finish(request_id, method, response, time.perf_counter() - started, size)
+
+    def _finish(self, request_id: str, method: str, response: FhirResponse, seconds: float, size: int) -> None:
+        self._metrics.finished(response.interaction, response.status, seconds)
+        if self._access_log is not None:
+            self._access_log.add(
+                request_id=request_id,
+                method=method,
+                interaction=response.interaction,
+                type_=response.type,
+                status=response.status,
+                ms=seconds * 1000,
+                size=size,
+            )
+
+    def _request_id(self, headers: dict[str, str]) -> str:
+        given = headers.get("x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given
+        return f"{self._process}-{next(self._numbers)}"
+
+    def _path(self, scope: Scope) -> tuple[str, ...]:
+        raw = scope.get("raw_path") or scope["path"].encode()
+        inside = raw[self._prefix_length :].strip(b"/").decode("latin-1")
+        if not inside:
+            return ()
+        if "%" in inside:
+            return tuple(unquote(part) for part in inside.split("/"))
+        return tuple(inside.split("/"))
+
+    def _base(self, scope: Scope, headers: dict[str, str]) -> str:
+        if self._edge.base_url is not None:
+            return self._edge.base_url
+        host = headers.get("host", "")
+        if not _HOST.fullmatch(host):
+            raise error("value", "The Host header is missing or malformed.")
+        return f"{scope.get('scheme', 'http')}://{host}{self._edge.prefix}"
+
+    async def _body(self, receive: Receive, headers: dict[str, str]) -> bytes:
+        announced = headers.get("content-length", "")
+        if announced.isascii() and announced.isdigit() and int(announced) > self._edge.max_body:
+            raise self._too_large()
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _Disconnected
+            part = message.get("body", b"")
+            size += len(part)
+            if size > self._edge.max_body:
+                raise self._too_large()
+            if not message.get("more_body"):
+                return b"".join([*parts, part]) if parts else bytes(part)
+            parts.append(part)
+
+    def _too_large(self) -> FhirError:
+        limit = self._edge.max_body // (1024 * 1024)
+        return error(
+            "too-long", f"The body is larger than {limit} MB, the most that this server takes.",
+            headers={"Connection": "close"},
+        )  # fmt: skip
+
+    @staticmethod
+    def _check_body(request: FhirRequest) -> None:
+        if request.path and request.path[-1] == "_search":
+            check_form(request.headers)
+        else:
+            check_content_type(request.headers)
+
+
+class _Disconnected(Exception):  # noqa: N818 (says what happened; never leaves this file)
+    """The client went away before its request was complete."""

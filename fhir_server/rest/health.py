@@ -1,0 +1,32 @@
+"""Liveness, readiness and metrics for whoever operates the server."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+
+from fhir_server.rest.metrics import Metrics
+
+
+def health_routes(is_ready: Callable[[], Awaitable[bool]], metrics: Metrics) -> APIRouter:
+    """Return the routes /health/live, /health/ready and /metrics."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/health/live", summary="The process answers")
+    async def live() -> dict[str, str]:
+        return {"status": "live"}
+
+    @router.get("/health/ready", summary="The database answers too", responses={503: {}})
+    async def ready() -> JSONResponse:
+        if await is_ready():
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "database unreachable"}, status_code=503, headers={"Retry-After": "2"})
+
+    @router.get("/metrics", summary="Metrics in Prometheus' text format")
+    async def exposition() -> Response:
+        body, media_type = metrics.exposition()
+        return Response(body, media_type=media_type)
+
+    return router

@@ -1,0 +1,85 @@
+"""Cursors of paging links: sealed, because they hold search values, and links end up in logs.
+
+A cursor carries the query itself and a position, for one type and one caller. It proves no right: access is
+evaluated again on every page. The same page gets the same cursor (AES-SIV needs no nonce).
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha512
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from fhir_server.outcome import error
+from fhir_server.search.paging import Position
+from fhir_server.search.query import SearchQuery
+from fhir_server.search.sorting import Cut
+
+#: How long a link may be followed, in milliseconds: one day.
+LIFETIME = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """What a link opens to: the pairs of the query, where its page is, and how many rows were asked for."""
+
+    pairs: tuple[tuple[str, str], ...]
+    position: Position
+
+
+class Cursors:
+    """Seals cursors with the first of the keys, and opens those sealed with any of them (rotation)."""
+
+    def __init__(self, keys: Sequence[bytes], lifetime: int = LIFETIME) -> None:
+        if not keys or not all(keys):
+            raise ValueError("at least one key is needed, and none may be empty")
+        # AES-256-SIV takes 64 bytes; any secret of the settings is stretched to that.
+        self._ciphers = [AESSIV(sha512(key).digest()) for key in keys]
+        self._lifetime = lifetime
+
+    def seal(self, query: SearchQuery, position: Position, *, actor: str, now: int) -> str:
+        """Return the cursor of a page of this query for this caller, as text for a URL."""
+        cut = position.cut
+        state = [
+            now // 60_000,
+            query.self_parameters,
+            int(position.backwards),
+            None if cut is None else [cut.values, cut.id],
+        ]
+        text = json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode()
+        sealed = self._ciphers[0].encrypt(text, _bound_to(query.type, actor))
+        return urlsafe_b64encode(sealed).decode().rstrip("=")
+
+    def open(self, text: str, type_: str, *, actor: str, now: int) -> Cursor:
+        """Return what a cursor holds.
+
+        Raises FhirError 404 for one that was not sealed here for this type and caller, 410 for an expired
+        one.
+        """
+        issued, pairs, backwards, cut = self._opened(text, type_, actor)
+        if now - issued * 60_000 > self._lifetime:
+            raise error("deleted", "This page has expired; start the search again.", status=410)
+        place = None if cut is None else Cut(tuple(cut[0]), cut[1])
+        return Cursor(tuple((name, value) for name, value in pairs), Position(place, bool(backwards)))
+
+    def _opened(self, text: str, type_: str, actor: str) -> Any:
+        try:
+            sealed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except ValueError:
+            sealed = b""
+        for cipher in self._ciphers if len(sealed) > 16 else ():
+            try:
+                return json.loads(cipher.decrypt(sealed, _bound_to(type_, actor)))
+            except InvalidTag:
+                continue
+        raise error("not-found", "There is no such page; start the search again.")
+
+
+def _bound_to(type_: str, actor: str) -> list[bytes]:
+    return [b"search", type_.encode(), actor.encode()]

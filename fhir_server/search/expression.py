@@ -1,0 +1,261 @@
+"""What a search asks, as typed nodes: each gives the MongoDB filter and answers the same question in memory.
+
+Leaves hold a field of the stored document, an operator and typed values; nothing downstream parses text
+again. The in-memory form serves tests and subscriptions and reads a document ``{_id, lu, p, cp, i, x}`` like
+the stored one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Filter = dict[str, Any]
+Document = Mapping[str, Any]
+
+
+class Expression:
+    """A node; ``filter`` and ``matches`` must agree for every document."""
+
+    __slots__ = ()
+
+    def filter(self) -> Filter:
+        """Return the MongoDB filter of the node."""
+        raise NotImplementedError
+
+    def matches(self, document: Document) -> bool:
+        """Tell whether a document answers the node."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Never(Expression):
+    """Matches nothing: a well-formed value that can't be in the store."""
+
+    def filter(self) -> Filter:
+        """Return a filter that no document passes."""
+        return {"_id": {"$in": []}}
+
+    def matches(self, document: Document) -> bool:  # noqa: ARG002 (the answer is the same for all)
+        """Return False."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class And(Expression):
+    """All operands; none at all means every document."""
+
+    operands: tuple[Expression, ...] = ()
+
+    def filter(self) -> Filter:
+        """Return the conjunction; operands on different fields share one level."""
+        filters = [operand.filter() for operand in self.operands]
+        merged: Filter = {}
+        for one in filters:
+            if merged.keys() & one.keys():
+                return {"$and": filters}
+            merged.update(one)
+        return merged
+
+    def matches(self, document: Document) -> bool:
+        """Tell whether all operands match."""
+        return all(operand.matches(document) for operand in self.operands)
+
+
+@dataclass(frozen=True, slots=True)
+class Or(Expression):
+    """At least one of two or more operands."""
+
+    operands: tuple[Expression, ...]
+
+    def filter(self) -> Filter:
+        """Return the disjunction."""
+        return {"$or": [operand.filter() for operand in self.operands]}
+
+    def matches(self, document: Document) -> bool:
+        """Tell whether one operand matches."""
+        return any(operand.matches(document) for operand in self.operands)
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Expression):
+    """The complement, documents without a value included."""
+
+    operand: Expression
+
+    def filter(self) -> Filter:
+        """Return the negation."""
+        return {"$nor": [self.operand.filter()]}
+
+    def matches(self, document: Document) -> bool:
+        """Tell whether the operand does not match."""
+        return not self.operand.matches(document)
+
+
+@dataclass(frozen=True, slots=True)
+class Exists(Expression):
+    """The field is there."""
+
+    field: str
+
+    def filter(self) -> Filter:
+        """Return the existence test."""
+        return {self.field: {"$exists": True}}
+
+    def matches(self, document: Document) -> bool:
+        """Tell whether the document has the field."""
+        return read(document, self.field) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Equal(Expression):
+    """One of the field's values is one of these."""
+
+    field: str
+    values: tuple[str, ...]
+
+    def filter(self) -> Filter:
+        """Return an equality, or ``$in`` for several values."""
+        return {self.field: self.values[0] if len(self.values) == 1 else {"$in": list(self.values)}}
+
+    def matches(self, document: Document) -> bool:
+        """Tell whether a value is equal to one of these."""
+        return any(value in self.values for value in texts(document, self.field))
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern(Expression):
+    """One of the field's texts fits a pattern that a parameter type made of escaped text."""
+
+    field: str
+    pattern: str
+    #: The literal text that every match begins with; an index is read from there.
+    prefix: str = ""
+
+    def filter(self) -> Filter:
+        """Return the regular expression."""
+        return {self.field: {"$regex": self.pattern}}
+
+    def matches(self, document: Document) -> bool:
+        """Tell whether a text fits."""
+        return any(re.search(self.pattern, text) is not None for text in texts(document, self.field))
+
+
+Test = tuple[str, str, float | str]
+"""One comparison on a member of an interval entry: (member, operator, bound); member "" is the entry
+itself."""
+
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "$eq": lambda value, bound: bool(value == bound),
+    "$gt": lambda value, bound: bool(value > bound),
+    "$gte": lambda value, bound: bool(value >= bound),
+    "$lt": lambda value, bound: bool(value < bound),
+    "$lte": lambda value, bound: bool(value <= bound),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Within(Expression):
+    """One entry of the field passes all tests of one alternative.
+
+    ``repeats`` is the field's stored shape: arrays need ``$elemMatch``, so that one entry passes all tests,
+    and
+    ``$elemMatch`` never matches a bare sub-document.
+    """
+
+    field: str
+    repeats: bool
+    alternatives: tuple[tuple[Test, ...], ...]
+
+    def filter(self) -> Filter:
+        """Return the bounds in the form that the field's shape needs."""
+        if not self.repeats:
+            filters = [_bounds(tests, f"{self.field}.") for tests in self.alternatives]
+            return filters[0] if len(filters) == 1 else {"$or": filters}
+        inner = [_bounds(tests, "") for tests in self.alternatives]
+        if any("" in one for one in inner):  # plain values: $elemMatch takes operators, which know no $or
+            return _any([{self.field: {"$elemMatch": one[""]}} for one in inner])
+        return {self.field: {"$elemMatch": _any(inner)}}
+
+    def matches(self, document: Document) -> bool:
+        """Tell whether an entry passes."""
+        found = read(document, self.field)
+        entries = found if isinstance(found, list) else [] if found is None else [found]
+        return any(
+            all(_passes(entry, test) for test in tests) for entry in entries for tests in self.alternatives
+        )
+
+    def bounds(self, low: str, high: str) -> tuple[Any, Any]:
+        """Return the least and greatest value of member ``high`` in any match, None where nothing follows.
+
+        ``low`` is the member that is never greater than ``high``. Bounds are inclusive only if the tests are.
+        """
+        least: list[Any] = []
+        greatest: list[Any] = []
+        for tests in self.alternatives:
+            above = [b for member, op, b in tests if member in {low, high} and op in {"$gte", "$gt", "$eq"}]
+            below = [b for member, op, b in tests if member == high and op in {"$lte", "$lt", "$eq"}]
+            least.append(max(above) if above else None)
+            greatest.append(min(below) if below else None)
+        return (
+            None if None in least else min(least),
+            None if None in greatest else max(greatest),
+        )
+
+
+def _any(filters: list[Filter]) -> Filter:
+    return filters[0] if len(filters) == 1 else {"$or": filters}
+
+
+def _bounds(tests: tuple[Test, ...], prefix: str) -> Filter:
+    found: Filter = {}
+    for member, operator, bound in tests:
+        key = prefix + member if member else prefix.removesuffix(".")
+        found.setdefault(key, {})[operator] = bound
+    return found
+
+
+def _passes(entry: Any, test: Test) -> bool:
+    member, operator, bound = test
+    value = entry.get(member) if member else entry
+    return value is not None and _OPERATORS[operator](value, bound)
+
+
+def read(document: Document, field: str) -> Any:
+    """Return the value of a field such as ``i.code`` or ``lu``, or None."""
+    head, _, rest = field.partition(".")
+    value = document.get(head)
+    return value.get(rest) if rest and isinstance(value, Mapping) else value
+
+
+def texts(document: Document, field: str) -> Iterable[str]:
+    """Return the texts of a field that holds one or an array of them."""
+    value = read(document, field)
+    return value if isinstance(value, list) else () if value is None else (value,)
+
+
+def any_of(operands: Iterable[Expression]) -> Expression:
+    """Return the disjunction without operands that never match; equalities on one field become one."""
+    equal: dict[str, tuple[str, ...]] = {}
+    others: list[Expression] = []
+    for operand in operands:
+        if isinstance(operand, Equal):
+            equal[operand.field] = (*equal.get(operand.field, ()), *operand.values)
+        elif not isinstance(operand, Never):
+            others.append(operand)
+    merged = [Equal(field, tuple(dict.fromkeys(values))) for field, values in equal.items()]
+    kept = tuple(dict.fromkeys([*merged, *others]))
+    return kept[0] if len(kept) == 1 else Or(kept) if kept else Never()
+
+
+def all_of(operands: Iterable[Expression]) -> Expression:
+    """Return the conjunction, flat and without repetition; Never when an operand never matches."""
+    flat: list[Expression] = []
+    for operand in operands:
+        flat += operand.operands if isinstance(operand, And) else (operand,)
+    kept = tuple(dict.fromkeys(flat))
+    if any(isinstance(operand, Never) for operand in kept):
+        return Never()
+    return kept[0] if len(kept) == 1 else And(kept)

@@ -1,0 +1,72 @@
+"""The main date of each type: what ``s`` orders its documents by.
+
+The first parameter that the resource has a value for counts, with the upper bound of its interval (the end
+of time for an open period: what still goes on comes first). Types that are not listed are ordered by their
+last update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MAIN_DATES: Mapping[str, tuple[str, ...]] = {
+    "Account": ("period",),
+    "AdverseEvent": ("date",),
+    "AllergyIntolerance": ("date",),
+    "Appointment": ("date",),
+    "AuditEvent": ("date",),
+    "Basic": ("created",),
+    "Bundle": ("timestamp",),
+    "CarePlan": ("date",),
+    "CareTeam": ("date",),
+    "ChargeItem": ("occurrence", "entered-date"),
+    "Claim": ("created",),
+    "ClaimResponse": ("created",),
+    "ClinicalImpression": ("date",),
+    "Communication": ("sent", "received"),
+    "CommunicationRequest": ("authored",),
+    "Composition": ("date",),
+    "Condition": ("onset-date", "recorded-date"),
+    "Consent": ("date",),
+    "Contract": ("issued",),
+    "CoverageEligibilityRequest": ("created",),
+    "CoverageEligibilityResponse": ("created",),
+    "DetectedIssue": ("identified",),
+    "DeviceRequest": ("authored-on",),
+    "DiagnosticReport": ("date", "issued"),
+    "DocumentManifest": ("created",),
+    "DocumentReference": ("date",),
+    "Encounter": ("date",),
+    "EpisodeOfCare": ("date",),
+    "ExplanationOfBenefit": ("created",),
+    "FamilyMemberHistory": ("date",),
+    "Flag": ("date",),
+    "Goal": ("start-date",),
+    "ImagingStudy": ("started",),
+    "Immunization": ("date",),
+    "ImmunizationEvaluation": ("date",),
+    "ImmunizationRecommendation": ("date",),
+    "Invoice": ("date",),
+    "List": ("date",),
+    "MeasureReport": ("date",),
+    "Media": ("created",),
+    "MedicationAdministration": ("effective-time",),
+    "MedicationDispense": ("whenhandedover", "whenprepared"),
+    "MedicationRequest": ("authoredon",),
+    "MedicationStatement": ("effective",),
+    "NutritionOrder": ("datetime",),
+    "Observation": ("date",),
+    "Procedure": ("date",),
+    "Provenance": ("recorded",),
+    "QuestionnaireResponse": ("authored",),
+    "RequestGroup": ("authored",),
+    "ResearchSubject": ("date",),
+    "RiskAssessment": ("date",),
+    "Schedule": ("date",),
+    "ServiceRequest": ("authored",),
+    "Slot": ("start",),
+    "Specimen": ("collected",),
+    "SupplyRequest": ("date",),
+    "Task": ("authored-on",),
+    "VisionPrescription": ("datewritten",),
+}

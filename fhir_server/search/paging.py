@@ -1,0 +1,197 @@
+"""Pages by key, not by number: a cut in the order of the matches, and the queries from there.
+
+Rows that do not change during a scan appear exactly once, and a page deep in the list costs no more than the
+first (https://hl7.org/fhir/R4/http.html#paging). A page never splits a group of rows with equal order keys
+unless the group alone is larger than the page; R4 allows pages shorter than asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from fhir_server.search.entries import SearchPlan
+from fhir_server.search.expression import Filter, Never
+from fhir_server.search.plan import Choice, base_filter, choose, combined
+from fhir_server.search.query import SearchQuery
+from fhir_server.search.registry import Registry
+from fhir_server.search.sorting import ComputedOrder, Cut, KeyOrder, Row, order_of
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page is: after the cut, or (``backwards``) before it; no cut is the beginning."""
+
+    cut: Cut | None = None
+    backwards: bool = False
+
+
+class Pager(Generic[R]):
+    """Fills one page: ask ``plan()`` and hand the rows to ``add()`` until there is no plan.
+
+    Then ``rows`` is the page in order, ``next`` and ``previous`` are the positions of its neighbours (None:
+    there is none), and ``total`` the number of matches if the page is known to hold all of them.
+    """
+
+    def __init__(self, query: SearchQuery, registry: Registry, position: Position | None = None) -> None:
+        self._query = query
+        self._choice: Choice = choose(query, registry)[0]
+        self._order = order_of(query, self._choice.order, registry)
+        if query.sort and self._choice.index == "lu" and isinstance(self._order, KeyOrder):
+            self._choice = _index_of_order(self._order, self._choice)
+        self._base: Sequence[Filter] = base_filter(query, self._choice)
+        self._start = position or Position()
+        self._at: Position | None = None if isinstance(query.expression, Never) else self._start
+        self._found: list[R] = []
+        self._more: Cut | None = None
+        self._has_more = False
+
+    @property
+    def rows(self) -> tuple[R, ...]:
+        """The rows of the page in the order of the search."""
+        return tuple(reversed(self._found)) if self._start.backwards else tuple(self._found)
+
+    @property
+    def next(self) -> Position | None:
+        """The position of the next page."""
+        if self._start.backwards:
+            return Position(self._start.cut)
+        return Position(self._more) if self._has_more else None
+
+    @property
+    def previous(self) -> Position | None:
+        """The position of the previous page."""
+        if not self._start.backwards:
+            return Position(self._start.cut, backwards=True) if self._start.cut else None
+        return Position(self._more, backwards=True) if self._has_more else None
+
+    @property
+    def total(self) -> int | None:
+        """The number of all matches when the first page is also the last, else None."""
+        whole = self._start == Position() and not self._has_more and self._at is None
+        return len(self._found) if whole else None
+
+    @property
+    def _wanted(self) -> int:
+        return self._query.results.count - len(self._found)
+
+    def plan(self) -> SearchPlan | None:
+        """Return the next query to run, or None when the page is complete."""
+        if self._at is None:
+            return None
+        backwards, cut = self._at.backwards, self._at.cut
+        order = self._order
+        common = SearchPlan(self._query.type, {}, hint=self._choice.index, limit=self._wanted + 1)
+        if isinstance(order, ComputedOrder):
+            return replace(
+                common,
+                filter=combined(self._base),
+                sort=order.sort(backwards=backwards),
+                projection=order.names,
+                computed=order.computed,
+                after=order.beyond(cut, backwards=backwards) if cut else {},
+            )
+        sort = order.sort(backwards=backwards)
+        place: list[Filter] = []
+        if cut and cut.id is not None:
+            place = [order.group(cut, backwards=backwards)]
+            sort = (("_id", -1 if backwards else 1),)
+        elif cut:
+            place = [order.beyond(cut.values[0], backwards=backwards)]
+        elif backwards:
+            place = [{order.field: {"$exists": True}}]
+        projection = ("s",) if order.field == "s" else ()
+        return replace(common, filter=combined([*self._base, *place]), sort=sort, projection=projection)
+
+    def add(self, rows: Sequence[R]) -> None:
+        """Take the rows of the last plan, in its order."""
+        assert self._at is not None
+        order, cut, wanted = self._order, self._at.cut, self._wanted
+        if isinstance(order, ComputedOrder):
+            self._take(rows[:wanted])
+            self._end(_cut_of(order, rows, wanted, self._at.backwards))
+        elif cut and cut.id is not None:
+            self._add_group(order, cut, rows, wanted)
+        else:
+            self._add_range(order, rows, wanted)
+
+    def _add_range(self, order: KeyOrder, rows: Sequence[R], wanted: int) -> None:
+        """Take rows up to a change of the key; a group that fills the page is read again in order of id."""
+        if len(rows) <= wanted:
+            self._take(rows)
+            self._end(None)
+            return
+        assert self._at is not None
+        boundary = order.key(rows[wanted])
+        whole = [row for row in rows[:wanted] if order.key(row) != boundary]
+        self._take(whole)
+        if self._found or (wanted == 0):
+            self._end(self._range_cut(order, whole, boundary))
+            return
+        backwards = self._at.backwards
+        self._at = Position(Cut((boundary,), _LAST_ID if backwards else ""), backwards)
+
+    def _range_cut(self, order: KeyOrder, whole: Sequence[R], boundary: object) -> Cut:
+        """Return the cut between the taken rows and the group beyond them."""
+        assert self._at is not None
+        if self._at.backwards:
+            return Cut((boundary,))
+        if whole:
+            return Cut((order.key(whole[-1]),))
+        return self._last_cut or Cut((boundary,), "")
+
+    @property
+    def _last_cut(self) -> Cut | None:
+        """The cut after the group that was read last, for a page that is full exactly at its end."""
+        return self._at.cut if self._at else None
+
+    def _add_group(self, order: KeyOrder, cut: Cut, rows: Sequence[R], wanted: int) -> None:
+        assert self._at is not None
+        backwards = self._at.backwards
+        [key] = cut.values
+        self._take(rows[:wanted])
+        if len(rows) > wanted:
+            last = rows[wanted] if backwards else self._found[-1]
+            self._end(Cut((key,), last.id))
+        elif backwards:
+            # Rows before the group: those with a key, if the group has none; else those strictly before the
+            # key.
+            before = None if key is None else self._before(order, key)
+            self._at = Position(before, backwards=True) if before or key is None else None
+        else:
+            self._at = None if key is None else Position(Cut((key,)))
+            if key is None:
+                self._end(None)
+
+    def _before(self, order: KeyOrder, key: int | str) -> Cut | None:
+        """Return the cut that ends right before the group with this key."""
+        if isinstance(key, int):
+            return Cut((key + 1 if order.descending else key - 1,))
+        return None
+
+    def _take(self, rows: Sequence[R]) -> None:
+        self._found += rows
+
+    def _end(self, more: Cut | None) -> None:
+        self._more = more
+        self._has_more = more is not None
+        self._at = None
+
+
+#: Greater than every id: FHIR ids hold letters, digits, hyphens and full stops.
+_LAST_ID = "~"
+
+
+def _cut_of(order: ComputedOrder, rows: Sequence[Row], wanted: int, backwards: bool) -> Cut | None:
+    """Return the cut at the far end of the page, or None when there are no rows beyond it."""
+    if len(rows) <= wanted:
+        return None
+    return order.cut(rows[wanted] if backwards else rows[wanted - 1])
+
+
+def _index_of_order(order: KeyOrder, choice: Choice) -> Choice:
+    """Return the choice of a search without indexed criteria that is sorted by id: the id's own index."""
+    return replace(choice, index="_id_") if order.field == "_id" else choice

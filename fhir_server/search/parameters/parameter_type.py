@@ -1,0 +1,93 @@
+"""What a type of search parameter is: how values enter the index and how a query finds them again.
+
+Each type is one file beside this one; ``__init__`` lists them. Entry shape and filter are one contract,
+therefore they stand in the same file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.outcome import FhirError, error
+from fhir_server.search.expression import Exists, Expression, Not, any_of
+from fhir_server.search.registry import Parameter, Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What reading a value may need: ``base`` of this server's URLs, ``now`` in milliseconds UTC."""
+
+    registry: Registry
+    base: str
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A list that converters fill, stored at ``place`` ("i" or "x") under the parameter's name + suffix.
+
+    ``is_static``: an array exactly if the parameter's path repeats; otherwise distinct values, a scalar when
+    there is one. ``if_other`` stores it only when it differs from the type's first output. ``for_types``
+    limits the output to parameters that can yield one of these FHIR types (empty: all).
+    """
+
+    place: str
+    suffix: str = ""
+    is_static: bool = False
+    if_other: bool = False
+    for_types: frozenset[str] = frozenset()
+
+
+Converter = Callable[..., None]
+"""``convert(value, base, *outputs)`` appends the entries of one JSON value to the type's outputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterType:
+    """One type of search parameter.
+
+    ``convert`` gives the converter of a FHIR type (None: such values are not searched), ``element`` being
+    the path of the element, for bindings. ``parse`` turns the still escaped values of one clause into an
+    expression; ``sort`` gives the aggregation expressions whose least (ascending) or greatest (descending)
+    value orders a resource.
+    """
+
+    name: str
+    modifiers: frozenset[str]
+    outputs: tuple[Output, ...]
+    convert: Callable[[str, str, Parameter, Registry], Converter | None]
+    parse: Callable[[Parameter, str, Sequence[str], Context], Expression]
+    sort: Callable[[Parameter, bool], tuple[Any, ...]]
+    #: Companion fields that also say that a value is there (for ``:missing``).
+    companions: tuple[str, ...] = ()
+
+
+def invalid(parameter: Parameter, text: str, expected: str) -> FhirError:
+    """Return the FhirError 400 of a value that can't be read."""
+    return error("invalid", f"Parameter '{parameter.name}': '{text}' is not {expected}.")
+
+
+def missing(parameter: Parameter, values: Sequence[str], companions: Sequence[str] = ()) -> Expression:
+    """Return the expression of ``:missing=true|false`` (https://hl7.org/fhir/R4/search.html#modifiers)."""
+    wanted = set(values)
+    if not wanted <= {"true", "false"}:
+        raise error(
+            "invalid", f"Parameter '{parameter.name}:missing' takes 'true' or 'false', not '{values[0]}'."
+        )
+    fields = [parameter.field, *(parameter.field + suffix for suffix in companions)]
+    if parameter.at_home:
+        fields.insert(0, "p")
+    present = any_of(Exists(field) for field in fields)
+    return any_of([present if value == "false" else Not(present) for value in sorted(wanted)])
+
+
+def each(values: Sequence[str], read: Callable[[str], Expression]) -> Expression:
+    """Return the disjunction over the values of a clause; empty values count for nothing."""
+    return any_of(read(value) for value in values if value)
+
+
+def order_by(field: str, descending: bool) -> Any:
+    """Return the aggregation expression of the value that comes first in the wanted direction."""
+    return {"$max" if descending else "$min": f"${field}"}

@@ -1,0 +1,208 @@
+"""From pairs to a SearchQuery: every clause is read against the registry, or refused.
+
+Strict unless the caller asks for lenience: R4 says that servers should ignore unknown parameters, but a
+misspelt one that is ignored returns everybody. https://hl7.org/fhir/R4/search.html#errors
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fhir_server.outcome import FhirError, Issue, error
+from fhir_server.search import result_parameters
+from fhir_server.search.expression import Equal, Expression, Not, all_of, any_of
+from fhir_server.search.lexing import MAXIMUM_VALUES, split, unescape
+from fhir_server.search.parameters import TYPES, Context
+from fhir_server.search.parameters.date import parse_last_updated
+from fhir_server.search.registry import Parameter, Registry, TypeParameters
+from fhir_server.search.result_parameters import ResultParameters, SortKey
+
+#: Parameters of R4 that are known here and not supported, whatever the type.
+_NOT_SUPPORTED = frozenset(
+    {
+        "_include",
+        "_revinclude",
+        "_has",
+        "_list",
+        "_content",
+        "_text",
+        "_query",
+        "_filter",
+        "_containedType",
+        "_type",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """One search on one type, read and checked.
+
+    ``expression`` says what must match; ``results`` how the answer shall look. ``self_parameters`` are the
+    pairs that were executed, for the self link: criteria sorted by name, then result parameters with the
+    page size.
+    """
+
+    type: str
+    expression: Expression
+    results: ResultParameters
+    warnings: tuple[Issue, ...]
+    self_parameters: tuple[tuple[str, str], ...]
+
+    @property
+    def sort(self) -> tuple[SortKey, ...]:
+        """The rules of ``_sort``."""
+        return self.results.sort
+
+
+def parse(
+    pairs: Sequence[tuple[str, str]],
+    type_: str,
+    registry: Registry,
+    *,
+    base: str,
+    now: int,
+    lenient: bool = False,
+) -> SearchQuery:
+    """Return the query of decoded pairs on a resource type.
+
+    ``base`` is this server's base URL, ``now`` milliseconds UTC (for the prefix ap). Raises FhirError 400,
+    with all issues found, for unknown parameters (unless ``lenient``: they are ignored with a warning), for
+    modifiers that the parameter does not have, and for values that can't be read; KeyError for an unknown
+    type.
+    """
+    parameters = registry.parameters(type_)
+    context = Context(registry, base, now)
+    expressions: list[Expression] = []
+    criteria: list[tuple[str, str]] = []
+    results: dict[str, list[str]] = {}
+    errors: list[Issue] = []
+    warnings: list[Issue] = []
+    for name, value in pairs:
+        if not value:
+            continue
+        if name in result_parameters.NAMES:
+            results.setdefault(name, []).append(value)
+            continue
+        try:
+            found = _clause(name, value, parameters, context)
+        except FhirError as problem:
+            errors += problem.issues
+            continue
+        if found is not None:
+            expressions.append(found)
+            criteria.append((name, value))
+        elif lenient:
+            warnings.append(
+                Issue("warning", "not-supported", _unknown(name, parameters) + " It was ignored.")
+            )
+        else:
+            errors.append(Issue("error", "not-supported", _unknown(name, parameters)))
+    shape = ResultParameters()
+    try:
+        shape = result_parameters.read(results, parameters)
+    except FhirError as problem:
+        errors += problem.issues
+    if errors:
+        raise FhirError(*errors, status=400)
+    return SearchQuery(
+        type_,
+        all_of(expressions),
+        shape,
+        tuple(warnings),
+        (*sorted(criteria), *_shown(results, shape)),
+    )
+
+
+def _shown(results: dict[str, list[str]], shape: ResultParameters) -> list[tuple[str, str]]:
+    """Return the result parameters of the self link, with the page size as it is used."""
+    values = {name: texts[0] for name, texts in results.items()} | {"_count": str(shape.count)}
+    return [(name, values[name]) for name in result_parameters.NAMES if name in values]
+
+
+def _unknown(name: str, parameters: TypeParameters) -> str:
+    base = name.partition(":")[0].partition(".")[0]
+    hint = parameters.closest(base)
+    return (
+        f"{parameters.resource} has no search parameter '{base}'."
+        + (f" Did you mean '{hint}'?" if hint else "")
+        + f" Known: {', '.join(parameters.names)}."
+    )
+
+
+def _clause(name: str, value: str, parameters: TypeParameters, context: Context) -> Expression | None:
+    """Return the expression of one pair, or None when its parameter is unknown."""
+    base, _, modifier = name.partition(":")
+    if base in _NOT_SUPPORTED:
+        raise error("not-supported", f"Parameter '{base}' is not supported.", status=400)
+    if "." in name:
+        if base.partition(".")[0] not in parameters.by_name:
+            return None
+        raise error("not-supported", f"Parameter '{name}': chained parameters are not supported.", status=400)
+    parameter = parameters.by_name.get(base)
+    if parameter is None:
+        return None
+    if not parameter.searchable:
+        raise error(
+            "not-supported",
+            f"Parameter '{base}' of {parameters.resource} ({parameter.type}) is not supported.",
+            status=400,
+        )
+    _check_modifier(parameter, modifier, context.registry)
+    values = [text for text in split(value, ",") if text]
+    if len(values) > MAXIMUM_VALUES:
+        raise error(
+            "too-costly",
+            f"Parameter '{name}' has {len(values)} values; at most {MAXIMUM_VALUES} are allowed.",
+            status=400,
+        )
+    if not values:
+        raise error("invalid", f"Parameter '{name}': '{value}' holds no value.")
+    return _expression(parameter, modifier, values, parameters, context)
+
+
+def _check_modifier(parameter: Parameter, modifier: str, registry: Registry) -> None:
+    """Refuse a modifier that the parameter does not have, also in lenient searches (R4: SHALL)."""
+    if not modifier:
+        return
+    allowed = set(TYPES[parameter.type].modifiers)
+    if parameter.type == "reference":
+        if modifier in registry.types.resource_types:
+            if parameter.targets and modifier not in parameter.targets:
+                raise error(
+                    "not-supported",
+                    f"Parameter '{parameter.name}' can't refer to {modifier}; "
+                    f"it refers to {', '.join(parameter.targets)}.",
+                )
+            return
+        if parameter.types <= {"canonical", "uri"}:
+            allowed |= {"above", "below"}
+    if parameter.name in {"_id", "_lastUpdated"}:
+        allowed &= {"not"}
+    if modifier not in allowed:
+        known = ", ".join(f"':{name}'" for name in sorted(allowed)) or "none"
+        raise error(
+            "not-supported",
+            f"Parameter '{parameter.name}': modifier ':{modifier}' is not supported; supported: {known}.",
+        )
+
+
+def _expression(
+    parameter: Parameter, modifier: str, values: list[str], parameters: TypeParameters, context: Context
+) -> Expression:
+    if parameter.name == "_id":
+        found = Equal("_id", tuple(dict.fromkeys(unescape(value, "_id") for value in values)))
+        return Not(found) if modifier == "not" else found
+    if parameter.name == "_lastUpdated":
+        return parse_last_updated(parameter, values, context)
+    parse_type = TYPES[parameter.type].parse
+    if not parameter.parts:
+        return parse_type(parameter, modifier, values, context)
+    parts = [parse_type(parameters.by_name[name], modifier, values, context) for name in parameter.parts]
+    # A union is missing, or is not a value, only if that holds for each of its parts.
+    return (
+        all_of(parts)
+        if modifier == "not" or (modifier == "missing" and values == ["true"])
+        else any_of(parts)
+    )

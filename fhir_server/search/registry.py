@@ -1,0 +1,258 @@
+"""The search parameters of each resource type, with what is known of them before any resource is seen.
+
+https://hl7.org/fhir/R4/searchparameter-registry.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property, lru_cache
+from typing import Any
+
+from fhir_server.definitions import Definitions, TypeModel
+from fhir_server.search.paths import Branch, branches
+
+#: Parameters that are unions of others; nothing is stored for them (the values stand in their parts).
+UNIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("Observation", "combo-code"): ("code", "component-code"),
+    ("Observation", "combo-data-absent-reason"): ("data-absent-reason", "component-data-absent-reason"),
+    ("Observation", "combo-value-concept"): ("value-concept", "component-value-concept"),
+    ("Observation", "combo-value-quantity"): ("value-quantity", "component-value-quantity"),
+}
+
+#: Not searched by values of the resource: found on the document itself, or handled apart.
+ON_DOCUMENT = ("_id", "_lastUpdated")
+
+#: Known by name and refused: text search and named queries; ``phonetic`` promises an algorithm that is not
+#: here.
+_NOT_YET = frozenset({"_content", "_text", "_query", "phonetic"})
+
+#: Types of search parameters that can be searched now; the others are known, and refused by name.
+SEARCHABLE_TYPES = frozenset({"date", "number", "quantity", "reference", "string", "token", "uri"})
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One search parameter of one resource type.
+
+    ``branches`` are the paths where values stand; a parameter whose expression is more than paths has none
+    and keeps its ``expression`` for FHIRPath. ``parts`` names the parameters that a union consists of,
+    ``contact`` the system of ``phone`` and ``email`` (values stand in ``telecom``). ``at_home`` says that
+    references to patients stand in the document's field ``p``. ``targets`` are the types that a reference
+    may have.
+    """
+
+    name: str
+    type: str
+    resource: str
+    url: str = ""
+    description: str = ""
+    branches: tuple[Branch, ...] = ()
+    expression: str = ""
+    targets: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    contact: str = ""
+    at_home: bool = False
+    searchable: bool = True
+
+    @property
+    def repeats(self) -> bool:
+        """Tell whether a resource can hold several values: the stored shape depends on it."""
+        return not self.branches or any(branch.repeats for branch in self.branches)
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The FHIR types that the expression can yield; empty when it is left to FHIRPath."""
+        return frozenset(branch.type for branch in self.branches)
+
+    @property
+    def field(self) -> str:
+        """The field of the stored document that holds the parameter's values."""
+        return f"i.{'telecom' if self.contact else self.name}"
+
+
+@dataclass(frozen=True)
+class TypeParameters:
+    """The parameters of one resource type by name; ``home`` are the paths to the home patient."""
+
+    resource: str
+    by_name: Mapping[str, Parameter]
+    home: tuple[Branch, ...] = ()
+    compartment: tuple[str, ...] = ()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the searchable parameters, sorted."""
+        return tuple(sorted(n for n, p in self.by_name.items() if p.searchable))
+
+    def closest(self, name: str) -> str:
+        """Return the searchable name that is most like a misspelt one, or "" when none is near."""
+        found = get_close_matches(name, self.names, 1, 0.6)
+        return found[0] if found else ""
+
+
+@dataclass(eq=False)
+class Registry:
+    """The search parameters of the definitions, by resource type; each type is read when first asked for."""
+
+    definitions: Definitions
+    _types: dict[str, TypeParameters] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def types(self) -> TypeModel:
+        """The type model that the parameters' paths are read with."""
+        return self.definitions.types
+
+    def parameters(self, resource: str) -> TypeParameters:
+        """Return the parameters of a resource type, ``Resource`` and ``DomainResource`` included.
+
+        Raises KeyError when there is no such concrete type.
+        """
+        known = self._types.get(resource)
+        if known is None:
+            if resource not in self.definitions.types.resource_types:
+                raise KeyError(resource)
+            known = self._types[resource] = self._read(resource)
+        return known
+
+    @cached_property
+    def _by_base(self) -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = {}
+        for definition in self.definitions.search_parameters():
+            for base in definition.get("base", ()):
+                found.setdefault(base, []).append(definition)
+        return found
+
+    def compartment(self, name: str) -> Mapping[str, tuple[str, ...]]:
+        """Return for each resource type the parameters that make it a member of a compartment."""
+        return self._compartments.get(name, {})
+
+    @cached_property
+    def _compartments(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        return {
+            definition["code"]: {r["code"]: tuple(r.get("param", ())) for r in definition["resource"]}
+            for definition in self.definitions.compartments()
+        }
+
+    def _read(self, resource: str) -> TypeParameters:
+        bases = ["Resource", resource]
+        if self.types.is_subtype(resource, "DomainResource"):
+            bases.insert(1, "DomainResource")
+        found: dict[str, Parameter] = {}
+        for base in bases:
+            for definition in self._by_base.get(base, ()):
+                parameter = self._parameter(definition, resource)
+                if parameter is not None and _is_better(parameter, found.get(parameter.name)):
+                    found[parameter.name] = parameter
+        home = _home(found)
+        for name, parameter in list(found.items()):
+            found[name] = _refined(parameter, found, home)
+        return TypeParameters(resource, found, home, self.compartment("Patient").get(resource, ()))
+
+    def _parameter(self, definition: dict[str, Any], resource: str) -> Parameter | None:
+        """Return the parameter as it applies to a type, or None when it can't be read from the resource."""
+        name, type_, url = definition["code"], definition["type"], definition["url"]
+        facts = {"url": url, "description": definition.get("description", "")}
+        expression = definition.get("expression", "")
+        if type_ not in SEARCHABLE_TYPES or name in _NOT_YET:
+            return Parameter(name, type_, resource, searchable=False, **facts)
+        if not expression or ("xtension(" in expression and "hasExtension" not in expression):
+            return (
+                None  # the package's examples of parameters on extensions name extensions that do not exist
+            )
+        paths = branches(expression, resource, self.types)
+        if paths is None:
+            targets = tuple(definition.get("target", ()))
+            return Parameter(name, type_, resource, expression=expression, targets=targets, **facts)
+        if not paths:
+            return None
+        return Parameter(name, type_, resource, branches=paths, targets=_targets(paths, definition), **facts)
+
+    @lru_cache(maxsize=4096)  # noqa: B019 (one registry lives as long as the process)
+    def is_case_sensitive(self, system: str) -> bool:
+        """Tell whether a code system is known to be case-sensitive; unknown ones are not."""
+        if system in _CASE_SENSITIVE:
+            return True
+        known = self.definitions.code_system(system) if system else None
+        return known is not None and known.get("caseSensitive") is True
+
+    @lru_cache(maxsize=4096)  # noqa: B019 (as above)
+    def bound_systems(self, element: str) -> Mapping[str, str]:
+        """Return the systems of the codes that an element of type code may have.
+
+        ``{"": system}`` when its value set takes all codes from one system, ``{code: system}`` when it mixes
+        several, empty when the element has no binding.
+        """
+        structure = self.definitions.structure(element.partition(".")[0]) or {}
+        for candidate in structure.get("snapshot", {}).get("element", ()):
+            if candidate["path"] == element:
+                value_set = self.definitions.value_set(candidate.get("binding", {}).get("valueSet", "")) or {}
+                return self._systems(value_set)
+        return {}
+
+    def _systems(self, value_set: dict[str, Any]) -> Mapping[str, str]:
+        includes = value_set.get("compose", {}).get("include", [])
+        systems = {include["system"] for include in includes if "system" in include}
+        if len(systems) == 1:
+            return {"": systems.pop()}
+        found: dict[str, str] = {}
+        for include in includes:
+            system = include.get("system", "")
+            concepts = include.get("concept") or (self.definitions.code_system(system) or {}).get(
+                "concept", []
+            )
+            found.update(dict.fromkeys(_codes(concepts), system))
+        return found
+
+
+#: Code systems without a CodeSystem resource in the package whose rules say that case matters.
+_CASE_SENSITIVE = frozenset({"http://unitsofmeasure.org", "urn:ietf:rfc:3986"})
+
+
+def _codes(concepts: list[dict[str, Any]]) -> list[str]:
+    found = []
+    for concept in concepts:
+        found.append(concept["code"])
+        found += _codes(concept.get("concept", []))
+    return found
+
+
+def _is_better(parameter: Parameter, known: Parameter | None) -> bool:
+    """Of two parameters with one name, the type's own definition wins over an example or an extension's."""
+    if parameter.url.endswith("/example"):
+        return False
+    return known is None or "-extensions-" in known.url
+
+
+def _targets(paths: tuple[Branch, ...], definition: dict[str, Any]) -> tuple[str, ...]:
+    found = {target for branch in paths for target in branch.targets}
+    if "Resource" in found or not found:
+        found = set(definition.get("target", ()))
+    return tuple(sorted(found))
+
+
+def _home(found: Mapping[str, Parameter]) -> tuple[Branch, ...]:
+    """Return the paths that name the patient whom a resource is about."""
+    for name in ("patient", "subject"):
+        parameter = found.get(name)
+        if parameter is not None and parameter.type == "reference" and "Patient" in parameter.targets:
+            return parameter.branches
+    return ()
+
+
+def _refined(parameter: Parameter, found: Mapping[str, Parameter], home: tuple[Branch, ...]) -> Parameter:
+    """Return the parameter with the facts that follow from its neighbours."""
+    values = {name: getattr(parameter, name) for name in Parameter.__dataclass_fields__}
+    values["parts"] = UNIONS.get((parameter.resource, parameter.name), ())
+    if parameter.name in {"phone", "email"} and "telecom" in found:
+        values["contact"] = parameter.name
+    paths = {branch.keys for branch in home}
+    values["at_home"] = (
+        parameter.type == "reference"
+        and bool(parameter.branches)
+        and not parameter.repeats
+        and all(branch.keys in paths and branch.resolves in {"", "Patient"} for branch in parameter.branches)
+    )
+    return Parameter(**values)

@@ -1,0 +1,160 @@
+"""The total order of a search's matches, and how a page is cut out of it.
+
+Two kinds: an order key of the document (``s``, ``lu``, ``_id``), which an index may deliver; and keys
+computed for each document, for every other ``_sort``. In both, resources without a value come last whatever
+the direction. https://hl7.org/fhir/R4/search.html#sort
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fhir_server.search.expression import Filter
+from fhir_server.search.main_dates import MAIN_DATES
+from fhir_server.search.parameters import TYPES
+from fhir_server.search.query import SearchQuery
+from fhir_server.search.registry import Registry
+
+
+class Row(Protocol):
+    """What paging reads of a row: id, order key of the last update, fields of the projection."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def key(self) -> int: ...  # noqa: D102
+    @property
+    def fields(self) -> Mapping[str, Any]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A place between two rows: after the row with these sort values and this id.
+
+    Without ``id`` it is after all rows with these values.
+    """
+
+    values: tuple[Any, ...]
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOrder:
+    """The order of one field; rows with equal keys are ordered by id, in a query of their own."""
+
+    field: str
+    descending: bool
+
+    def key(self, row: Row) -> Any:
+        """Return the row's value of the field, None when it has none."""
+        if self.field == "_id":
+            return row.id
+        return row.key if self.field == "lu" else row.fields.get(self.field)
+
+    def sort(self, *, backwards: bool) -> tuple[tuple[str, int], ...]:
+        """Return the sort that an index may deliver."""
+        return ((self.field, -1 if self.descending != backwards else 1),)
+
+    def beyond(self, key: Any, *, backwards: bool) -> Filter:
+        """Return the rows after the group with this key, or (backwards) that group and the rows before it."""
+        if backwards:
+            return {self.field: {"$gte" if self.descending else "$lte": key}}
+        if self.field == "s":  # rows without s come after all others
+            return {"s": {"$not": {"$gte": key}}}
+        return {self.field: {"$lt" if self.descending else "$gt": key}}
+
+    def group(self, cut: Cut, *, backwards: bool) -> Filter:
+        """Return the rows with the cut's key after its id, or (backwards) up to and including it."""
+        [key] = cut.values
+        found: Filter = {self.field: {"$exists": False} if key is None else key}
+        if backwards:
+            found["_id"] = {"$lte": cut.id}
+        elif cut.id:
+            found["_id"] = {"$gt": cut.id}
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedOrder:
+    """The order of several computed keys, then of the id: (name, expression, descending)."""
+
+    keys: tuple[tuple[str, Any, bool], ...]
+
+    @property
+    def computed(self) -> dict[str, Any]:
+        """The fields to add: ``m0`` tells that the value is missing, ``k0`` is the value, and so on."""
+        found: dict[str, Any] = {}
+        for name, expression, _ in self.keys:
+            found[f"k{name}"] = expression
+            found[f"m{name}"] = {"$lte": [expression, None]}
+        return found
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The computed fields in order of their weight."""
+        return tuple(f"{letter}{name}" for name, _, _ in self.keys for letter in "mk")
+
+    def _directions(self) -> list[tuple[str, bool]]:
+        return [
+            *((f"{letter}{name}", letter == "k" and down) for name, _, down in self.keys for letter in "mk"),
+            ("_id", False),
+        ]
+
+    def sort(self, *, backwards: bool) -> tuple[tuple[str, int], ...]:
+        """Return the sort keys."""
+        return tuple((name, -1 if down != backwards else 1) for name, down in self._directions())
+
+    def cut(self, row: Row) -> Cut:
+        """Return the place after a row."""
+        return Cut(tuple(row.fields.get(name) for name in self.names), row.id)
+
+    def beyond(self, cut: Cut, *, backwards: bool) -> Filter:
+        """Return the rows after the cut, or (backwards) up to and including it."""
+        values = (*cut.values, cut.id)
+        alternatives: list[Filter] = []
+        equal: Filter = {}
+        for (name, down), value in zip(self._directions(), values, strict=True):
+            if value is not None:
+                alternatives.append({**equal, name: {"$lt" if down != backwards else "$gt": value}})
+            equal = {**equal, name: value}
+        if backwards:
+            alternatives.append(equal)
+        return {"$or": alternatives}
+
+
+Order = KeyOrder | ComputedOrder
+
+
+def order_of(query: SearchQuery, default: str, registry: Registry) -> Order:
+    """Return the order that ``_sort`` asks for; without it, by the order key ``default``, newest first."""
+    if not query.sort:
+        return KeyOrder(default, descending=True)
+    first = query.sort[0]
+    if first.name in {"_lastUpdated", "_id"}:  # unique, or as good as: nothing after it can matter
+        return KeyOrder({"_lastUpdated": "lu", "_id": "_id"}[first.name], first.descending)
+    main = MAIN_DATES.get(query.type, ())
+    if len(query.sort) == 1 and first.descending and main == (first.name,):
+        return KeyOrder("s", descending=True)
+    keys: list[tuple[str, Any, bool]] = []
+    for rule in query.sort:
+        if rule.name == "_id":
+            expressions: tuple[Any, ...] = ("$_id",)
+        elif rule.name == "_lastUpdated":
+            expressions = ("$lu",)
+        else:
+            expressions = _expressions(query.type, rule.name, rule.descending, registry)
+        keys += [(str(len(keys) + n), e, rule.descending) for n, e in enumerate(expressions)]
+    return ComputedOrder(tuple(keys))
+
+
+def _expressions(type_: str, name: str, descending: bool, registry: Registry) -> tuple[Any, ...]:
+    parameters = registry.parameters(type_)
+    parameter = parameters.by_name[name]
+    sort = TYPES[parameter.type].sort
+    if not parameter.parts:
+        return sort(parameter, descending)
+    parts = [sort(parameters.by_name[part], descending) for part in parameter.parts]
+    operator = "$max" if descending else "$min"
+    return tuple({operator: list(expressions)} for expressions in zip(*parts, strict=True))

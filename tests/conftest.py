@@ -1,0 +1,101 @@
+"""What every test may ask for: one real mongod for the session, a fresh database for each test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from pymongo import MongoClient
+
+from fhir_server.store.embedded import EmbeddedMongod
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMongod]:
+    """The session's own mongod; tests that kill a server start another one."""
+    running = EmbeddedMongod.start(tmp_path_factory.mktemp("mongod"), cache_gb=0.25)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def mongod_uri(mongod: EmbeddedMongod) -> str:
+    """The URI of the session's MongoDB, for synchronous and asynchronous tests alike."""
+    return mongod.uri
+
+
+@pytest.fixture(scope="session")
+def mongo_client(mongod_uri: str) -> Iterator[MongoClient[dict[str, Any]]]:
+    """A synchronous client of the session's MongoDB: to look behind the store and to drop databases."""
+    with MongoClient[dict[str, Any]](mongod_uri) as client:
+        yield client
+
+
+def _new_name() -> str:
+    return f"t{os.getpid()}_{next(_numbers)}"
+
+
+@pytest.fixture
+def database_name(mongo_client: MongoClient[dict[str, Any]]) -> Iterator[str]:
+    """The name of a database that no other test uses; dropped afterwards."""
+    name = _new_name()
+    yield name
+    mongo_client.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def module_database_name(mongo_client: MongoClient[dict[str, Any]]) -> Iterator[str]:
+    """As ``database_name``, shared by the tests of a module."""
+    name = _new_name()
+    yield name
+    mongo_client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def site(
+    mongod_uri: str, mongo_client: MongoClient[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
+    """A client of the whole application, which runs on a port of this machine for the session."""
+    from fhir_server.app import create_app
+    from fhir_server.settings import load
+
+    name = _new_name()
+    settings = load(
+        {
+            "mongodb.uri": mongod_uri,
+            "mongodb.database": name,
+            "data.dir": tmp_path_factory.mktemp("data"),
+            "log.level": "warning",
+        }
+    )
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(create_app(settings), log_config=None, access_log=False, ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server under test")
+        thread.start()
+        while not server.started:
+            assert thread.is_alive(), "the application did not start"
+            time.sleep(0.01)
+        with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=60) as client:
+            yield client
+        server.should_exit = True
+        thread.join()
+    mongo_client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def fhir(site: httpx.Client) -> Iterator[httpx.Client]:
+    """A client of the FHIR API of ``site``: paths are relative to the FHIR base."""
+    with httpx.Client(base_url=site.base_url.join("fhir/"), timeout=60) as client:
+        yield client

@@ -1,0 +1,47 @@
+"""capabilities: https://hl7.org/fhir/R4/http.html#capabilities. The statement is what the code does."""
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def statement(fhir):
+    answer = fhir.get("metadata")
+    assert answer.status_code == 200
+    return answer.json()
+
+
+def test_the_statement_is_a_valid_resource(fhir, statement):
+    stored = fhir.post("CapabilityStatement", json=statement)
+    assert stored.status_code == 201, stored.text
+
+
+def test_every_resource_type_of_r4_is_there(statement):
+    types = [row["type"] for row in statement["rest"][0]["resource"]]
+    assert len(types) == len(set(types)) == 146
+    assert {"Patient", "Bundle", "Parameters", "ExplanationOfBenefit", "VisionPrescription"} <= set(types)
+    assert statement["fhirVersion"] == "4.0.1"
+
+
+def test_every_advertised_search_parameter_is_accepted(fhir, statement):
+    sample = {
+        "number": "1", "date": "2020-01-01", "string": "a", "token": "true", "reference": "x/y", "quantity": "1",
+        "uri": "urn:a",
+    }  # fmt: skip
+    for row in statement["rest"][0]["resource"]:
+        for parameter in row["searchParam"]:
+            value = "Patient/x" if parameter["type"] == "reference" else sample[parameter["type"]]
+            answer = fhir.get(row["type"], params={parameter["name"]: value, "_count": "1"})
+            assert answer.status_code == 200, (row["type"], parameter, answer.text)
+
+
+@pytest.mark.parametrize(("mode", "status"), [("full", 200), ("normative", 200), ("terminology", 404), ("x", 400)])
+def test_mode(fhir, mode, status):
+    assert fhir.get(f"metadata?mode={mode}").status_code == status
+
+
+def test_openapi_describes_what_is_advertised(site, statement):
+    document = site.get("/openapi.json").json()
+    for row in statement["rest"][0]["resource"]:
+        assert {"get", "post"} <= set(document["paths"][f"/fhir/{row['type']}"])
+        assert {"get", "put", "delete"} <= set(document["paths"][f"/fhir/{row['type']}/{{id}}"])
+    assert "/health/ready" in document["paths"]

@@ -1,0 +1,76 @@
+"""history at its three levels: https://hl7.org/fhir/R4/http.html#history."""
+
+import pytest
+
+
+@pytest.fixture
+def versions(fhir):
+    """A Basic with the versions 1 (POST), 2 and 3 (PUT) and 4 (DELETE)."""
+    body = {"resourceType": "Basic", "code": {"text": "1"}}
+    first = fhir.post("Basic", json=body).json()
+    made = [first]
+    for number in (2, 3):
+        made.append(fhir.put(f"Basic/{first['id']}", json={**first, "code": {"text": str(number)}}).json())
+    fhir.delete(f"Basic/{first['id']}")
+    return made
+
+
+def pages(fhir, path):
+    """Follow the next links and return the entries of each page."""
+    found = []
+    while path:
+        answer = fhir.get(path)
+        assert answer.status_code == 200, answer.text
+        bundle = answer.json()
+        assert (bundle["resourceType"], bundle["type"]) == ("Bundle", "history")
+        found.append(bundle.get("entry", []))
+        path = next((link["url"] for link in bundle["link"] if link["relation"] == "next"), None)
+    return found
+
+
+def test_the_history_of_an_instance_is_newest_first(fhir, versions):
+    id_ = versions[0]["id"]
+    [entries] = pages(fhir, f"Basic/{id_}/_history")
+    assert [e["request"]["method"] for e in entries] == ["DELETE", "PUT", "PUT", "POST"]
+    assert [e["response"]["etag"] for e in entries] == ['W/"4"', 'W/"3"', 'W/"2"', 'W/"1"']
+    assert "resource" not in entries[0]
+    assert [e["resource"] for e in entries[1:]] == versions[::-1]
+    assert {e["fullUrl"] for e in entries} == {f"{fhir.base_url}Basic/{id_}"}
+    assert entries[3]["request"]["url"] == "Basic"
+    assert entries[1]["response"]["lastModified"] == versions[2]["meta"]["lastUpdated"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_history_of_an_instance_pages(fhir, versions, count):
+    found = pages(fhir, f"Basic/{versions[0]['id']}/_history?_count={count}")
+    assert all(len(page) <= count for page in found)
+    assert [e["response"]["etag"] for page in found for e in page] == ['W/"4"', 'W/"3"', 'W/"2"', 'W/"1"']
+
+
+def test_since_leaves_out_older_versions(fhir, versions):
+    since = versions[2]["meta"]["lastUpdated"]
+    [entries] = pages(fhir, f"Basic/{versions[0]['id']}/_history?_since={since}")
+    assert [e["response"]["etag"] for e in entries] == ['W/"4"', 'W/"3"']
+
+
+@pytest.mark.parametrize("level", ["Basic/_history", "_history"])
+def test_the_history_of_a_type_and_of_the_system_hold_every_version_once(fhir, versions, level):
+    since = versions[0]["meta"]["lastUpdated"]
+    found = [e for page in pages(fhir, f"{level}?_count=2&_since={since}") for e in page]
+    own = [e for e in found if e["fullUrl"].endswith(versions[0]["id"])]
+    assert [e["response"]["etag"] for e in own] == ['W/"4"', 'W/"3"', 'W/"2"', 'W/"1"']
+    moments = [e["response"]["lastModified"] for e in found]
+    assert moments == sorted(moments, reverse=True)
+
+
+def test_an_unknown_id_is_404(fhir):
+    assert fhir.get("Basic/nobody/_history").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "query", ["_count=x", "_count=-1", "_since=yesterday", "_since=2023-02-31", "colour=red", "_cursor=forged"]
+)
+def test_bad_parameters_are_400(fhir, versions, query):
+    answer = fhir.get(f"Basic/{versions[0]['id']}/_history?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["issue"][0]["diagnostics"]
