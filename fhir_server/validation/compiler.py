@@ -325,6 +325,8 @@ def validate(node, parent, run):
             bit, handler = ROWS[key]
         except KeyError:
             found = UNKNOWN(found, key, run)
+            if run.left < 0:
+                return found
             continue
         mask |= bit
         problem = handler(value, node, run)
