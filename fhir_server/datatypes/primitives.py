@@ -218,7 +218,7 @@ PRIMITIVES: dict[str, Primitive] = {
             "a string",
             "a code: no white space at its ends and only single spaces between its words",
         ),
-        Primitive("id", is_id, "a string", "1 to 64 of the characters A-Z, a-z, 0-9, - and ."),
+        Primitive("id", is_id, "a string", "1 to 64 characters: A-Z, a-z, 0-9, hyphens and dots"),
         Primitive(
             "uri",
             is_uri,

@@ -222,7 +222,7 @@ class NodeWriter:
                 "        found = CHOICES(found, node, run)",
             ]
         self._lines += ["    if found is not None and HAS_ERRORS(found):", "        return found"]
-        # Element itself is what stands beside a primitive's value, which may be there: rules/cardinality.py asks.
+        # An Element stands beside the value of a primitive; rules/cardinality.py asks whether there is one.
         if schema.kind != "resource" and schema.type_name != "Element":
             self._lines += [f"    if mask == {self.bits['id']:#x}:", "        found = ONLY_ID(found, run)"]
         self._native()
@@ -325,6 +325,8 @@ def validate(node, parent, run):
             bit, handler = ROWS[key]
         except KeyError:
             found = UNKNOWN(found, key, run)
+            if run.left < 0:
+                return found
             continue
         mask |= bit
         problem = handler(value, node, run)

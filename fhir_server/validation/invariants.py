@@ -17,6 +17,17 @@ from fhir_server.validation.rules.invariant import NATIVE, Presence
 from fhir_server.validation.schema import Constraint, NodeSchema
 
 
+class _ContainedResolver:
+    """Finds the targets of ``resolve()`` that are at hand: contained resources."""
+
+    def resolve(self, reference: str, env: Any) -> dict[str, Any] | None:
+        for inner in (env.root_resource or {}).get("contained", ()):
+            if reference[:1] == "#" and inner.get("id") == reference[1:]:
+                found: dict[str, Any] = inner
+                return found
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class NotEvaluated:
     """A constraint that isn't checked, where, and why."""
@@ -133,7 +144,9 @@ class Invariants:
         def evaluate(value: Any, run: Run) -> bool:
             environment = run.environment
             if environment is None:
-                environment = run.environment = Env(resource=run.resource, root_resource=run.root)
+                environment = run.environment = Env(
+                    resource=run.resource, root_resource=run.root, resolver=_ContainedResolver()
+                )
             try:
                 return check(value, environment)
             except FhirPathError:

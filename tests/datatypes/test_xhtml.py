@@ -15,7 +15,9 @@ ACCEPTED = [
     div("x"),
     "  " + div("x") + "\n",
     div('<p class="a" style="color: red">x &lt; &amp; &#160; é</p><br/>'),
-    div('<a name="x">y</a><a href="http://a">b</a><a href="mailto:a@b">b</a><a href="Patient/1">c</a><a href="#x">d</a>'),
+    div(
+        '<a name="x">y</a><a href="http://a">b</a><a href="mailto:a@b">b</a><a href="Patient/1">c</a><a href="#x">d</a>'
+    ),
     div('<img src="#i"/>'),
     div('<img alt="" src="data:image/png;base64,AA=="/>'),
     div("<table><thead><tr><th colspan='2'>x</th></tr></thead></table><!-- a comment -->"),
@@ -41,7 +43,7 @@ REFUSED = {
     div("<object>x</object>"): "txt-1",
     div("<font>x</font>"): "txt-1",
     div("<style>x</style>"): "txt-1",
-    div('<P>x</P>'): "txt-1",
+    div("<P>x</P>"): "txt-1",
     div('<svg xmlns="http://www.w3.org/2000/svg">x</svg>'): "txt-1",
     div('<p onclick="x">x</p>'): "txt-1",
     div('<a href="javascript:x">x</a>'): "txt-1",

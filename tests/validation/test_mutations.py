@@ -101,7 +101,7 @@ def misspelt_property(node: dict[str, Any], site: Site) -> bool:
 def required_removed(node: dict[str, Any], site: Site) -> bool:
     del node[site.key]
     node.setdefault("extension", [{"url": "http://example.org/x", "valueCode": "x"}])
-    return site.element.minimum > 0 and f"_{site.key}" not in node and site.node_type not in {"Extension"}
+    return site.element.minimum > 0 and f"_{site.key}" not in node and site.node_type != "Extension"
 
 
 @mutation("structure")
@@ -214,7 +214,14 @@ def code_outside_required_binding(node: dict[str, Any], site: Site) -> bool:
 def two_choice_values(node: dict[str, Any], site: Site) -> bool:
     if not site.element.is_choice:
         return False
-    other = next((k for k, t in site.element.json_keys().items() if k != site.key and t in {"string", "dateTime", "boolean", "Period", "Reference"}), None)
+    other = next(
+        (
+            k
+            for k, t in site.element.json_keys().items()
+            if k != site.key and t in {"string", "dateTime", "boolean", "Period", "Reference"}
+        ),
+        None,
+    )
     if other is None:
         return False
     node[other] = {
@@ -276,7 +283,10 @@ def quantity_code_without_system(node: dict[str, Any], site: Site) -> bool:
 @mutation("structure")
 def simple_quantity_with_comparator(node: dict[str, Any], site: Site) -> bool:
     node[site.key] = {"value": 1, "comparator": "<"}
-    return (site.node_type, site.key) in {("Observation.referenceRange", "low"), ("MedicationRequest.dispenseRequest", "quantity")}
+    return (site.node_type, site.key) in {
+        ("Observation.referenceRange", "low"),
+        ("MedicationRequest.dispenseRequest", "quantity"),
+    }
 
 
 @mutation("invariant")

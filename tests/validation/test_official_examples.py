@@ -14,7 +14,11 @@ from fhir_server.definitions import Definitions
 from fhir_server.terminology import CodeSets
 from fhir_server.validation import Validator
 
-SUITE = Path(os.environ.get("FHIR_SUITES", Path(__file__).parents[3] / "shared" / "suites")) / "r4-examples" / "json.tar.gz"
+SUITE = (
+    Path(os.environ.get("FHIR_SUITES", Path(__file__).parents[3] / "shared" / "suites"))
+    / "r4-examples"
+    / "json.tar.gz"
+)
 pytestmark = pytest.mark.skipif(not SUITE.exists(), reason="the public suites aren't there: set FHIR_SUITES")
 
 

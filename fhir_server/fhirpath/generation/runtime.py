@@ -168,23 +168,27 @@ def children_by_name(types: Types) -> Kids:
     return kids
 
 
+#: What a JSON member holds: plain values, elements, or the ``_name`` objects of plain values.
+PRIMITIVE, COMPLEX, SIBLING = range(3)
+
 Walk = Callable[[Any, str], list[tuple[str, Any]]]
 
 
 def walker(types: Types) -> Walk:
     """Return the function that lists all descendants of an element with their types, primitives included."""
-    tables: dict[str, dict[str, tuple[str, bool]]] = {}
+    tables: dict[str, dict[str, tuple[str, int]]] = {}
 
-    def table(type_name: str) -> dict[str, tuple[str, bool]]:
+    def table(type_name: str) -> dict[str, tuple[str, int]]:
         info = types.type(type_name)
         elements = info.json_elements if info else {}
         found = tables[type_name] = {}
         for key, (_, child) in elements.items():
             child_info = types.type(child)
-            primitive = child_info is None or child_info.kind == "primitive-type"
-            found[key] = (child, primitive)
-            if primitive:
-                found["_" + key] = ("Element", False)
+            if child_info is not None and child_info.kind != "primitive-type":
+                found[key] = (child, COMPLEX)
+            else:
+                found[key] = (child, PRIMITIVE)
+                found["_" + key] = ("Element", SIBLING)
         return found
 
     def walk(node: Any, type_name: str) -> list[tuple[str, Any]]:
@@ -194,7 +198,8 @@ def walker(types: Types) -> Walk:
         return out
 
     def visit(node: dict[str, Any], type_name: str, out: list[tuple[str, Any]]) -> None:
-        type_name = node.get("resourceType", type_name)
+        if "resourceType" in node:
+            type_name = node["resourceType"]
         children = tables.get(type_name)
         if children is None:
             children = table(type_name)
@@ -202,14 +207,19 @@ def walker(types: Types) -> Walk:
             entry = children.get(key)
             if entry is None:
                 continue
-            child, primitive = entry
-            for item in value if value.__class__ is list else (value,):
-                if primitive:
-                    out.append((child, item))
-                elif item is not None:
-                    if key[0] != "_":
+            child, kind = entry
+            if value.__class__ is list:
+                for item in value:
+                    if kind != SIBLING and (item is not None or kind == PRIMITIVE):
                         out.append((child, item))
-                    visit(item, child, out)
+                    if item.__class__ is dict:
+                        visit(item, child, out)
+            elif kind == PRIMITIVE:
+                out.append((child, value))
+            else:
+                if kind == COMPLEX:
+                    out.append((child, value))
+                visit(value, child, out)
 
     return walk
 

@@ -6,10 +6,14 @@ https://hl7.org/fhir/R4/references.html#contained
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from typing import Any
 
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run
+
+#: A text that is longer than this is no misspelt resource type.
+_LONGEST_NAME = 64
 
 
 def resource_type(value: Any, types: frozenset[str], run: Run) -> str | Findings:
@@ -22,7 +26,11 @@ def resource_type(value: Any, types: frozenset[str], run: Run) -> str | Findings
     if name is None:
         return run.error("required", "The resource has no resourceType: name its type.", "type@")
     if type(name) is not str or name not in types:
-        return run.error("structure", "The resourceType must be the name of a resource type of R4.", "type@")
+        text = "The resourceType must be the name of a resource type of R4"
+        near = (
+            get_close_matches(name, types, 1, 0.7) if type(name) is str and len(name) <= _LONGEST_NAME else ()
+        )
+        return run.error("structure", f"{text}: did you mean {near[0]}?" if near else f"{text}.", "type@")
     return name
 
 

@@ -9,9 +9,12 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from fhir_server.validation.report import Findings, Run
+from fhir_server.validation.report import MAX_ISSUES, Findings, Run
 
 _WORD = re.compile(r"_?[A-Za-z][A-Za-z0-9_-]{0,63}").fullmatch
+
+#: Looking for similar names is slow, so only the first few unknown ones get a suggestion.
+_SUGGESTING = MAX_ISSUES - 10
 
 
 def unknown(key: str, known: Iterable[str], path: str, run: Run) -> Findings:
@@ -25,7 +28,7 @@ def unknown(key: str, known: Iterable[str], path: str, run: Run) -> Findings:
     choices = [n for n in names if n.startswith(stem) and n[len(stem) : len(stem) + 1].isupper()]
     if len(choices) > 1:
         advice = f"the name of the value's type belongs to it, such as {choices[0]} or {choices[1]}"
-    elif near := get_close_matches(key, names, 1, 0.6):
+    elif run.left > _SUGGESTING and (near := get_close_matches(key, names, 1, 0.6)):
         advice = f'did you mean "{near[0]}"?'
     else:
         advice = "remove it or move it to an extension"
