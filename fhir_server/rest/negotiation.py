@@ -46,7 +46,11 @@ def check_content_type(headers: Mapping[str, str]) -> None:
     if headers.get("content-encoding", "identity") != "identity":
         raise error("not-supported", "Send the body without Content-Encoding.", status=415)
     content_type = headers.get("content-type")
-    if content_type is None or content_type == "application/fhir+json" or _is_json(content_type, wildcard=False):
+    if (
+        content_type is None
+        or content_type == "application/fhir+json"
+        or _is_json(content_type, wildcard=False)
+    ):
         return
     raise error(
         "not-supported",
@@ -60,9 +64,7 @@ def check_form(headers: Mapping[str, str]) -> None:
     """Raise FhirError 415 unless the body of a _search is a form."""
     found = headers.get("content-type", "application/x-www-form-urlencoded").partition(";")[0].strip().lower()
     if found != "application/x-www-form-urlencoded":
-        raise error(
-            "not-supported", "A POST to _search takes application/x-www-form-urlencoded.", status=415
-        )
+        raise error("not-supported", "A POST to _search takes application/x-www-form-urlencoded.", status=415)
 
 
 def _is_json(entry: str, *, wildcard: bool = True) -> bool:
@@ -73,7 +75,9 @@ def _is_json(entry: str, *, wildcard: bool = True) -> bool:
             return False
         if name.strip() == "fhirversion" and value.strip(' "') not in _R4:
             return False
-    return media in _JSON_TYPES or (wildcard and (media in _ANY or media in ("text/html", "application/xhtml+xml")))
+    return media in _JSON_TYPES or (
+        wildcard and (media in _ANY or media in ("text/html", "application/xhtml+xml"))
+    )
 
 
 def _not_acceptable() -> Exception:
