@@ -27,6 +27,7 @@ from fhirclient.models.explanationofbenefit import ExplanationOfBenefit
 from fhirclient.models.observation import Observation
 from fhirclient.models.patient import Patient
 from fhirclient.models.relatedperson import RelatedPerson
+from fhirclient.server import FHIRNotFoundException
 
 RECORDS = Path(__file__).with_name("records")
 
@@ -66,6 +67,8 @@ def status_of(call: Any, *arguments: Any) -> int:
         call(*arguments)
     except requests.HTTPError as refused:
         return int(refused.response.status_code)
+    except FHIRNotFoundException:  # the library's own name for 404
+        return int(HTTPStatus.NOT_FOUND)
     return int(HTTPStatus.OK)
 
 

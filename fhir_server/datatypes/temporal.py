@@ -12,7 +12,7 @@ import re
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_DOWN, Decimal
+from decimal import ROUND_DOWN, ROUND_FLOOR, Decimal
 from functools import lru_cache
 from typing import Literal
 
@@ -94,6 +94,8 @@ def parse_date_time(text: str) -> Temporal | None:
     if match is None:
         return None
     *fields, zone = match.groups()
+    if fields[HOUR] is not None and fields[DAY] is None:
+        return None
     offset = None
     if zone == "Z":
         offset = 0
@@ -215,9 +217,15 @@ def _add_to_time(value: Temporal, count: int, unit: str) -> Temporal | None:
         return None
     hour, minute, second = (*value.fields, 0, 0)[:3]
     total = (int(hour) * 60 + int(minute)) * 60_000 + Decimal(second) * 1000 + count * _MILLISECONDS[unit]
-    whole, left = divmod(total % 86_400_000, 60_000)
-    hours, minutes = divmod(int(whole), 60)
-    return Temporal("time", (hours, minutes, _seconds(left, second))[: len(value.fields)])
+    whole, left = _floor(total, 60_000)
+    hours, minutes = divmod(whole, 60)
+    return Temporal("time", (hours % 24, minutes, _seconds(left, second))[: len(value.fields)])
+
+
+def _floor(value: Decimal, size: int) -> tuple[int, Decimal]:
+    """Return quotient and rest of a division rounded down (Decimal's own rounds toward zero)."""
+    quotient = int((value / size).to_integral_value(ROUND_FLOOR))
+    return quotient, value - quotient * size
 
 
 def _seconds(milliseconds: Decimal, before: int | Decimal) -> Decimal:
@@ -241,10 +249,10 @@ def _add_milliseconds(value: Temporal, milliseconds: int) -> Temporal | None:
     known = len(value.fields)
     year, month, day, hour, minute, second = value.fields + (1, 1, 1, 0, 0, 0)[known:]
     total = Decimal(second) * 1000 + milliseconds
-    minutes, left = divmod(total, 60_000)
+    minutes, left = _floor(total, 60_000)
     try:
         moment = datetime(int(year), int(month), int(day), int(hour), int(minute), tzinfo=UTC)
-        moment += timedelta(minutes=int(minutes))
+        moment += timedelta(minutes=minutes)
     except (OverflowError, ValueError):
         return None
     whole = (moment.year, moment.month, moment.day, moment.hour, moment.minute, _seconds(left, second))

@@ -16,7 +16,7 @@ from fhir_server.store.documents import Change, Method
 
 async def create(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
     """Return 201 when the new resource is durable."""
-    refuse_conditional_create(request.headers)
+    refuse_conditional_create(request.headers, request.query)
     resource = body_of_type(request, target.type)
     assessed = assess(server, resource)
     id_, entries = identified(server, resource, request.base)

@@ -72,7 +72,7 @@ def test_text_of_an_expression_never_becomes_code(expression, types):
     assert invariant.source.count("\n") <= 3
 
 
-@pytest.mark.parametrize("expression", ["name.", "name.nothing()", "(((", "name.matches('(')", "a ~~ b"])
+@pytest.mark.parametrize("expression", ["name.", "name.nothing()", "(((", "gender.matches('(')", "a ~~ b"])
 def test_malformed_expressions_are_refused_when_compiled(expression, types):
     with pytest.raises(FhirPathError):
         compile_invariant(expression, "Patient", types)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import DecimalException
 from typing import Any
 
 from fhir_server.fhirpath.env import Env
@@ -37,6 +38,8 @@ class Expression:
             return self.closure(run, Scope(focus, [], []))
         except RecursionError:
             raise FhirPathError("budget", "the resource is nested too deeply for it") from None
+        except DecimalException:
+            raise FhirPathError("execution", "a number is out of range") from None
 
     def evaluate(self, node: Any, env: Env, *, sibling: dict[str, Any] | None = None) -> list[Any]:
         """Return the result as values: JSON for FHIR elements, plain values for System types."""
@@ -73,6 +76,8 @@ def fallback(types: Types) -> Callable[[Tree, str], Callable[..., bool | None]]:
                 if error.phase == "execution":  # what can't be evaluated on this input isn't met
                     return None
                 raise
+            except DecimalException:  # as above: a number is out of range
+                return None
 
         return part
 

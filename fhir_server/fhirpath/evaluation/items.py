@@ -13,6 +13,7 @@ from typing import Any
 from fhir_server.datatypes import quantity
 from fhir_server.datatypes.quantity import Quantity
 from fhir_server.datatypes.temporal import Temporal, parse_date, parse_date_time, parse_time
+from fhir_server.fhirpath.errors import FhirPathError
 from fhir_server.fhirpath.protocols import Types
 
 System = bool | int | Decimal | str | Temporal | Quantity
@@ -58,7 +59,10 @@ def system(item: Any) -> Any:
     if isinstance(value, bool) or type_ in _INTEGERS:
         return value
     if type_ == "decimal":
-        return value if isinstance(value, Decimal) else Decimal(str(value))
+        number = value if isinstance(value, Decimal) else Decimal(str(value))
+        if not quantity.in_range(number):
+            raise FhirPathError("execution", "a number is out of range")
+        return number
     if type_ in QUANTITIES:
         return quantity.from_json(value)
     return None

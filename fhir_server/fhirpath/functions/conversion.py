@@ -7,7 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from fhir_server.datatypes.quantity import CALENDAR_UNITS, Quantity
+from fhir_server.datatypes.quantity import CALENDAR_UNITS, Quantity, in_range
 from fhir_server.datatypes.temporal import DAY, Temporal, parse_date, parse_date_time, parse_time
 from fhir_server.fhirpath.evaluation.items import Items, system
 from fhir_server.fhirpath.evaluation.run import Run, single
@@ -49,7 +49,7 @@ def string(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
-        return format(value, "f")
+        return format(value, "f") if in_range(value) else str(value)
     return str(value) if isinstance(value, str | int | Quantity | Temporal) else None
 
 

@@ -80,7 +80,14 @@ def _step_unknown(emitter: Emitter, alt: Alt, name: str) -> Alt:
     item = opened_item(emitter, alt)
     kind, variable = emitter.variable(), emitter.variable()
     clause = f"for {kind}, {variable} in kids({item.dynamic}, {item.value}, {name!r})"
-    return Alt(UNKNOWN, (*item.clauses, f"if {item.value}.__class__ is dict", clause), value=variable, many=True, guard=alt.guard, dynamic=kind)
+    return Alt(
+        UNKNOWN,
+        (*item.clauses, f"if {item.value}.__class__ is dict", clause),
+        value=variable,
+        many=True,
+        guard=alt.guard,
+        dynamic=kind,
+    )
 
 
 def opened(emitter: Emitter, alt: Alt) -> Alt:

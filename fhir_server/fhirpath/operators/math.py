@@ -32,7 +32,7 @@ def number(value: int | Decimal) -> Items:
     """Return a number as collection: empty when it is out of range."""
     if isinstance(value, int):
         return [value] if abs(value) < _MAX_INTEGER else []
-    return [value] if value.is_finite() else []
+    return [value] if quantity.in_range(value) else []
 
 
 def _plus(_run: Run, left: Items, right: Items) -> Items:
