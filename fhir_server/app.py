@@ -24,6 +24,7 @@ from fhir_server.interactions.exchange import FhirRequest, Policy, Server
 from fhir_server.interactions.router import ROUTES, dispatch
 from fhir_server.interactions.steps.identity import id_source
 from fhir_server.interactions.steps.prepare import instant
+from fhir_server.operations.catalogue import BY_NAME, OPERATIONS
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.gateway import Edge, Gateway
 from fhir_server.rest.health import health_routes
@@ -98,7 +99,9 @@ class Application(FastAPI):
         """Return the OpenAPI document of the FHIR API and the pages beside it."""
         if self.openapi_schema is None:
             pages = super().openapi()
-            described = statement(_interactions(), self.serving().registry, self.serving().policy, instant(0))
+            described = statement(
+                _interactions(), self.serving().registry, self.serving().policy, instant(0), OPERATIONS
+            )
             self.openapi_schema = openapi(described, self._prefix, pages)
         return self.openapi_schema
 
@@ -168,7 +171,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         default_count=settings.search.default_count,
         max_count=settings.search.max_count,
     )
-    described = statement(_interactions(), registry, policy, instant(now()))
+    described = statement(_interactions(), registry, policy, instant(now()), OPERATIONS)
     validator = Validator(definitions, CodeSets(definitions))
     validator.preload(PRELOADED)
     return Server(
@@ -182,6 +185,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         new_id=id_source(await store.secret("id-bucket"), now),
         policy=policy,
         capabilities={"statement": encode(described)},
+        operations=BY_NAME,
     )
 
 

@@ -1,1 +1,1 @@
-"""."""
+"""One file per $operation; ``catalogue`` lists them."""
