@@ -46,7 +46,8 @@ class Issue:
 
     ``severity`` is fatal, error, warning or information; ``code`` an IssueType; ``diagnostics`` a sentence that
     tells the sender what to change; ``expression`` a FHIRPath into the sender's resource ("" when there is none);
-    ``rule`` a stable id of the rule that was broken (constraint key or ``facet@path``).
+    ``rule`` a stable id of the rule that was broken (constraint key or ``facet@path``); ``line`` and ``column`` the
+    place in the sender's text, from 1 (0: not known).
     """
 
     severity: str
@@ -54,13 +55,23 @@ class Issue:
     diagnostics: str
     expression: str = ""
     rule: str = ""
+    line: int = 0
+    column: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the issue as the JSON object of OperationOutcome.issue."""
-        issue: dict[str, Any] = {"severity": self.severity, "code": self.code}
+        issue: dict[str, Any] = {}
+        if self.line:
+            issue["extension"] = [
+                {"url": LINE, "valueInteger": self.line},
+                {"url": COLUMN, "valueInteger": self.column},
+            ]
+        issue |= {"severity": self.severity, "code": self.code}
         if self.rule:
             issue["details"] = {"coding": [{"system": RULE_SYSTEM, "code": self.rule}]}
         issue["diagnostics"] = self.diagnostics
+        if self.line:
+            issue["location"] = [f"Line[{self.line}] Col[{self.column}]"]
         if self.expression:
             issue["expression"] = [self.expression]
         return issue
@@ -68,6 +79,9 @@ class Issue:
 
 #: Code system of the stable rule ids in ``issue.details``.
 RULE_SYSTEM = "urn:fhir-space-server:rule"
+#: Extensions that tell the place in the sender's text.
+LINE = "http://hl7.org/fhir/StructureDefinition/operationoutcome-issue-line"
+COLUMN = "http://hl7.org/fhir/StructureDefinition/operationoutcome-issue-col"
 
 
 class FhirError(Exception):

@@ -104,7 +104,8 @@ def encode(value: Any) -> bytes:
     return _encoder.encode(value)
 
 
-def _number(text: str) -> Decimal:
+def read_number(text: str) -> Decimal:
+    """Return a number with fraction or exponent that keeps its text; raise FhirError if it is beyond the limits."""
     if len(text) > MAX_DIGITS:
         raise _number_refused()
     if "e" in text or "E" in text:
@@ -128,7 +129,7 @@ def _written(value: Any) -> msgspec.Raw:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-_decoder = msgspec.json.Decoder(float_hook=_number)
+_decoder = msgspec.json.Decoder(float_hook=read_number)
 _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_written)
 
 
@@ -193,7 +194,7 @@ def _screened(data: bytes, compact: bytes, value: dict[str, Any]) -> dict[str, A
     ):
         return value
     reread: dict[str, Any] = json.loads(
-        data, object_pairs_hook=_unique, parse_float=_number, parse_int=_integer
+        data, object_pairs_hook=_unique, parse_float=read_number, parse_int=_integer
     )
     return reread
 

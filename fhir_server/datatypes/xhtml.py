@@ -59,6 +59,21 @@ def problem(value: Any) -> tuple[str, str] | None:
     return found
 
 
+def is_well_formed(text: str) -> bool:
+    """Tell whether a text is one XML element without DOCTYPE, whatever its elements are."""
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = _no_doctype
+    try:
+        parser.Parse(text, True)
+    except (expat.ExpatError, _Refused):
+        return False
+    return True
+
+
+def _no_doctype(*_: object) -> None:
+    raise _Refused("xhtml", "The narrative must not have a DOCTYPE.")
+
+
 class _Refused(Exception):  # noqa: N818 - it carries a finding, it isn't an error of ours
     pass
 

@@ -1,0 +1,436 @@
+"""FHIR XML, read into plain dicts in one pass over expat's events.
+
+1. A frame is pushed for each element; the row of its name in the table of its parent says what it is.
+2. A value goes into the parent's node when its element starts, so that a path with indices is known at any moment.
+3. What is wrong becomes an issue with its place and is skipped; only what makes the rest unreadable stops the reading.
+
+https://hl7.org/fhir/R4/xml.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any
+from xml.parsers import expat
+
+from fhir_server.datatypes.json_format import MAX_DEPTH, MAX_DIGITS, WrittenDecimal, read_number
+from fhir_server.datatypes.xml_narrative import narrative
+from fhir_server.datatypes.xml_tables import FHIR, XHTML, Form, Row, Table, Tables
+from fhir_server.outcome import FhirError, Issue
+
+#: Issues that one reading lists at most; then it stops.
+MAX_ISSUES = 100
+
+_BOM = b"\xef\xbb\xbf"
+_SCHEMA_LOCATION = "http://www.w3.org/2001/XMLSchema-instance schemaLocation"
+_INTEGER = re.compile(r"0|[-+]?[1-9][0-9]*").fullmatch
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?").fullmatch
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}").fullmatch
+_WHITE_SPACE = " \t\r\n"
+_UNDEFINED_ENTITY = expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY]
+_SCALARS = (Form.STRING, Form.BOOLEAN, Form.INTEGER, Form.DECIMAL)
+
+
+class Frame:
+    """One open element.
+
+    ``table`` and ``node`` are of its children (of the id and extensions beside it, for a primitive element);
+    ``row`` is its own, None for a resource; ``index`` its place in the parent's list; ``order`` that of the last child;
+    ``levels`` the depth of ``node`` in JSON; ``siblings`` the lists that have ids or extensions beside their values.
+    """
+
+    __slots__ = (
+        "has_text", "has_value", "index", "levels", "node", "order", "parent", "row", "siblings", "table",
+    )  # fmt: skip
+
+    def __init__(
+        self, parent: Frame | None, row: Row | None, table: Table, node: dict[str, Any], levels: int
+    ) -> None:
+        self.parent = parent
+        self.row = row
+        self.table = table
+        self.node = node
+        self.levels = levels
+        self.index = -1
+        self.order = -1
+        self.has_text = False
+        self.has_value = False
+        self.siblings: list[str] | None = None
+
+
+class _Enough(Exception):  # noqa: N818 - it says that there are enough issues, it isn't an error of ours
+    pass
+
+
+class Reader:
+    """Reads one document."""
+
+    def __init__(self, tables: Tables, data: bytes) -> None:
+        self._tables = tables
+        self._data = data.removeprefix(_BOM)
+        self._issues: list[Issue] = []
+        self._holder = Table("", [], is_resource=False)
+        self._root = self._frame = Frame(None, None, self._holder, {}, 0)
+        self._root_name = ""
+        self._skipped = 0
+        self._start_of_div = 0
+        self._prefixes: dict[str, str] = {}
+        self._parser = parser = expat.ParserCreate("utf-8", namespace_separator=" ")
+        parser.buffer_text = True
+        parser.StartDoctypeDeclHandler = self._doctype
+        parser.ProcessingInstructionHandler = self._instruction
+        parser.StartNamespaceDeclHandler = self._namespace
+        parser.XmlDeclHandler = self._declaration
+        self._listen(self._start, self._end, self._text)
+
+    def read(self) -> tuple[dict[str, Any], tuple[Issue, ...]]:
+        """Return the resource and the issues; raise FhirError 400 if it can't be read at all."""
+        self._check_encoding()
+        try:
+            self._parser.Parse(self._data, True)
+        except expat.ExpatError as wrong:
+            raise self._malformed(wrong) from None
+        except _Enough:
+            self._issues.append(
+                Issue(
+                    "error", "incomplete", f"More issues were not listed: these are the first {MAX_ISSUES}."
+                )
+            )
+            raise FhirError(*self._issues, status=400) from None
+        return self._root.node, tuple(self._issues)
+
+    def _listen(
+        self,
+        start: Callable[[str, dict[str, str]], None],
+        end: Callable[[str], None],
+        text: Callable[[str], None] | None,
+    ) -> None:
+        self._parser.StartElementHandler = start
+        self._parser.EndElementHandler = end
+        self._parser.CharacterDataHandler = text
+
+    # Elements
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        frame = self._frame
+        if frame.table is self._holder:
+            self._resource(frame, name, attributes)
+            return
+        row = frame.table.by_xml.get(name)
+        if row is None:
+            self._unknown(frame, name)
+            return
+        if row.order < frame.order:
+            self._fault(
+                "structure",
+                f"{row.key} stands too late: elements have the order of their definition.",
+                f"{self._path(frame)}{row.segment}",
+            )
+        frame.order = row.order
+        if row.form in _SCALARS:
+            self._scalar(frame, row, attributes)
+        elif row.form is Form.NARRATIVE:
+            self._single(frame, row, "")
+            self._start_of_div = self._parser.CurrentByteIndex
+            self._skipped = 1
+            self._listen(self._deeper, self._end_of_div, None)
+        else:
+            self._object(frame, row, attributes)
+
+    def _resource(self, holder: Frame, name: str, attributes: dict[str, str]) -> None:
+        type_ = self._tables.resources.get(name)
+        is_root = holder is self._root
+        if type_ is None:
+            if is_root:
+                raise FhirError(self._issue("structure", self._no_resource(name), ""), status=400)
+            self._fault("structure", self._no_resource(name), self._path(holder))
+            self._skip()
+            return
+        if holder.node:
+            self._fault("structure", "There must be one resource here, not several.", self._path(holder))
+            self._skip()
+            return
+        holder.node["resourceType"] = type_
+        if is_root:
+            self._root_name = type_
+        self._frame = Frame(holder, None, self._tables.table(type_), holder.node, max(holder.levels, 1))
+        for key in attributes:
+            if not (is_root and key == _SCHEMA_LOCATION):
+                self._attribute(self._frame, key, "a resource has no attributes")
+
+    def _object(self, frame: Frame, row: Row, attributes: dict[str, str]) -> None:
+        node: dict[str, Any] = {}
+        is_holder = row.form is Form.RESOURCE
+        inner = Frame(
+            frame,
+            row,
+            self._holder if is_holder else row.table,
+            node,
+            frame.levels + (2 if row.is_list else 1),
+        )
+        if inner.levels > MAX_DEPTH:
+            raise self._too_deep()
+        if row.is_list:
+            listed = frame.node.setdefault(row.key, [])
+            inner.index = len(listed)
+            listed.append(node)
+        else:
+            self._single(frame, row, node)
+        self._frame = inner
+        for key, value in attributes.items():
+            if key not in inner.table.attributes:
+                advice = "a value stands in the elements inside it" if key == "value" else "leave it out"
+                self._attribute(inner, key, advice)
+            elif value:
+                node[key] = value
+            else:
+                self._fault("value", f"The attribute {key} is empty: leave it out.", self._path(inner))
+
+    def _scalar(self, frame: Frame, row: Row, attributes: dict[str, str]) -> None:
+        inner = Frame(
+            frame, row, self._tables.element, {}, frame.levels + (2 if row.is_list else 1)
+        )  # fmt: skip
+        self._frame = inner
+        value: Any = None
+        for key, text in attributes.items():
+            if key == "value":
+                inner.has_value = True
+                value = text
+            elif key == "id":
+                inner.node["id"] = text
+            else:
+                self._attribute(inner, key, "an element with a value has the attributes value and id")
+        if row.is_list:
+            if frame.levels >= MAX_DEPTH:
+                raise self._too_deep()
+            listed = frame.node.setdefault(row.key, [])
+            inner.index = len(listed)
+            listed.append(None)
+            if inner.has_value:
+                listed[-1] = self._value(row, value)
+        elif inner.has_value:
+            self._single(frame, row, self._value(row, value))
+
+    def _value(self, row: Row, text: str) -> Any:
+        form = row.form
+        if not text:
+            self._fault("value", f"The value of {row.key} is empty: leave the attribute out.")
+        elif form is Form.STRING:
+            return text
+        elif form is Form.BOOLEAN:
+            if text in ("true", "false"):
+                return text == "true"
+            self._fault("value", f"{row.key} must be true or false.")
+        elif len(text) > MAX_DIGITS:
+            self._fault("value", f"{row.key} has more than {MAX_DIGITS} characters: send it rounded.")
+        elif form is Form.INTEGER:
+            if _INTEGER(text):
+                return int(text)
+            self._fault("value", f"{row.key} must be a whole number without leading zeros.")
+        elif (found := _DECIMAL(text)) is None:
+            self._fault("value", f"{row.key} must be a decimal number such as 1.50.")
+        elif found[1] or found[2]:
+            return self._decimal(text)
+        else:
+            return WrittenDecimal(text) if text == "-0" else int(text)
+        return text
+
+    def _decimal(self, text: str) -> Any:
+        try:
+            return read_number(text)
+        except FhirError as refused:
+            self._fault("value", refused.issues[0].diagnostics)
+            return text
+
+    def _single(self, frame: Frame, row: Row, value: Any) -> None:
+        if row.key in frame.node or f"_{row.key}" in frame.node:
+            self._fault(
+                "structure",
+                f"{row.key} must not be repeated: keep one of them.",
+                f"{self._path(frame)}{row.segment}",
+            )
+        frame.node[row.key] = value
+
+    def _end(self, _: str) -> None:
+        frame = self._frame
+        parent = frame.parent
+        assert parent is not None
+        row = frame.row
+        if frame.siblings is not None:
+            _align(frame)
+        if row is None or row.form is Form.COMPLEX:
+            if not frame.node and not frame.has_text:
+                self._fault("structure", "The element is empty: leave it out.")
+        elif row.form is Form.RESOURCE:
+            if not frame.node and not frame.has_text:
+                self._fault("structure", "The element must hold a resource: leave it out if there is none.")
+        elif frame.node:
+            self._beside(parent, row, frame)
+        elif not frame.has_value and not frame.has_text:
+            self._fault("structure", "The element has no value and no extension: leave it out.")
+        self._frame = parent
+
+    @staticmethod
+    def _beside(parent: Frame, row: Row, frame: Frame) -> None:
+        """Put the id and extensions of a primitive element beside its value."""
+        key = f"_{row.key}"
+        if not row.is_list:
+            parent.node[key] = frame.node
+            return
+        if parent.siblings is None:
+            parent.siblings = []
+        if row.key not in parent.siblings:
+            parent.siblings.append(row.key)
+        listed = parent.node.setdefault(key, [])
+        listed += [None] * (frame.index - len(listed))
+        listed.append(frame.node)
+
+    def _text(self, text: str) -> None:
+        if not text.strip(_WHITE_SPACE) or self._frame.has_text:
+            return
+        self._frame.has_text = True
+        advice = (
+            "a value stands in the attribute value"
+            if self._frame.table is self._tables.element
+            else "remove it"
+        )
+        self._fault("structure", f"There is text between the tags: {advice}.")
+
+    # What is skipped: unknown elements, and the narrative, whose bytes are taken as they are
+
+    def _skip(self) -> None:
+        self._skipped = 1
+        self._listen(self._deeper, self._higher, None)
+
+    def _deeper(self, _: str, __: dict[str, str]) -> None:
+        self._skipped += 1
+
+    def _higher(self, _: str) -> None:
+        self._skipped -= 1
+        if not self._skipped:
+            self._listen(self._start, self._end, self._text)
+
+    def _end_of_div(self, name: str) -> None:
+        self._higher(name)
+        if not self._skipped:
+            frame = self._frame
+            start, end = self._start_of_div, self._parser.CurrentByteIndex
+            frame.node["div"] = narrative(self._data, start, end, self._prefixes)
+
+    # Everything that isn't an element
+
+    def _doctype(self, *_: object) -> None:
+        text = "A DOCTYPE is not allowed: remove it, and write characters instead of entities."
+        raise FhirError(self._issue("structure", text, ""), status=400)
+
+    def _instruction(self, *_: object) -> None:
+        # In front of the resource they speak to tools (xml-stylesheet, xml-model).
+        if self._frame is not self._root:
+            self._fault("structure", "Processing instructions are not allowed inside a resource: remove it.")
+
+    def _namespace(self, prefix: str | None, uri: str | None) -> None:
+        if prefix and uri:
+            self._prefixes[prefix] = uri
+
+    def _declaration(self, version: str, encoding: str | None, _: int) -> None:
+        if encoding is not None and encoding.lower() not in ("utf-8", "utf8", "us-ascii"):
+            text = "The body must be encoded in UTF-8, and say so."
+            raise FhirError(self._issue("structure", text, ""), status=400)
+        if version != "1.0":
+            raise FhirError(self._issue("structure", "The body must be XML 1.0.", ""), status=400)
+
+    # Issues
+
+    def _unknown(self, frame: Frame, name: str) -> None:
+        space, _, local = name.rpartition(" ")
+        shown = f"element <{local}>" if _WORD(local) else "such element"
+        known = [key.partition(" ")[2] for key in frame.table.by_xml]
+        if local in known:
+            wanted = XHTML if f"{XHTML} {local}" in frame.table.by_xml else FHIR
+            text = f'The element <{local}> must be of the namespace "{wanted}".'
+        elif space not in (FHIR, XHTML):
+            text = f"Elements of other namespaces are not allowed, there is no {shown} here: remove it."
+        elif local in frame.table.attributes:
+            text = f"{local} is an attribute here, not an element."
+        else:
+            near = get_close_matches(local, known, 1, 0.6) if len(self._issues) < MAX_ISSUES // 10 else ()
+            of = frame.table.name
+            text = f"{of} has no {shown}: " + (f"did you mean <{near[0]}>?" if near else "remove it.")
+        self._fault("structure", text, self._path(frame))
+        self._skip()
+
+    def _no_resource(self, name: str) -> str:
+        space, _, local = name.rpartition(" ")
+        if space != FHIR:
+            return f'The element must be a resource of the namespace "{FHIR}": write it as xmlns.'
+        names = list(self._tables.resources.values())
+        near = get_close_matches(local, names, 1, 0.7) if _WORD(local) else ()
+        hint = f": did you mean <{near[0]}>?" if near else "."
+        return f"The element's name must be that of a resource type of R4{hint}"
+
+    def _attribute(self, frame: Frame, key: str, advice: str) -> None:
+        local = key.rpartition(" ")[2]
+        shown = f"The attribute {local}" if _WORD(local) else "An attribute"
+        self._fault("structure", f"{shown} is not allowed: {advice}.", self._path(frame))
+
+    def _fault(self, code: str, text: str, expression: str | None = None) -> None:
+        if len(self._issues) >= MAX_ISSUES:
+            raise _Enough
+        place = self._path(self._frame) if expression is None else expression
+        self._issues.append(self._issue(code, text, place))
+
+    def _issue(self, code: str, text: str, expression: str) -> Issue:
+        line, column = self._parser.CurrentLineNumber, self._parser.CurrentColumnNumber + 1
+        return Issue("error", code, text, expression, "", line, column)
+
+    def _too_deep(self) -> FhirError:
+        text = (
+            f"The body nests elements so that they are more than {MAX_DEPTH} levels deep in JSON: flatten it."
+        )
+        return FhirError(self._issue("structure", text, self._root_name), status=400)
+
+    def _path(self, frame: Frame) -> str:
+        parts: list[str] = []
+        at: Frame | None = frame
+        while at is not None:
+            if at.row is not None:
+                parts.append(f"{at.row.segment}[{at.index}]" if at.row.is_list else at.row.segment)
+            at = at.parent
+        return self._root_name + "".join(reversed(parts))
+
+    def _check_encoding(self) -> None:
+        if not self._data.strip():
+            raise FhirError(
+                Issue("error", "structure", "The body is empty: send a resource as XML."), status=400
+            )
+        try:
+            self._data.decode()
+        except UnicodeDecodeError as wrong:
+            line = self._data.count(b"\n", 0, wrong.start) + 1
+            column = wrong.start - self._data.rfind(b"\n", 0, wrong.start)
+            raise FhirError(
+                Issue("error", "structure", "The body must be encoded in UTF-8.", "", "", line, column),
+                status=400,
+            ) from None
+
+    @staticmethod
+    def _malformed(wrong: expat.ExpatError) -> FhirError:
+        line, column = wrong.lineno, wrong.offset + 1
+        if wrong.code == _UNDEFINED_ENTITY:
+            reason = "write the character instead of a named entity"
+        else:
+            reason = expat.ErrorString(wrong.code) or "unknown error"
+        text = f"The body is not well-formed XML: {reason} (line {line}, column {column})."
+        return FhirError(Issue("error", "structure", text, "", "", line, column), status=400)
+
+
+def _align(frame: Frame) -> None:
+    """Give lists of values and of what stands beside them the same length; leave out a list without values."""
+    node = frame.node
+    for key in frame.siblings or ():
+        listed, beside = node[key], node[f"_{key}"]
+        beside += [None] * (len(listed) - len(beside))
+        if all(value is None for value in listed):
+            del node[key]
