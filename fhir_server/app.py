@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from fhir_server import __version__
 from fhir_server.datatypes.json_format import encode
+from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
 from fhir_server.definitions.content import examples_that_pass
 from fhir_server.interactions.capabilities import statement
@@ -177,6 +178,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
     return Server(
         store=store,
         definitions=definitions,
+        xml=XmlFormat(definitions.types),
         validator=validator,
         registry=registry,
         indexer=Indexer(registry),

@@ -20,7 +20,7 @@ _OF_TYPE = ("read", "vread", "update", "delete", "history-instance", "history-ty
 _OF_SYSTEM = ("history-system",)
 
 _DOCUMENTATION = (
-    "JSON only; XML is answered with 406 or 415. Searches are strict: an unknown parameter is a 400 that names the "
+    "JSON and XML. Searches are strict: an unknown parameter is a 400 that names the "
     "nearest one, unless the client sends Prefer: handling=lenient. Totals are returned on request (_total). "
     "A batch or transaction, conditional writes, patch, chains and includes are not supported yet."
 )
@@ -53,7 +53,7 @@ def statement(
         "software": {"name": "fhir-space-server", "version": __version__},
         "implementation": {"description": "FHIR R4 server of a digital health space"},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "json"],
+        "format": ["application/fhir+json", "json", "application/fhir+xml", "xml"],
         "rest": [
             {
                 "mode": "server",

@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fhir_server.access import OPEN, AccessContext
+from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
+from fhir_server.outcome import Issue
 from fhir_server.search import Cursors, Indexer, Registry
 from fhir_server.store import Store
 from fhir_server.validation import Validator
@@ -27,6 +29,8 @@ class FhirRequest:
 
     ``path`` holds the segments behind the base, percent-decoded; ``query`` is the raw query string; ``headers`` have
     lower-case names; ``base`` is the absolute base URL that links and Location start with, without trailing slash.
+    ``body`` is JSON; what the client sent in another format stands in ``sent``, and in ``faults`` what could not be
+    read of it: only operations that judge a resource go on with those.
     """
 
     method: str
@@ -36,6 +40,8 @@ class FhirRequest:
     body: bytes = b""
     base: str = ""
     access: AccessContext = OPEN
+    sent: bytes = b""
+    faults: tuple[Issue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,7 @@ class Server:
 
     store: Store
     definitions: Definitions
+    xml: XmlFormat
     validator: Validator
     registry: Registry
     indexer: Indexer
@@ -99,7 +106,7 @@ class Operation:
 
     ``name`` begins with ``$``; ``definition`` is the canonical URL of its OperationDefinition; ``levels`` are those
     out of system, type and instance at which it can be called; ``methods`` the HTTP methods; ``types`` the resource
-    types that have it, empty for all.
+    types that have it, empty for all; ``judges_faults`` tells that it makes something of ``FhirRequest.faults``.
     """
 
     name: str
@@ -108,3 +115,4 @@ class Operation:
     methods: frozenset[str]
     handler: Handler
     types: frozenset[str] = frozenset()
+    judges_faults: bool = False

@@ -32,6 +32,7 @@ class Route:
     method: str
     shape: tuple[str, ...]
     handler: Handler
+    judges_faults: bool = False
 
 
 ROUTES: tuple[Route, ...] = (
@@ -66,6 +67,8 @@ async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
     try:
         route, target = match(server, request)
         interaction, type_ = route.interaction, target.type
+        if request.faults:
+            _refuse_faults(route, request)
         response = await route.handler(server, request, target)
         return replace(response, interaction=interaction, type=type_)
     except FhirError as problem:
@@ -77,6 +80,11 @@ async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
             headers={"Retry-After": "2"},
         )
         return outcome_response(unavailable, interaction, type_)
+
+
+def _refuse_faults(route: Route, request: FhirRequest) -> None:
+    if not route.judges_faults:
+        raise FhirError(*request.faults, status=400)
 
 
 def match(server: Server, request: FhirRequest) -> tuple[Route, Target]:
@@ -123,7 +131,8 @@ def _operation(server: Server, request: FhirRequest) -> tuple[Route, Target]:
     method = "GET" if request.method == "HEAD" else request.method
     if method not in operation.methods:
         raise _wrong_method(request.method, sorted(operation.methods))
-    return Route("operation", method, tuple(request.path), operation.handler), target
+    route = Route("operation", method, tuple(request.path), operation.handler, operation.judges_faults)
+    return route, target
 
 
 def _check_level(operation: Operation, target: Target, level: str) -> None:

@@ -47,6 +47,8 @@ async def validate(server: Server, request: FhirRequest, target: Target) -> Fhir
         issues = _deletion(request, current, target)
     else:
         issues = _content(server, request, target, question, current)
+        told = {issue.expression for issue in request.faults}
+        issues = [*request.faults, *(issue for issue in issues if issue.expression not in told)]
     if not issues:
         issues = [Issue("information", "informational", "No issues were found: the resource is valid.")]
     return FhirResponse(200, (), (encode(operation_outcome(issues)),))

@@ -11,18 +11,19 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 from urllib.parse import unquote
 
+from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.router import dispatch, outcome_response
 from fhir_server.outcome import FhirError, error
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.metrics import Metrics
-from fhir_server.rest.negotiation import check_accept, check_content_type, check_form
-from fhir_server.rest.rendering import send_response
+from fhir_server.rest.negotiation import JSON, Format, body_format, check_form, wish
+from fhir_server.rest.rendering import formatted, send_response
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -62,17 +63,17 @@ class Gateway:
         method = scope["method"]
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         request_id = self._request_id(headers)
-        pretty = False
+        wanted = JSON
         response = None
         try:
             query = scope["query_string"].decode("ascii", "replace")
-            pretty = check_accept(headers, query)
+            wanted = wish(headers, query)
             body = b""
             if method not in ("GET", "HEAD"):
                 body = await self._body(receive, headers)
             request = FhirRequest(method, self._path(scope), query, headers, body, self._base(scope, headers))
             if body:
-                self._check_body(request)
+                request = self._as_json(request)
             async with asyncio.timeout(self._edge.request_timeout):
                 response = await dispatch(self._server, request)
         except FhirError as problem:
@@ -90,14 +91,13 @@ class Gateway:
             self._metrics.finished("", 499, time.perf_counter() - started)
             return
         except Exception:  # noqa: BLE001 (whatever it was, the client gets an outcome and the log the reason)
-            _LOG.exception("request %s failed", request_id)
-            response = outcome_response(
-                error(
-                    "exception",
-                    f"The server failed to answer; its operators find the reason under {request_id}.",
-                )
-            )
-        size = await send_response(send, response, request_id, method, headers, pretty=pretty)
+            response = _failed(request_id)
+        if wanted is not JSON:
+            try:
+                response = formatted(response, wanted, self._server.xml)
+            except Exception:  # noqa: BLE001 (as above)
+                response = formatted(_failed(request_id), wanted, self._server.xml)
+        size = await send_response(send, response, request_id, method, headers, wish=wanted)
         self._finish(request_id, method, response, time.perf_counter() - started, size)
 
     def _finish(
@@ -163,12 +163,23 @@ class Gateway:
             headers={"Connection": "close"},
         )  # fmt: skip
 
-    @staticmethod
-    def _check_body(request: FhirRequest) -> None:
+    def _as_json(self, request: FhirRequest) -> FhirRequest:
+        """Return the request with a body in JSON; raise FhirError 400 or 415 if it can't be had."""
         if request.path and request.path[-1] == "_search":
             check_form(request.headers)
-        else:
-            check_content_type(request.headers)
+            return request
+        if body_format(request.headers) is Format.JSON:
+            return request
+        resource, faults = self._server.xml.read(request.body)
+        return replace(request, body=encode(resource), sent=request.body, faults=faults)
+
+
+def _failed(request_id: str) -> FhirResponse:
+    """Log the exception that is being handled, and return the answer that names its place in the log."""
+    _LOG.exception("request %s failed", request_id)
+    return outcome_response(
+        error("exception", f"The server failed to answer; its operators find the reason under {request_id}.")
+    )
 
 
 class _Disconnected(Exception):  # noqa: N818 (says what happened; never leaves this file)

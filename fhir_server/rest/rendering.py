@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
+from fhir_server.datatypes.json_format import decode_own
+from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.interactions.exchange import FhirResponse
-from fhir_server.rest.negotiation import FHIR_JSON
+from fhir_server.rest.negotiation import FHIR_JSON, JSON, Format, Wish
 
 #: Bodies below this are not worth compressing: one Observation costs 11 us, 20 of them 26 us (zlib level 1).
 _COMPRESS_FROM = 8 * 1024
 
 _CONTENT_TYPE = (b"content-type", FHIR_JSON.encode())
+#: Caches must tell the formats apart.
+_VARY = (b"vary", b"accept")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _GZIP = (b"content-encoding", b"gzip")
 
@@ -26,14 +31,17 @@ async def send_response(
     method: str,
     request_headers: Mapping[str, str],
     *,
-    pretty: bool,
+    wish: Wish = JSON,
 ) -> int:
-    """Send status, headers and body; return the bytes of the body that went out."""
-    body = _formatted(response.body, pretty=pretty)
+    """Send status, headers and body; return the bytes of the body that went out.
+
+    The body is in the format that ``wish`` names: see ``formatted``.
+    """
+    body = _joined(response.body)
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
     headers.append((b"x-request-id", request_id.encode()))
     if body:
-        headers += (_CONTENT_TYPE, _NOSNIFF)
+        headers += (_CONTENT_TYPE if wish is JSON else _content_type(wish), _NOSNIFF, _VARY)
         if len(body) >= _COMPRESS_FROM and "gzip" in request_headers.get("accept-encoding", ""):
             packer = zlib.compressobj(1, zlib.DEFLATED, 31)
             body = packer.compress(body) + packer.flush()
@@ -47,6 +55,21 @@ async def send_response(
     return len(body)
 
 
-def _formatted(parts: Sequence[bytes], *, pretty: bool) -> bytes:
-    body = parts[0] if len(parts) == 1 else b"".join(parts)
-    return msgspec.json.format(body, indent=2) if pretty and body else body
+def formatted(response: FhirResponse, wish: Wish, types: XmlFormat) -> FhirResponse:
+    """Return the answer, whose body is JSON, in the format that the client wants."""
+    body = _joined(response.body)
+    if not body or wish is JSON:
+        return response
+    if wish.format is Format.XML:
+        body = types.encode(decode_own(body), pretty=wish.pretty)
+    elif wish.pretty:
+        body = msgspec.json.format(body, indent=2)
+    return replace(response, body=(body,))
+
+
+def _joined(parts: Sequence[bytes]) -> bytes:
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _content_type(wish: Wish) -> tuple[bytes, bytes]:
+    return b"content-type", (wish.format.value + ("; fhirVersion=4.0" if wish.names_version else "")).encode()

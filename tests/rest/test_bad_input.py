@@ -84,7 +84,7 @@ def test_a_body_over_the_limit_without_length_is_413(fhir):
         ("application/fhir+json; fhirVersion=4.0", 201),
         ("application/json", 201),
         ("application/fhir+json; fhirVersion=5.0", 415),
-        ("application/fhir+xml", 415),
+        ("application/fhir+turtle", 415),
         ("text/plain", 415),
         ("application/x-www-form-urlencoded", 415),
         ("", 415),
@@ -105,10 +105,10 @@ def test_content_types(fhir, content_type, status):
         ("application/json", 200),
         ("*/*", 200),
         ("text/html,application/xhtml+xml,*/*;q=0.8", 200),
-        ("application/fhir+xml, application/fhir+json;q=0.5", 200),
+        ("application/fhir+xml;q=0.1, application/fhir+json;q=0.5", 200),
         ("application/fhir+json; fhirVersion=4.0", 200),
         ("application/fhir+json; fhirVersion=3.0", 406),
-        ("application/fhir+xml", 406),
+        ("application/fhir+xml; fhirVersion=5.0", 406),
         ("application/fhir+json;q=0", 406),
         ("image/png", 406),
     ],
@@ -121,7 +121,7 @@ def test_accept(fhir, accept, status):
 
 def test_format_outranks_accept(fhir):
     assert fhir.get("metadata?_format=json", headers={"Accept": "application/fhir+xml"}).status_code == 200
-    assert fhir.get("metadata?_format=xml", headers={"Accept": "application/fhir+json"}).status_code == 406
+    assert fhir.get("metadata?_format=ttl", headers={"Accept": "application/fhir+json"}).status_code == 406
 
 
 @pytest.mark.parametrize(

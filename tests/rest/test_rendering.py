@@ -4,17 +4,20 @@ import gzip
 
 import pytest
 
+from fhir_server.datatypes.xml_format import XmlFormat
+from fhir_server.definitions import Definitions
 from fhir_server.interactions.exchange import FhirResponse
-from fhir_server.rest.rendering import send_response
+from fhir_server.rest.negotiation import JSON, Format, Wish
+from fhir_server.rest.rendering import formatted, send_response
 
 
-async def sent(response, method="GET", headers=None, pretty=False):
+async def sent(response, method="GET", headers=None, wish=JSON):
     messages = []
 
     async def send(message):
         messages.append(message)
 
-    await send_response(send, response, "r-1", method, headers or {}, pretty=pretty)
+    await send_response(send, response, "r-1", method, headers or {}, wish=wish)
     start, body = messages
     return start["status"], dict(start["headers"]), body["body"]
 
@@ -49,6 +52,24 @@ async def test_large_bodies_are_compressed_for_those_who_can_read_it(accepted, p
     assert headers[b"content-length"] == b"%d" % len(body)
 
 
-async def test_pretty_keeps_the_text_of_numbers():
-    _, _, body = await sent(FhirResponse(200, (), (b'{"a":1.50,"b":1E+2}',)), pretty=True)
-    assert body == b'{\n  "a": 1.50,\n  "b": 1E+2\n}'
+PARTS = FhirResponse(200, (("ETag", 'W/"1"'),), (b'{"resourceType":"Basic","a', b'":1.50,"b":1E+2}'))
+
+
+def test_pretty_keeps_the_text_of_numbers():
+    answer = formatted(PARTS, Wish(pretty=True), XmlFormat(Definitions().types))
+    assert answer.body == (b'{\n  "resourceType": "Basic",\n  "a": 1.50,\n  "b": 1E+2\n}',)
+    assert answer.headers == PARTS.headers
+
+
+async def test_xml():
+    response = FhirResponse(200, (), (b'{"resourceType":"Basic",', b'"id":"a"}'))
+    wish = Wish(Format.XML, names_version=True)
+    _, headers, body = await sent(formatted(response, wish, XmlFormat(Definitions().types)), wish=wish)
+    assert body.endswith(b'<Basic xmlns="http://hl7.org/fhir"><id value="a"/></Basic>')
+    assert headers[b"content-type"] == b"application/fhir+xml; charset=utf-8; fhirVersion=4.0"
+    assert headers[b"vary"] == b"accept"
+    assert headers[b"content-length"] == b"%d" % len(body)
+
+
+def test_an_answer_without_body_stays_without():
+    assert formatted(FhirResponse(304), Wish(Format.XML), XmlFormat(Definitions().types)) == FhirResponse(304)
