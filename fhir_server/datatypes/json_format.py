@@ -20,7 +20,7 @@ from typing import Any, NoReturn, Self
 
 import msgspec
 
-from fhir_server.outcome import FhirError, error
+from fhir_server.outcome import FhirError, Issue, error
 
 #: Levels of objects and arrays that are accepted, the resource itself being the first.
 MAX_DEPTH = 64
@@ -244,7 +244,8 @@ def _refused(code: str, problem: str, data: bytes, offset: int) -> FhirError:
     start = data.rfind(b"\n", 0, offset) + 1
     line = data.count(b"\n", 0, start) + 1
     column = len(data[start:offset].decode("utf-8", "replace")) + 1
-    return error(code, f"{problem} (line {line}, column {column}).", status=400)
+    text = f"{problem} (line {line}, column {column})."
+    return FhirError(Issue("error", code, text, line=line, column=column), status=400)
 
 
 def _malformed(data: bytes, reason: Exception) -> NoReturn:

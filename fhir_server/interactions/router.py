@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from fhir_server.datatypes.json_format import encode
+from fhir_server.datatypes.positions import located
 from fhir_server.interactions import (
     capabilities,
     create,
@@ -72,6 +73,9 @@ async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
         response = await route.handler(server, request, target)
         return replace(response, interaction=interaction, type=type_)
     except FhirError as problem:
+        if request.body:
+            # Where in the body it is, in the text that the client sent.
+            problem.issues = located(problem.issues, request.sent or request.body)
         return outcome_response(problem, interaction, type_)
     except Unavailable as problem:
         unavailable = error(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.datatypes.json_format import decode, encode
+from fhir_server.datatypes.positions import located
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.steps.preconditions import check_preconditions
 from fhir_server.interactions.steps.prepare import require_id
@@ -49,6 +50,8 @@ async def validate(server: Server, request: FhirRequest, target: Target) -> Fhir
         issues = _content(server, request, target, question, current)
         told = {issue.expression for issue in request.faults}
         issues = [*request.faults, *(issue for issue in issues if issue.expression not in told)]
+        if question.resource is not None:
+            issues = [*located(issues, request.sent or request.body, question.place)]
     if not issues:
         issues = [Issue("information", "informational", "No issues were found: the resource is valid.")]
     return FhirResponse(200, (), (encode(operation_outcome(issues)),))

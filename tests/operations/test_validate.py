@@ -114,3 +114,33 @@ def test_a_bare_parameters_resource(fhir):
 def test_it_is_in_the_capability_statement(fhir):
     [row] = [r for r in fhir.get("metadata").json()["rest"][0]["resource"] if r["type"] == "Patient"]
     assert "validate" in [operation["name"] for operation in row["operation"]]
+
+
+def places(outcome):
+    return [
+        (issue["expression"][0], *(e["valueInteger"] for e in issue["extension"]), *issue["location"])
+        for issue in outcome["issue"]
+    ]
+
+
+def test_each_issue_has_its_line_and_column_in_the_sent_text(fhir):
+    json = {"Content-Type": "application/fhir+json"}
+    bare = b'{"resourceType":"Patient",\n "active":"yes",\n "gender":"m"}'
+    expected = [("Patient.active", 2, 2, "Line[2] Col[2]"), ("Patient.gender", 3, 2, "Line[3] Col[2]")]
+    assert places(fhir.post("Patient/$validate", content=bare, headers=json).json()) == expected
+    assert places(fhir.post("Patient", content=bare, headers=json).json()) == expected
+    assert (
+        places(fhir.put("Patient/x", content=bare[:1] + b'"id":"x",' + bare[1:], headers=json).json())
+        == expected
+    )
+    wrapped = b'{"resourceType":"Parameters","parameter":[\n{"name":"resource","resource":' + bare + b"}]}"
+    assert [
+        row[1:3] for row in places(fhir.post("Patient/$validate", content=wrapped, headers=json).json())
+    ] == [(3, 2), (4, 2)]
+    xml = b'<Patient xmlns="http://hl7.org/fhir">\n <active value="true"/>\n  <gender value="m"/></Patient>'
+    answer = fhir.post(
+        "Patient", content=xml, headers={"Content-Type": "text/xml", "Accept": "application/json"}
+    )
+    assert places(answer.json()) == [("Patient.gender", 3, 3, "Line[3] Col[3]")]
+    cut = fhir.post("Patient", content=b'{"resourceType":\n', headers=json).json()
+    assert cut["issue"][0]["location"] == ["Line[2] Col[1]"]
