@@ -96,8 +96,6 @@ def site(
 
 @pytest.fixture(scope="session")
 def fhir(site: httpx.Client) -> Iterator[httpx.Client]:
-    """A client of the FHIR API of ``site``: paths are relative to the FHIR base, JSON is FHIR's."""
-    with httpx.Client(
-        base_url=site.base_url.join("fhir/"), timeout=60, headers={"Content-Type": "application/fhir+json"}
-    ) as client:
+    """A client of the FHIR API of ``site``: paths are relative to the FHIR base."""
+    with httpx.Client(base_url=site.base_url.join("fhir/"), timeout=60) as client:
         yield client

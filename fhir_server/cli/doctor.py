@@ -169,23 +169,31 @@ def _embedded(settings: Settings) -> Finding:
 
 
 def _replica_set(settings: Settings) -> Finding:
+    problem = database_problem(settings)
+    advice = "Check FHIR_MONGODB_URI: a replica set of MongoDB 6.0 or newer must answer there."
+    if problem:
+        return Finding("MongoDB", False, problem, advice)
+    return Finding("MongoDB", True, "the replica set of FHIR_MONGODB_URI answers")
+
+
+def database_problem(settings: Settings) -> str:
+    """Return why the replica set of ``mongodb.uri`` can't be used, or an empty string."""
     import asyncio
 
-    from fhir_server.store import Store, Unavailable
+    from fhir_server.store.connection import Connection
+    from fhir_server.store.documents import Unavailable, Unsuitable
 
     assert settings.mongodb.uri is not None
-    uri = settings.mongodb.uri.get_secret_value()
+    mongodb, uri = settings.mongodb, settings.mongodb.uri.get_secret_value()
 
     async def ask() -> None:
-        store = await Store.connect(uri, database=settings.mongodb.database, indexes=lambda _: ())
-        try:
-            await store.ping()
-        finally:
-            await store.close()
+        connection = await Connection.open(
+            uri, mongodb.database, timeout_s=mongodb.timeout_s, limit_ms=settings.search.time_limit_ms
+        )
+        await connection.client.close()
 
     try:
         asyncio.run(ask())
-    except (Unavailable, OSError, ValueError, RuntimeError) as reason:
-        advice = "Check FHIR_MONGODB_URI: a replica set of MongoDB 6.0 or newer must answer there."
-        return Finding("MongoDB", False, str(reason), advice)
-    return Finding("MongoDB", True, "the replica set of FHIR_MONGODB_URI answers")
+    except (Unavailable, Unsuitable) as reason:
+        return str(reason)
+    return ""

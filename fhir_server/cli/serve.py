@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fhir_server.cli.doctor import database_problem
 from fhir_server.cli.exits import Exit, stop
 
 if TYPE_CHECKING:
@@ -185,6 +186,12 @@ def _refusal(listener: socket.socket, host: str, port: int) -> str:
 def _mongodb(settings: Settings) -> Iterator[str]:
     """Start the embedded MongoDB unless there is a URI; yields the banner's words about the database."""
     if settings.mongodb.uri is not None:
+        if problem := database_problem(settings):
+            stop(
+                Exit.CONNECTION,
+                problem,
+                "Check FHIR_MONGODB_URI, or leave it out to use the embedded MongoDB.",
+            )
         yield f"{_without_password(settings.mongodb.uri.get_secret_value())}/{settings.mongodb.database}"
         return
     from fhir_server.store.embedded import DataDirectoryInUse, EmbeddedMongod, EmbeddedMongodError

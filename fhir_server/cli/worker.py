@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
-import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fhir_server.app import Application
 
-_POLL_S = 0.2
-
 
 def create_app() -> Application:
-    """Return the application; if the supervisor dies (kill -9) this process stops too."""
-    threading.Thread(target=_watch, args=(os.getppid(),), name="supervisor-watch", daemon=True).start()
+    """Return the application; if the supervisor dies (kill -9) this process stops too and frees the port."""
+    threading.Thread(target=_watch, name="supervisor-watch", daemon=True).start()
     from fhir_server.app import create_app as create
 
     return create()
 
 
-def _watch(supervisor: int) -> None:
-    while os.getppid() == supervisor:
-        time.sleep(_POLL_S)
+def _watch() -> None:
+    supervisor = multiprocessing.parent_process()
+    assert supervisor is not None
+    supervisor.join()  # a pipe that the supervisor's end closes: no polling, and nothing is missed before we listen
     os.kill(os.getpid(), signal.SIGTERM)

@@ -24,8 +24,8 @@ _QUERY = re.compile(
 def interval(text: str, zone: tzinfo = UTC) -> tuple[int, int]:
     """Return the first and last millisecond of a date, dateTime or instant.
 
-    A fraction of a second makes a point, further digits than milliseconds are cut. ``zone`` holds for values without
-    offset. Raises ValueError when the text is not a date of the calendar.
+    A fraction of a second makes a point, further digits than milliseconds are cut. ``zone`` holds for values
+    without offset. Raises ValueError when the text is not a date of the calendar.
     """
     length = len(text)
     if length > 10:
@@ -49,8 +49,8 @@ def interval(text: str, zone: tzinfo = UTC) -> tuple[int, int]:
 def search_interval(text: str, zone: tzinfo = UTC) -> tuple[int, int]:
     """Return the interval that the value of a date parameter means.
 
-    A moment between two milliseconds gives an empty interval (low = high + 1): no stored millisecond equals it, and
-    all comparisons still hold. Raises ValueError when the text is not a date as R4 search writes it.
+    A moment between two milliseconds gives an empty interval (low = high + 1): no stored millisecond equals
+    it, and all comparisons still hold. Raises ValueError when the text is not a date as R4 search writes it.
     """
     match = _QUERY.fullmatch(text)
     if match is None:

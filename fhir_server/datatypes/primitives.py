@@ -39,6 +39,7 @@ _uri = re.compile(
     r"(?!urn:(?:oid|uuid):)[^\s\x00-\x20]+|urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))*"
     r"|urn:uuid:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?:[#|?][^\s\x00-\x20]*)?"
 ).fullmatch
+_canonical = re.compile(r"[^\s\x00-\x20]+").fullmatch
 _control = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]").search
 _white_space = str.maketrans("", "", " \t\r\n")
 
@@ -130,8 +131,13 @@ def is_id(value: Any) -> bool:
 
 
 def is_uri(value: Any) -> bool:
-    """Tell whether a JSON value is a FHIR uri, url or canonical."""
+    """Tell whether a JSON value is a FHIR uri or url."""
     return type(value) is str and _uri(value) is not None and len(value) <= MAX_STRING
+
+
+def is_canonical(value: Any) -> bool:
+    """Tell whether a JSON value is a FHIR canonical: a URL, maybe with version and fragment."""
+    return type(value) is str and _canonical(value) is not None and len(value) <= MAX_STRING
 
 
 def is_oid(value: Any) -> bool:
@@ -212,7 +218,7 @@ PRIMITIVES: dict[str, Primitive] = {
             "a string",
             "a code: no white space at its ends and only single spaces between its words",
         ),
-        Primitive("id", is_id, "a string", "1 to 64 of the characters A-Z, a-z, 0-9, - and ."),
+        Primitive("id", is_id, "a string", "1 to 64 characters: A-Z, a-z, 0-9, hyphens and dots"),
         Primitive(
             "uri",
             is_uri,
@@ -222,7 +228,7 @@ PRIMITIVES: dict[str, Primitive] = {
         Primitive("url", is_uri, "a string", "a URL without white space"),
         Primitive(
             "canonical",
-            is_uri,
+            is_canonical,
             "a string",
             "a canonical URL without white space, with |version after it if need be",
         ),

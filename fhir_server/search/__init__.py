@@ -1,16 +1,32 @@
 """Search: a query string becomes a plan; a resource becomes index entries. See README.md."""
 
+from fhir_server.search.compartment import in_compartment
 from fhir_server.search.cursor import Cursor, Cursors
 from fhir_server.search.entries import IndexDescriptor, IndexEntries, SearchPlan
 from fhir_server.search.indexes import indexes
 from fhir_server.search.indexing import Indexer
-from fhir_server.search.lexing import decode_pairs
+from fhir_server.search.lexing import LONGEST_FORM, decode_pairs
 from fhir_server.search.paging import Pager, Position
 from fhir_server.search.plan import count_plan
 from fhir_server.search.query import SearchQuery, parse
 from fhir_server.search.registry import Parameter, Registry
 
 __all__ = [
-    "Cursor", "Cursors", "IndexDescriptor", "IndexEntries", "Indexer", "Pager", "Parameter", "Position", "Registry",
-    "SearchPlan", "SearchQuery", "count_plan", "decode_pairs", "indexes", "parse",
-]  # fmt: skip
+    "LONGEST_FORM",
+    "Cursor",
+    "Cursors",
+    "IndexDescriptor",
+    "IndexEntries",
+    "Indexer",
+    "Pager",
+    "Parameter",
+    "Position",
+    "Registry",
+    "SearchPlan",
+    "SearchQuery",
+    "count_plan",
+    "decode_pairs",
+    "in_compartment",
+    "indexes",
+    "parse",
+]

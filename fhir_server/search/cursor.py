@@ -1,7 +1,7 @@
-"""Cursors of paging links: sealed, because sort values are names and dates of birth, and links end up in logs.
+"""Cursors of paging links: sealed, because they hold search values, and links end up in logs.
 
-A cursor carries the query itself and a position, for one type and one caller. It proves no right: access is evaluated
-again on every page. The same page gets the same cursor (AES-SIV needs no nonce).
+A cursor carries the query itself and a position, for one type and one caller. It proves no right: access is
+evaluated again on every page. The same page gets the same cursor (AES-SIV needs no nonce).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Cursor:
 
 
 class Cursors:
-    """Seals and opens cursors with the first of the keys; the others still open what they sealed (rotation)."""
+    """Seals cursors with the first of the keys, and opens those sealed with any of them (rotation)."""
 
     def __init__(self, keys: Sequence[bytes], lifetime: int = LIFETIME) -> None:
         if not keys or not all(keys):
@@ -59,7 +59,8 @@ class Cursors:
     def open(self, text: str, type_: str, *, actor: str, now: int) -> Cursor:
         """Return what a cursor holds.
 
-        Raises FhirError 404 for one that was not sealed here for this type and caller, 410 for an expired one.
+        Raises FhirError 404 for one that was not sealed here for this type and caller, 410 for an expired
+        one.
         """
         issued, pairs, backwards, cut = self._opened(text, type_, actor)
         if now - issued * 60_000 > self._lifetime:

@@ -1,7 +1,7 @@
 """What search writes into the store and asks of it: index entries, index descriptors, plans.
 
-``store`` takes these values as they are; the shapes of ``i`` belong to ``search.parameters``, where the filter of
-each parameter type stands beside its index entry.
+``store`` takes these values as they are; the shapes of ``i`` belong to ``search.parameters``, where the
+filter of each parameter type stands beside its index entry.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 class IndexEntries:
     """The searchable part of one resource, as it stands in the stored document.
 
-    ``patient`` is the id of the home patient (field ``p``), ``other_compartments`` the other patients' references
-    (``cp``), ``main_date`` the milliseconds UTC of the type's main date (basis of ``s``), ``values`` one field per
-    search parameter (``i``), ``raw`` unindexed copies for residual checks (``x``).
+    ``patient`` is the id of the home patient (field ``p``), ``other_compartments`` the other patients'
+    references (``cp``), ``main_date`` the milliseconds UTC of the type's main date (basis of ``s``),
+    ``values`` one field per search parameter (``i``), ``raw`` unindexed copies for residual checks (``x``).
     """
 
     patient: str | None
@@ -40,13 +40,14 @@ class IndexDescriptor:
 class SearchPlan:
     """One query against one type's collection; nothing downstream parses text again.
 
-    ``filter`` is a MongoDB filter without access conditions (the store adds those of the AccessContext); ``never``
-    answers empty without a database call; ``hint`` the name of an index or None; ``sort`` MongoDB sort keys; ``limit``
-    how many rows to fetch (page size + 1, or 0 for none). ``projection`` names top-level fields needed besides the
-    body, computed ones included.
+    ``filter`` is a MongoDB filter without access conditions (the store adds those of the AccessContext);
+    ``never`` answers empty without a database call; ``hint`` the name of an index or None; ``sort`` MongoDB
+    sort keys; ``limit`` how many rows to fetch (page size + 1, or 0 for none). ``projection`` names
+    top-level fields needed besides the body, computed ones included.
 
     When ``computed`` is not empty the query is an aggregation, in this order: match ``filter`` (and access),
-    ``$addFields`` computed, match ``after`` (if not empty), sort, limit, project. Otherwise it is a plain find and
+    ``$addFields`` computed, match ``after`` (if not empty), sort, limit, project. Otherwise it is a plain
+    find and
     ``after`` is empty.
     """
 

@@ -1,7 +1,8 @@
 """What a search asks, as typed nodes: each gives the MongoDB filter and answers the same question in memory.
 
-Leaves hold a field of the stored document, an operator and typed values; nothing downstream parses text again. The
-in-memory form serves tests and subscriptions and reads a document ``{_id, lu, p, cp, i, x}`` like the stored one.
+Leaves hold a field of the stored document, an operator and typed values; nothing downstream parses text
+again. The in-memory form serves tests and subscriptions and reads a document ``{_id, lu, p, cp, i, x}`` like
+the stored one.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class Equal(Expression):
 
 @dataclass(frozen=True, slots=True)
 class Pattern(Expression):
-    """One of the field's texts fits an anchored or free pattern, built from escaped text by the parameter types."""
+    """One of the field's texts fits a pattern that a parameter type made of escaped text."""
 
     field: str
     pattern: str
@@ -142,8 +143,9 @@ class Pattern(Expression):
         return any(re.search(self.pattern, text) is not None for text in texts(document, self.field))
 
 
-Test = tuple[str, str, int | float | str]
-"""One comparison on a member of an interval entry: (member, operator, bound); member "" is the entry itself."""
+Test = tuple[str, str, float | str]
+"""One comparison on a member of an interval entry: (member, operator, bound); member "" is the entry
+itself."""
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "$eq": lambda value, bound: bool(value == bound),
@@ -158,7 +160,8 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 class Within(Expression):
     """One entry of the field passes all tests of one alternative.
 
-    ``repeats`` is the field's stored shape: arrays need ``$elemMatch``, so that one entry passes all tests, and
+    ``repeats`` is the field's stored shape: arrays need ``$elemMatch``, so that one entry passes all tests,
+    and
     ``$elemMatch`` never matches a bare sub-document.
     """
 
@@ -185,7 +188,7 @@ class Within(Expression):
         )
 
     def bounds(self, low: str, high: str) -> tuple[Any, Any]:
-        """Return what holds for member ``high`` of every match: (least, greatest), None where nothing is implied.
+        """Return the least and greatest value of member ``high`` in any match, None where nothing follows.
 
         ``low`` is the member that is never greater than ``high``. Bounds are inclusive only if the tests are.
         """
@@ -234,8 +237,16 @@ def texts(document: Document, field: str) -> Iterable[str]:
 
 
 def any_of(operands: Iterable[Expression]) -> Expression:
-    """Return the disjunction without operands that never match."""
-    kept = tuple(dict.fromkeys(o for o in operands if not isinstance(o, Never)))
+    """Return the disjunction without operands that never match; equalities on one field become one."""
+    equal: dict[str, tuple[str, ...]] = {}
+    others: list[Expression] = []
+    for operand in operands:
+        if isinstance(operand, Equal):
+            equal[operand.field] = (*equal.get(operand.field, ()), *operand.values)
+        elif not isinstance(operand, Never):
+            others.append(operand)
+    merged = [Equal(field, tuple(dict.fromkeys(values))) for field, values in equal.items()]
+    kept = tuple(dict.fromkeys([*merged, *others]))
     return kept[0] if len(kept) == 1 else Or(kept) if kept else Never()
 
 

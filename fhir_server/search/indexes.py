@@ -1,7 +1,7 @@
 """The MongoDB indexes of each type, declared here and nowhere else.
 
-Every index costs each write about 7 us and 15-30 bytes, so a type has at most 12 beside ``_id``. An index is partial
-on its first field: absent values cost nothing, and deletions are in none of them.
+Every index costs each write about 7 us and 15-30 bytes, so a type has at most 12 beside ``_id``. An index is
+partial on its first field: absent values cost nothing, and deletions are in none of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _OWN: Mapping[str, Sequence[str]] = {
         "value-quantity.u value-quantity.v", "value-quantity-range.u value-quantity-range.l",
     ),
     "DocumentReference": (
-        "p type s", "p s", "identifier", "author s", "period.l", "related", "relatesto", "encounter", "subject s",
+        "p type s", "p s", "identifier", "author s", "period.l", "related", "relatesto", "encounter",
+        "subject s",
     ),
     "ExplanationOfBenefit": ("p s", "identifier", "claim", "provider s"),
     "Consent": ("p s", "actor s", "organization", "identifier", "data"),
@@ -32,8 +33,9 @@ _OWN: Mapping[str, Sequence[str]] = {
 
 #: References that people navigate, in the order in which the template takes the first three of a type.
 _NAVIGATED = (
-    "encounter", "organization", "practitioner", "location", "based-on", "target", "performer", "author", "owner",
-    "actor", "medication", "request", "insurer", "provider", "partof", "part-of", "participant", "member", "device",
+    "encounter", "organization", "practitioner", "location", "based-on", "target", "performer", "author",
+    "owner", "actor", "medication", "request", "insurer", "provider", "partof", "part-of", "participant",
+    "member", "device",
 )  # fmt: skip
 _MOST_REFERENCES = 3
 
@@ -62,7 +64,7 @@ def _field(name: str) -> str:
 
 
 def _template(known: TypeParameters) -> list[str]:
-    """Return the indexes of a type that has none of its own: by patient, by code, by identifier, by reference."""
+    """Return the indexes of a type without own ones: by patient, code, identifier and reference."""
     order = "s" if known.resource in MAIN_DATES else "lu"
     names = {n: p for n, p in known.by_name.items() if p.searchable and not p.parts and not p.at_home}
     tokens = [n for n in ("code", "type") if n in names and names[n].type == "token"]

@@ -1,7 +1,8 @@
-"""From a resource to its index entries: one generated function per type, in which all parameters share the walk.
+"""From a resource to its index entries: one generated function per type, with one walk for all parameters.
 
-The shapes of the entries belong to the parameter types; here they are only gathered and stored as the shape rules of
-the document say (one value: a scalar, several: an array; intervals: an array exactly if the path repeats).
+The shapes of the entries belong to the parameter types; here they are only gathered and stored as the shape
+rules of the document say (one value: a scalar, several: an array; intervals: an array exactly if the path
+repeats).
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class Indexer:
     def entries(self, resource: dict[str, Any], base: str) -> IndexEntries:
         """Return the entries of a valid resource that has its id.
 
-        ``base`` is this server's base URL: absolute references below it are stored like relative ones. Raises KeyError
-        for an unknown resource type; a resource that is not valid may raise other errors.
+        ``base`` is this server's base URL: absolute references below it are stored like relative ones.
+        Raises KeyError for an unknown resource type; a resource that is not valid may raise other errors.
         """
         type_ = resource["resourceType"]
         extract = self._extract.get(type_)
@@ -49,7 +50,7 @@ def compile_type(registry: Registry, type_: str) -> Extract:
     scope = writer.scope
     exec(compile(source, f"<index of {type_}>", "exec"), scope)  # noqa: S102 (made here, of names from definitions)
     extract: Extract = scope["extract"]
-    extract.__source__ = source  # type: ignore[attr-defined] (for reading and for the golden tests)
+    vars(extract)["__source__"] = source
     return extract
 
 
@@ -84,7 +85,12 @@ class _Writer:
         """Return the source of the type's function."""
         for name in sorted(self.known.by_name):
             parameter = self.known.by_name[name]
-            if parameter.searchable and not parameter.parts and not parameter.contact and name not in ON_DOCUMENT:
+            if (
+                parameter.searchable
+                and not parameter.parts
+                and not parameter.contact
+                and name not in ON_DOCUMENT
+            ):
                 self._add(parameter)
         for branch in self.known.home:
             self._reach(branch).calls.append((branch.resolves, "home(@, base, homes)"))
@@ -99,8 +105,13 @@ class _Writer:
             key = parameter.name + output.suffix
             condition = name
             if output.if_other:
-                condition += f" and {name} != {self.lists[parameter.name, TYPES[parameter.type].outputs[0].place]}"
-            lines += [f"    if {condition}:", f"        {output.place}[{key!r}] = {_shape(name, parameter, output)}"]
+                condition += (
+                    f" and {name} != {self.lists[parameter.name, TYPES[parameter.type].outputs[0].place]}"
+                )
+            lines += [
+                f"    if {condition}:",
+                f"        {output.place}[{key!r}] = {_shape(name, parameter, output)}",
+            ]
         lines += self._ending()
         return "\n".join(lines) + "\n"
 
@@ -168,7 +179,8 @@ class _Writer:
         patient = "get('id')" if self.type == "Patient" else "homes[0] if len(set(homes)) == 1 else None"
         lines = [f"    p = {patient}"]
         fields = [self.lists[name, "i"] for name in self.known.compartment if (name, "i") in self.lists]
-        # A reference to several patients (Appointment) has no home: all of them are members of the compartment.
+        # A reference to several patients (Appointment) has no home: all of them are members of the
+        # compartment.
         homes = "() if p else homes" if self.known.home else "()"
         lines.append(f"    cp = others(p, {homes}, {''.join(name + ', ' for name in fields)})")
         lines.append("    s = None")

@@ -10,8 +10,9 @@ from urllib.parse import unquote_to_bytes
 
 from fhir_server.outcome import error
 
-#: Longest query string of a GET; a POST to _search may carry more.
-MAXIMUM_QUERY = 8192
+#: Longest query string of a GET, and longest form of a POST to _search, in characters.
+LONGEST_URL_QUERY = 8192
+LONGEST_FORM = 262_144
 #: Most parameters of one search, and most comma-separated values of one parameter.
 MAXIMUM_CLAUSES = 50
 MAXIMUM_VALUES = 200
@@ -19,11 +20,18 @@ MAXIMUM_VALUES = 200
 _ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
 
 
-def decode_pairs(query: str) -> list[tuple[str, str]]:
+def decode_pairs(query: str, *, longest: int = LONGEST_URL_QUERY) -> list[tuple[str, str]]:
     """Return the (name, value) pairs of a query string or a form body, in order, percent-decoded as UTF-8.
 
-    Raises FhirError 400 when a name or value is not UTF-8 or holds a NUL, or when there are too many pairs.
+    Raises FhirError 414 when the text is longer than ``longest``, 400 when a part is not UTF-8 or holds a
+    NUL, or when there are too many pairs.
     """
+    if len(query) > longest:
+        raise error(
+            "too-long",
+            f"The query has {len(query)} characters, more than {longest}; send it by POST to _search.",
+            status=414,
+        )
     pairs = []
     for part in query.split("&"):
         if part:
@@ -66,7 +74,7 @@ def split(text: str, separator: str) -> list[str]:
 
 
 def unescape(text: str, parameter: str) -> str:
-    r"""Return the text without the escapes ``\,`` ``\$`` ``\|`` ``\\``; any other backslash is a FhirError 400."""
+    r"""Return the text without the escapes ``\,`` ``\$`` ``\|`` ``\\``; any other backslash is a 400."""
     if "\\" not in text:
         return text
 

@@ -1,7 +1,8 @@
 """The main date of each type: what ``s`` orders its documents by.
 
-The first parameter that the resource has a value for counts, with the upper bound of its interval (the end of time for
-an open period: what still goes on comes first). Types that are not listed are ordered by their last update.
+The first parameter that the resource has a value for counts, with the upper bound of its interval (the end
+of time for an open period: what still goes on comes first). Types that are not listed are ordered by their
+last update.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Pages by key, not by number: a cut in the order of the matches, and the queries that fill a page from there.
+"""Pages by key, not by number: a cut in the order of the matches, and the queries from there.
 
-Rows that do not change during a scan appear exactly once, and a page deep in the list costs no more than the first
-(https://hl7.org/fhir/R4/http.html#paging). A page never splits a group of rows with equal order keys unless the group
-alone is larger than the page; R4 allows pages shorter than asked.
+Rows that do not change during a scan appear exactly once, and a page deep in the list costs no more than the
+first (https://hl7.org/fhir/R4/http.html#paging). A page never splits a group of rows with equal order keys
+unless the group alone is larger than the page; R4 allows pages shorter than asked.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Position:
 class Pager(Generic[R]):
     """Fills one page: ask ``plan()`` and hand the rows to ``add()`` until there is no plan.
 
-    Then ``rows`` is the page in order, ``next`` and ``previous`` are the positions of its neighbours (None: there is
-    none), and ``total`` the number of matches if the page is known to hold all of them.
+    Then ``rows`` is the page in order, ``next`` and ``previous`` are the positions of its neighbours (None:
+    there is none), and ``total`` the number of matches if the page is known to hold all of them.
     """
 
     def __init__(self, query: SearchQuery, registry: Registry, position: Position | None = None) -> None:
@@ -135,7 +135,7 @@ class Pager(Generic[R]):
         self._at = Position(Cut((boundary,), _LAST_ID if backwards else ""), backwards)
 
     def _range_cut(self, order: KeyOrder, whole: Sequence[R], boundary: object) -> Cut:
-        """Return the cut between the taken rows and the group that follows (backwards: that precedes) them."""
+        """Return the cut between the taken rows and the group beyond them."""
         assert self._at is not None
         if self._at.backwards:
             return Cut((boundary,))
@@ -157,7 +157,8 @@ class Pager(Generic[R]):
             last = rows[wanted] if backwards else self._found[-1]
             self._end(Cut((key,), last.id))
         elif backwards:
-            # Rows before the group: those with a key, if the group has none; else those strictly before the key.
+            # Rows before the group: those with a key, if the group has none; else those strictly before the
+            # key.
             before = None if key is None else self._before(order, key)
             self._at = Position(before, backwards=True) if before or key is None else None
         else:

@@ -1,9 +1,10 @@
 """The paths that search parameters are written in, as branches of typed JSON steps.
 
-SearchParameter.expression is FHIRPath, but nearly all of R4's are unions of plain paths with a cast or one simple
-``where``. Those are read here, because the index needs what evaluation can't tell: which types a parameter can yield
-and whether its path repeats (https://hl7.org/fhir/R4/searchparameter-definitions.html#SearchParameter.expression).
-Anything else gives None and is left to ``fhirpath.compile_extraction``.
+SearchParameter.expression is FHIRPath, but nearly all of R4's are unions of plain paths with a cast or one
+simple ``where``. Those are read here, because the index needs what evaluation can't tell: which types a
+parameter yields and whether its path repeats. Anything else gives None and is left to
+``fhirpath.compile_extraction``.
+https://hl7.org/fhir/R4/searchparameter-definitions.html#SearchParameter.expression
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ class Branch:
 def branches(expression: str, type_name: str, types: TypeModel) -> tuple[Branch, ...] | None:
     """Return the branches of an expression that apply to a resource type.
 
-    None when any of them is more than a path with a cast or a simple where; an empty tuple when all branches belong
-    to other types.
+    None when any of them is more than a path with a cast or a simple where; an empty tuple when all branches
+    belong to other types.
     """
     found: list[Branch] = []
     for text in _split(expression, "|"):
@@ -118,7 +119,8 @@ def _advance(branch: Branch, part: str, types: TypeModel) -> list[Branch] | None
         return None
     element = info.elements.get(part)
     if element is None:
-        # A member that this branch's type lacks: no value (a choice such as ``value.code`` has it in one type only).
+        # A member that this branch's type lacks: no value (a choice such as ``value.code`` has it in one
+        # type only).
         return []
     return [
         Branch(

@@ -1,7 +1,8 @@
 """From an expression to one MongoDB query: which index leads, what the hint is, which bounds follow.
 
-The choice is static and always hinted: mongod's own read 2 466 documents where the right index read 64. Candidates rank
-by what they usually leave over; ``alternatives`` names the others, so that capped counts can refine the choice.
+The choice is static and always hinted: mongod's own read 2 466 documents where the right index read 64.
+Candidates rank by what they usually leave over; ``alternatives`` names the others, so that capped counts can
+refine the choice.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from fhir_server.search.parameters.token import AnySystem
 from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry
 
-#: Index scans that one ``$in`` may need and still deliver in index order (MongoDB's limit for a merge of scans).
+#: Index scans that one ``$in`` may need and still deliver in index order (MongoDB's limit for a merge of
+#: scans).
 MOST_SCANS = 200
 
 _TIES = (1 << TIE_BITS) - 1
@@ -29,8 +31,9 @@ _TIES = (1 << TIE_BITS) - 1
 class Choice:
     """How a query enters the data.
 
-    ``index`` is None when mongod must combine several (a disjunction with an index for each part). ``order`` is the
-    order key that comes with it, ``s`` or ``lu``; ``is_ordered`` tells that the index delivers it without a sort.
+    ``index`` is None when mongod must combine several (a disjunction with an index for each part). ``order``
+    is the order key that comes with it, ``s`` or ``lu``; ``is_ordered`` tells that the index delivers it
+    without a sort.
     """
 
     index: str | None
@@ -50,7 +53,9 @@ def choose(query: SearchQuery, registry: Registry) -> tuple[Choice, ...]:
     known = indexes(query.type, registry)
     if any(isinstance(leaf, Equal) and leaf.field == "_id" for leaf in leaves):
         return (Choice("_id_", "lu", False, 0),)
-    found = [choice for index in known if (choice := _through(index, leaves, query.type, registry)) is not None]
+    found = [
+        choice for index in known if (choice := _through(index, leaves, query.type, registry)) is not None
+    ]
     found += [choice for leaf in leaves if (choice := _through_several(leaf, known, query.type)) is not None]
     return tuple(sorted(found, key=lambda choice: choice.rank)) or (Choice("lu", "lu", True, 99),)
 
@@ -64,7 +69,9 @@ def _through(
     bounded = fields[:-1] if order else fields
     if not bounded:  # {lu}: only with bounds of its own
         return Choice(index.name, "lu", True, _LAST_UPDATED) if _bounding(leaves, "lu") else None
-    ranks = [_rank(leaf, field, registry, type_) for field in bounded for leaf in _bounding(leaves, field)[:1]]
+    ranks = [
+        _rank(leaf, field, registry, type_) for field in bounded for leaf in _bounding(leaves, field)[:1]
+    ]
     if not _bounding(leaves, bounded[0]) or not ranks:
         return None
     firsts = [_bounding(leaves, field) for field in bounded]
@@ -72,7 +79,11 @@ def _through(
     scans = 1
     for first in firsts:
         scans *= len(first[0].values) if first and isinstance(first[0], Equal) else MOST_SCANS + 1
-    rank = ranks[0] if bounded[0] != "p" else _HOME - 2 * (len(ranks) - 1) + (0 if is_complete else 1)
+    rank = ranks[0]
+    if bounded[0] == "p":
+        # A second key that is equal to something is best, then a beginning, no second key, one that is not bounded.
+        seconds = [isinstance(first[0], Equal) for first in firsts[1:] if first]
+        rank = _HOME + (len(firsts) > 1 and not is_complete) - sum(2 if equal else 1 for equal in seconds)
     own_order = order or ("s" if bounded[0] == "p" and type_ in MAIN_DATES else "lu")
     return Choice(index.name, own_order, bool(order) and scans <= MOST_SCANS, rank)
 
@@ -101,17 +112,16 @@ def _rank(leaf: Expression, field: str, registry: Registry, type_: str) -> int:
 
 def _bounding(leaves: Sequence[Expression], field: str) -> list[Any]:
     """Return the criteria that bound an index key, equalities first."""
-    found: list[Expression] = []
-    for leaf in leaves:
-        if isinstance(leaf, Equal) and leaf.field == field:
-            found.insert(0, leaf)
-        elif isinstance(leaf, AnySystem | Pattern) and leaf.field == field and leaf.prefix:
-            found.append(leaf)
-        elif isinstance(leaf, Within) and _bounds_member(leaf, field):
-            found.append(leaf)
-        elif isinstance(leaf, Or) and all(_bounding((operand,), field) for operand in leaf.operands):
-            found.append(leaf)
-    return found
+    equal = [leaf for leaf in leaves if isinstance(leaf, Equal) and leaf.field == field]
+    return equal + [leaf for leaf in leaves if leaf not in equal and _is_bound(leaf, field)]
+
+
+def _is_bound(leaf: Expression, field: str) -> bool:
+    if isinstance(leaf, AnySystem | Pattern):
+        return leaf.field == field and bool(leaf.prefix)
+    if isinstance(leaf, Within):
+        return _bounds_member(leaf, field)
+    return isinstance(leaf, Or) and all(_bounding((operand,), field) for operand in leaf.operands)
 
 
 def _bounds_member(leaf: Within, field: str) -> bool:
@@ -125,8 +135,8 @@ def _bounds_member(leaf: Within, field: str) -> bool:
 
 
 def _through_several(leaf: Expression, known: Sequence[IndexDescriptor], type_: str) -> Choice | None:
-    """Return the choice of a disjunction whose parts all have an index; mongod combines them without a hint."""
-    if not isinstance(leaf, Or):
+    """Return the choice of a disjunction whose parts all have an index; mongod combines them."""
+    if not isinstance(leaf, Or) or len({getattr(operand, "field", "") for operand in leaf.operands}) == 1:
         return None
     for operand in leaf.operands:
         if not any(_bounding((operand,), index.keys[0][0]) for index in known):

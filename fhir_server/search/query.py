@@ -1,7 +1,7 @@
-"""From pairs to a SearchQuery: every clause read against the registry, nothing that is not understood let through.
+"""From pairs to a SearchQuery: every clause is read against the registry, or refused.
 
-Strict unless the caller asks for lenience: R4 says that servers should ignore unknown parameters, but a misspelt one
-that is ignored returns everybody. https://hl7.org/fhir/R4/search.html#errors
+Strict unless the caller asks for lenience: R4 says that servers should ignore unknown parameters, but a
+misspelt one that is ignored returns everybody. https://hl7.org/fhir/R4/search.html#errors
 """
 
 from __future__ import annotations
@@ -20,7 +20,18 @@ from fhir_server.search.result_parameters import ResultParameters, SortKey
 
 #: Parameters of R4 that are known here and not supported, whatever the type.
 _NOT_SUPPORTED = frozenset(
-    {"_include", "_revinclude", "_has", "_list", "_content", "_text", "_query", "_filter", "_containedType", "_type"}
+    {
+        "_include",
+        "_revinclude",
+        "_has",
+        "_list",
+        "_content",
+        "_text",
+        "_query",
+        "_filter",
+        "_containedType",
+        "_type",
+    }
 )
 
 
@@ -28,8 +39,9 @@ _NOT_SUPPORTED = frozenset(
 class SearchQuery:
     """One search on one type, read and checked.
 
-    ``expression`` says what must match; ``results`` how the answer shall look. ``self_parameters`` are the pairs that
-    were executed, for the self link: criteria sorted by name, then result parameters with the page size.
+    ``expression`` says what must match; ``results`` how the answer shall look. ``self_parameters`` are the
+    pairs that were executed, for the self link: criteria sorted by name, then result parameters with the
+    page size.
     """
 
     type: str
@@ -55,9 +67,10 @@ def parse(
 ) -> SearchQuery:
     """Return the query of decoded pairs on a resource type.
 
-    ``base`` is this server's base URL, ``now`` milliseconds UTC (for the prefix ap). Raises FhirError 400, with all
-    issues found, for unknown parameters (unless ``lenient``: they are ignored with a warning), for modifiers that the
-    parameter does not have, and for values that can't be read; KeyError for an unknown type.
+    ``base`` is this server's base URL, ``now`` milliseconds UTC (for the prefix ap). Raises FhirError 400,
+    with all issues found, for unknown parameters (unless ``lenient``: they are ignored with a warning), for
+    modifiers that the parameter does not have, and for values that can't be read; KeyError for an unknown
+    type.
     """
     parameters = registry.parameters(type_)
     context = Context(registry, base, now)
@@ -81,7 +94,9 @@ def parse(
             expressions.append(found)
             criteria.append((name, value))
         elif lenient:
-            warnings.append(Issue("warning", "not-supported", _unknown(name, parameters) + " It was ignored."))
+            warnings.append(
+                Issue("warning", "not-supported", _unknown(name, parameters) + " It was ignored.")
+            )
         else:
             errors.append(Issue("error", "not-supported", _unknown(name, parameters)))
     shape = ResultParameters()
@@ -186,4 +201,8 @@ def _expression(
         return parse_type(parameter, modifier, values, context)
     parts = [parse_type(parameters.by_name[name], modifier, values, context) for name in parameter.parts]
     # A union is missing, or is not a value, only if that holds for each of its parts.
-    return all_of(parts) if modifier == "not" or (modifier == "missing" and values == ["true"]) else any_of(parts)
+    return (
+        all_of(parts)
+        if modifier == "not" or (modifier == "missing" and values == ["true"])
+        else any_of(parts)
+    )

@@ -25,7 +25,8 @@ UNIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
 #: Not searched by values of the resource: found on the document itself, or handled apart.
 ON_DOCUMENT = ("_id", "_lastUpdated")
 
-#: Known by name and refused: text search and named queries; ``phonetic`` promises an algorithm that is not here.
+#: Known by name and refused: text search and named queries; ``phonetic`` promises an algorithm that is not
+#: here.
 _NOT_YET = frozenset({"_content", "_text", "_query", "phonetic"})
 
 #: Types of search parameters that can be searched now; the others are known, and refused by name.
@@ -36,10 +37,11 @@ SEARCHABLE_TYPES = frozenset({"date", "number", "quantity", "reference", "string
 class Parameter:
     """One search parameter of one resource type.
 
-    ``branches`` are the paths where values stand; a parameter whose expression is more than paths has none and keeps
-    its ``expression`` for FHIRPath. ``parts`` names the parameters that a union consists of, ``contact`` the system
-    of ``phone`` and ``email`` (values stand in ``telecom``). ``at_home`` says that references to patients stand in
-    the document's field ``p``. ``targets`` are the types that a reference may have.
+    ``branches`` are the paths where values stand; a parameter whose expression is more than paths has none
+    and keeps its ``expression`` for FHIRPath. ``parts`` names the parameters that a union consists of,
+    ``contact`` the system of ``phone`` and ``email`` (values stand in ``telecom``). ``at_home`` says that
+    references to patients stand in the document's field ``p``. ``targets`` are the types that a reference
+    may have.
     """
 
     name: str
@@ -123,12 +125,16 @@ class Registry:
                 found.setdefault(base, []).append(definition)
         return found
 
+    def compartment(self, name: str) -> Mapping[str, tuple[str, ...]]:
+        """Return for each resource type the parameters that make it a member of a compartment."""
+        return self._compartments.get(name, {})
+
     @cached_property
-    def _patient_compartment(self) -> dict[str, tuple[str, ...]]:
-        for definition in self.definitions.compartments():
-            if definition["code"] == "Patient":
-                return {r["code"]: tuple(r.get("param", ())) for r in definition["resource"]}
-        return {}
+    def _compartments(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        return {
+            definition["code"]: {r["code"]: tuple(r.get("param", ())) for r in definition["resource"]}
+            for definition in self.definitions.compartments()
+        }
 
     def _read(self, resource: str) -> TypeParameters:
         bases = ["Resource", resource]
@@ -143,7 +149,7 @@ class Registry:
         home = _home(found)
         for name, parameter in list(found.items()):
             found[name] = _refined(parameter, found, home)
-        return TypeParameters(resource, found, home, self._patient_compartment.get(resource, ()))
+        return TypeParameters(resource, found, home, self.compartment("Patient").get(resource, ()))
 
     def _parameter(self, definition: dict[str, Any], resource: str) -> Parameter | None:
         """Return the parameter as it applies to a type, or None when it can't be read from the resource."""
@@ -152,17 +158,17 @@ class Registry:
         expression = definition.get("expression", "")
         if type_ not in SEARCHABLE_TYPES or name in _NOT_YET:
             return Parameter(name, type_, resource, searchable=False, **facts)
-        if not expression or "xtension(" in expression and "hasExtension" not in expression:
-            return None  # the package's examples of parameters on extensions name extensions that do not exist
+        if not expression or ("xtension(" in expression and "hasExtension" not in expression):
+            return (
+                None  # the package's examples of parameters on extensions name extensions that do not exist
+            )
         paths = branches(expression, resource, self.types)
         if paths is None:
             targets = tuple(definition.get("target", ()))
             return Parameter(name, type_, resource, expression=expression, targets=targets, **facts)
         if not paths:
             return None
-        return Parameter(
-            name, type_, resource, branches=paths, targets=_targets(paths, definition), **facts
-        )
+        return Parameter(name, type_, resource, branches=paths, targets=_targets(paths, definition), **facts)
 
     @lru_cache(maxsize=4096)  # noqa: B019 (one registry lives as long as the process)
     def is_case_sensitive(self, system: str) -> bool:
@@ -176,8 +182,8 @@ class Registry:
     def bound_systems(self, element: str) -> Mapping[str, str]:
         """Return the systems of the codes that an element of type code may have.
 
-        ``{"": system}`` when its value set takes all codes from one system, ``{code: system}`` when it mixes several,
-        empty when the element has no binding.
+        ``{"": system}`` when its value set takes all codes from one system, ``{code: system}`` when it mixes
+        several, empty when the element has no binding.
         """
         structure = self.definitions.structure(element.partition(".")[0]) or {}
         for candidate in structure.get("snapshot", {}).get("element", ()):
@@ -194,7 +200,9 @@ class Registry:
         found: dict[str, str] = {}
         for include in includes:
             system = include.get("system", "")
-            concepts = include.get("concept") or (self.definitions.code_system(system) or {}).get("concept", [])
+            concepts = include.get("concept") or (self.definitions.code_system(system) or {}).get(
+                "concept", []
+            )
             found.update(dict.fromkeys(_codes(concepts), system))
         return found
 
@@ -245,6 +253,6 @@ def _refined(parameter: Parameter, found: Mapping[str, Parameter], home: tuple[B
         parameter.type == "reference"
         and bool(parameter.branches)
         and not parameter.repeats
-        and all(branch.keys in paths for branch in parameter.branches)
+        and all(branch.keys in paths and branch.resolves in {"", "Patient"} for branch in parameter.branches)
     )
     return Parameter(**values)

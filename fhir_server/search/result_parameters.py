@@ -33,7 +33,7 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True)
 class ResultParameters:
-    """How the answer shall look; ``summary`` is "" or one of true, text, data, count; ``elements`` top-level names."""
+    """How the answer shall look; ``summary`` is "" (none) or one of true, text, data, count."""
 
     sort: tuple[SortKey, ...] = ()
     count: int = DEFAULT_COUNT
@@ -54,7 +54,9 @@ def read(given: Mapping[str, list[str]], parameters: TypeParameters) -> ResultPa
     if contained != "false":
         raise error("not-supported", f"Parameter '_contained' takes only 'false', not '{contained}'.")
     summary = _one_of("_summary", values.get("_summary", "false"), _SUMMARIES)
-    elements = tuple(dict.fromkeys(part.strip() for part in values.get("_elements", "").split(",") if part.strip()))
+    elements = tuple(
+        dict.fromkeys(part.strip() for part in values.get("_elements", "").split(",") if part.strip())
+    )
     for name in elements:
         if not _ELEMENT.fullmatch(name):
             raise error("invalid", f"Parameter '_elements': '{name}' is not the name of a top-level element.")
@@ -77,7 +79,9 @@ def _single(name: str, texts: list[str]) -> str:
 
 def _one_of(name: str, value: str, allowed: frozenset[str]) -> str:
     if value not in allowed:
-        raise error("invalid", f"Parameter '{name}' takes one of {', '.join(sorted(allowed))}, not '{value}'.")
+        raise error(
+            "invalid", f"Parameter '{name}' takes one of {', '.join(sorted(allowed))}, not '{value}'."
+        )
     return value
 
 
@@ -88,7 +92,7 @@ def _count(text: str) -> int:
 
 
 def _sort(text: str, parameters: TypeParameters) -> tuple[SortKey, ...]:
-    keys = []
+    keys: list[SortKey] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         name = part.removeprefix("-")
         parameter = parameters.by_name.get(name)

@@ -1,8 +1,8 @@
 """The total order of a search's matches, and how a page is cut out of it.
 
-Two kinds: an order key of the document (``s``, ``lu``, ``_id``), which an index may deliver; and keys computed for each
-document, for every other ``_sort``. In both, resources without a value come last whatever the direction.
-https://hl7.org/fhir/R4/search.html#sort
+Two kinds: an order key of the document (``s``, ``lu``, ``_id``), which an index may deliver; and keys
+computed for each document, for every other ``_sort``. In both, resources without a value come last whatever
+the direction. https://hl7.org/fhir/R4/search.html#sort
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fhir_server.search.registry import Registry
 
 
 class Row(Protocol):
-    """What paging reads of a row: its id, the order key of its last update, and the fields of the projection."""
+    """What paging reads of a row: id, order key of the last update, fields of the projection."""
 
     @property
     def id(self) -> str: ...  # noqa: D102
@@ -42,7 +42,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class KeyOrder:
-    """The order of one field of the document; rows with equal keys are ordered by id, in a query of their own."""
+    """The order of one field; rows with equal keys are ordered by id, in a query of their own."""
 
     field: str
     descending: bool
@@ -111,7 +111,7 @@ class ComputedOrder:
         return Cut(tuple(row.fields.get(name) for name in self.names), row.id)
 
     def beyond(self, cut: Cut, *, backwards: bool) -> Filter:
-        """Return the rows after the cut, or (backwards) up to and including it: the lexicographic comparison."""
+        """Return the rows after the cut, or (backwards) up to and including it."""
         values = (*cut.values, cut.id)
         alternatives: list[Filter] = []
         equal: Filter = {}

@@ -57,7 +57,7 @@ class Catalogue:
         if type_ in self._built or now < self._look_again.get(type_, 0.0):
             return
         self._look_again[type_] = now + _LOOK_AGAIN_SECONDS
-        descriptors = (*COMMON, *self._indexes(type_))
+        descriptors = self._descriptors(type_)
         present = await self._present(type_, descriptors)
         if len(present) == len(descriptors):
             self._built[type_] = present
@@ -66,7 +66,7 @@ class Catalogue:
         """Make ``history``; take stock of what is there; add new indexes in the background, online."""
         await self._make("history", HISTORY)
         for type_ in await self.types():
-            descriptors = (*COMMON, *self._indexes(type_))
+            descriptors = self._descriptors(type_)
             present = self._built[type_] = await self._present(type_, descriptors)
             missing = sorted({descriptor.name for descriptor in descriptors} - present)
             if missing:
@@ -96,10 +96,14 @@ class Catalogue:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _descriptors(self, type_: str) -> tuple[IndexDescriptor, ...]:
+        """Return the common indexes and the type's own; a type may describe a common one itself."""
+        return tuple({index.name: index for index in (*COMMON, *self._indexes(type_))}.values())
+
     def _begin(self, type_: str) -> asyncio.Task[None]:
         task = self._making.get(type_)
         if task is None:
-            task = asyncio.create_task(self._make(type_, (*COMMON, *self._indexes(type_))))
+            task = asyncio.create_task(self._make(type_, self._descriptors(type_)))
             self._making[type_] = task
             task.add_done_callback(lambda done: self._finished(type_, done))
         return task

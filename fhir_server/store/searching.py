@@ -33,6 +33,13 @@ class Searcher:
         """Return the plan's rows, without tombstones, in its order; raises TimeLimit or Unavailable."""
         if plan.never:
             return Page(())
+        command = self._aggregate(plan, access) if plan.computed else self._find(plan, access)
+        await self._add_hint(command, plan)
+        rows = await self._connection.find(command)
+        return Page(tuple(stored(plan.type, row["_id"], row, plan.projection) for row in rows))
+
+    @staticmethod
+    def _find(plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
         command: dict[str, Any] = {
             "find": plan.type,
             "filter": effective_filter(plan, access),
@@ -43,9 +50,26 @@ class Searcher:
             command["sort"] = dict(plan.sort)
         if plan.limit:
             command["limit"] = plan.limit
-        await self._add_hint(command, plan)
-        rows = await self._connection.find(command)
-        return Page(tuple(stored(plan.type, row["_id"], row, plan.projection) for row in rows))
+        return command
+
+    @staticmethod
+    def _aggregate(plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
+        pipeline: list[dict[str, Any]] = [
+            {"$match": effective_filter(plan, access)},
+            {"$addFields": plan.computed},
+        ]
+        if plan.after:
+            pipeline.append({"$match": plan.after})
+        if plan.sort:
+            pipeline.append({"$sort": dict(plan.sort)})
+        if plan.limit:
+            pipeline.append({"$limit": plan.limit})
+        pipeline.append({"$project": {**STORED_FIELDS, **dict.fromkeys(plan.projection, 1)}})
+        return {
+            "aggregate": plan.type,
+            "pipeline": pipeline,
+            "cursor": {"batchSize": plan.limit or _ALL_ROWS},
+        }
 
     async def count(self, plan: SearchPlan, access: AccessContext, cap: int | None = None) -> int:
         """Return how many documents match, at most ``cap``; raises TimeLimit or Unavailable."""

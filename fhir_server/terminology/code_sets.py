@@ -17,9 +17,9 @@ from fhir_server.terminology.rule_sets import RULE_SETS
 class CodeSet:
     """The members of one value set.
 
-    ``codes`` are the bare codes and ``concepts`` the pairs (system, code). Where ``rule`` is not None both are
-    empty: the set is too large to list and the rule tells whether a code belongs to it; ``systems`` then names
-    its one system.
+    ``codes`` are the bare codes and ``concepts`` the pairs (system, code). Where ``rule`` is not None both
+    are empty: the set is too large to list and the rule tells whether a code belongs to it; ``systems``
+    then names its one system.
     """
 
     url: str
@@ -47,7 +47,7 @@ class CodeSets:
         self._known: dict[str, CodeSet | None] = {}
 
     def codes(self, value_set_url: str) -> CodeSet | None:
-        """Return the members of a value set (``|version`` is ignored), or None if they can't all be known here."""
+        """Return the members of a value set (``|version`` is ignored); None if some aren't known."""
         url = value_set_url.partition("|")[0]
         if url not in self._known:
             self._known[url] = self._expanded(url)

@@ -74,7 +74,7 @@ _Test = Callable[[_System, str], bool]
 
 
 def _filter(property_: str, operator: str, value: str) -> _Test | None:
-    """Return the test that a filter of ``compose.include`` makes, or None for an operator that R4 doesn't have."""
+    """Return the test of a filter in ``compose``, or None for an operator that R4 doesn't have."""
     words = {word.strip() for word in value.split(",")}
     if operator == "regex":
         pattern = re2.compile(value)
@@ -102,8 +102,8 @@ class Expander:
     def value_set(self, url: str, above: tuple[str, ...] = ()) -> Concepts | None:
         """Return the members of a value set, or None if some of them can't be known from these definitions.
 
-        That is: a code system that isn't there or isn't complete, an unknown filter, or a value set that imports
-        itself (``above`` holds those on the way).
+        That is: a code system that isn't there or isn't complete, an unknown filter, or a value set that
+        imports itself (``above`` holds those on the way).
         """
         value_set = self._definitions.value_set(url)
         if value_set is None or url in above:
@@ -124,7 +124,7 @@ class Expander:
         return members
 
     def _clause(self, clause: dict[str, Any], above: tuple[str, ...]) -> Concepts | None:
-        """Return what an include or exclude selects: the intersection of its system part and its value sets."""
+        """Return what an include or exclude selects: its system part and value sets intersected."""
         parts: list[Concepts] = []
         if "system" in clause:
             part = self._system_part(clause)

@@ -11,21 +11,24 @@ from dataclasses import dataclass
 
 #: The active codes of ISO 4217 and those withdrawn since the Euro was prepared, which older data hold.
 _CURRENCIES = frozenset(
-    """
-    AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD
-    CDF CHE CHF CHW CLF CLP CNY COP COU CRC CUC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GGP
-    GHS GIP GMD GNF GTQ GYD HKD HNL HRK HTG HUF IDR ILS IMP INR IQD IRR ISK JEP JMD JOD JPY KES KGS KHR KMF KPW
-    KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN
-    NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SLL SOS
-    SPL SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TVD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VEF
-    VES VND VUV WST XAF XAG XAU XBA XBB XBC XBD XCD XCG XDR XOF XPD XPF XPT XSU XTS XUA XXX YER ZAR ZMW ZWG ZWL
-    ATS BEF BYR CYP DEM EEK ESP FIM FRF GRD IEP ITL LTL LUF LVL MRO MTL NLG PTE ROL SIT SKK STD TRL
+    """ AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN
+    BZD CAD CDF CHE CHF CHW CLF CLP CNY COP COU CRC CUC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP
+    GBP GEL GGP GHS GIP GMD GNF GTQ GYD HKD HNL HRK HTG HUF IDR ILS IMP INR IQD IRR ISK JEP JMD JOD JPY KES
+    KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN
+    MXV MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG
+    SEK SGD SHP SLE SLL SOS SPL SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TVD TWD TZS UAH UGX USD
+    USN UYI UYU UYW UZS VED VEF VES VND VUV WST XAF XAG XAU XBA XBB XBC XBD XCD XCG XDR XOF XPD XPF XPT XSU
+    XTS XUA XXX YER ZAR ZMW ZWG ZWL ATS BEF BYR CYP DEM EEK ESP FIM FRF GRD IEP ITL LTL LUF LVL MRO MTL NLG
+    PTE ROL SIT SKK STD TRL
     """.split()  # noqa: SIM905 - a block of codes is easier to compare with the standard than a list
 )
 
-_TOKEN = r"[A-Za-z0-9][A-Za-z0-9!#$&\-^_.+]{0,126}"
-_PARAMETER = r'\s*;\s*[A-Za-z0-9!#$&\-^_.+]+\s*=\s*(?:[^\s;"]+|"[^"]*")'
-_mime_type = re.compile(rf"{_TOKEN}/(?:{_TOKEN}|\*)(?:{_PARAMETER})*").fullmatch
+_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&\-^_.+]{0,126}"
+# Values with spaces should be quoted, but the DICOM web endpoints in the wild don't.
+_PARAMETER = r'\s*;\s*[A-Za-z0-9!#$&\-^_.+]+=(?:[^;"]+|"[^"]*")'
+#: CapabilityStatement.format and TestScript use these (https://hl7.org/fhir/R4/http.html#parameters).
+_FORMATS = frozenset({"json", "xml", "ttl", "turtle", "none"})
+_mime_type = re.compile(rf"{_NAME}/(?:{_NAME}|\*)(?:{_PARAMETER})*").fullmatch
 # The names of UCUM's annotations, brackets, digits, operators and atoms; whether an atom exists is not asked.
 _ucum = re.compile(r"(?=\S)(?:\{[!-z|~]*\}|\[[!-~]*?\]|[!-Z^-z|~])+").fullmatch
 _VARIANT_TYPES = frozenset(
@@ -47,8 +50,8 @@ def is_currency(code: str) -> bool:
 
 
 def is_mime_type(code: str) -> bool:
-    """Tell whether a code has the syntax of a media type (RFC 6838), with or without parameters."""
-    return _mime_type(code) is not None
+    """Tell whether a code has the syntax of a media type (RFC 6838), or is a short name of FHIR's formats."""
+    return _mime_type(code) is not None or code in _FORMATS
 
 
 def is_ucum_unit(code: str) -> bool:

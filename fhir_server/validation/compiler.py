@@ -1,8 +1,9 @@
 """From node schemas to generated Python: one function per node, made when it is first needed.
 
-The function of a node loops over the properties that are present, sets each element's bit in the presence mask and
-calls the property's handler; then the mask answers what is missing and most invariants. It returns None for a valid
-node. Handlers are closures of ``rules``, made when a property is first met: what no resource uses costs nothing.
+The function of a node loops over the properties that are present, sets each element's bit in the presence
+mask and calls the property's handler; then the mask answers what is missing and most invariants. It returns
+None for a valid node. Handlers are closures of ``rules``, made when a property is first met: what no resource
+uses costs nothing.
 
 Nothing of a definition's text enters the source but numbers and ``repr`` of names.
 """
@@ -16,7 +17,7 @@ from fhir_server.definitions import Definitions
 from fhir_server.validation.invariants import Invariants
 from fhir_server.validation.protocols import CodeSets, Handler
 from fhir_server.validation.report import Finding, Findings, Run, has_errors, placed
-from fhir_server.validation.rules import binding, cardinality, contained, primitive
+from fhir_server.validation.rules import RULES, binding, cardinality, contained, primitive
 from fhir_server.validation.rules.choice import choices
 from fhir_server.validation.rules.reference import References
 from fhir_server.validation.rules.unknown_element import unknown
@@ -28,7 +29,9 @@ Rows = dict[str, tuple[int, Handler]]
 class Compiler:
     """Makes and keeps the functions of types, profiles on datatypes, and their backbone elements."""
 
-    def __init__(self, definitions: Definitions, code_sets: CodeSets, *, best_practices: bool = False) -> None:
+    def __init__(
+        self, definitions: Definitions, code_sets: CodeSets, *, best_practices: bool = False
+    ) -> None:
         self._definitions = definitions
         self._code_sets = code_sets
         self._schemas: dict[str, dict[str, NodeSchema]] = {}
@@ -58,7 +61,7 @@ class Compiler:
     def source(self, structure: str, path: str = "") -> str:
         """Return the generated Python of a node, for tests and readers."""
         schema = self._schema(structure, path)
-        return NodeWriter(schema, self.invariants).write()
+        return NodeWriter(schema, self.invariants, self.resource_types).write()
 
     def _schema(self, structure: str, path: str) -> NodeSchema:
         nodes = self._schemas.get(structure)
@@ -75,14 +78,16 @@ class Compiler:
         if known is not None:
             return known
         schema = self._schema(structure, path)
-        writer = NodeWriter(schema, self.invariants)
+        writer = NodeWriter(schema, self.invariants, self.resource_types)
         rows: Rows = {}
         segments: dict[str, tuple[str, str]] = {}
         fills: list[Callable[[], None]] = []
         for element in schema.elements:
             bit = writer.bits[element.name]
             for name, type_ in element.json_keys().items():
-                segment = f".{element.name}.ofType({type_.code})" if element.is_choice and type_ else f".{name}"
+                segment = (
+                    f".{element.name}.ofType({type_.code})" if element.is_choice and type_ else f".{name}"
+                )
                 segments[name] = (segment, element.path)
                 fills.append(_lazy(rows, name, bit, self._builder(structure, element, type_)))
                 if self._is_primitive(type_):
@@ -91,7 +96,7 @@ class Compiler:
         if schema.kind == "resource":
             rows["resourceType"] = (writer.resource_bit, _always_right)
         self._pending[key] = fills
-        function = writer.compiled(rows, segments, self._references)
+        function = writer.compiled(rows, segments)
         self._functions[key] = function
         return function
 
@@ -103,7 +108,9 @@ class Compiler:
         info = self._definitions.types.type(type_.code)
         return info is not None and info.kind == "primitive-type"
 
-    def _builder(self, structure: str, element: ElementSchema, type_: ElementType | None) -> Callable[[], Handler]:
+    def _builder(
+        self, structure: str, element: ElementSchema, type_: ElementType | None
+    ) -> Callable[[], Handler]:
         if type_ is None:
             return lambda: self._objects(element, self._node(structure, element.node), element.node)
         if self._is_primitive(type_) or type_.code == "element-id":
@@ -111,16 +118,16 @@ class Compiler:
         return lambda: self._objects(element, self._typed(element, type_), type_.code)
 
     def _scalars(self, element: ElementSchema, type_: ElementType) -> Handler:
-        if type_.code == "xhtml":
-            return primitive.narrative
-        test = primitive.scalar(type_.code)
+        if type_.code in primitive.SPECIAL and element.path != "ElementDefinition.id":
+            return primitive.SPECIAL[type_.code]
+        test, fast = primitive.scalar(type_.code), type_.code
         if element.value_set:
             code_set = self._code_set(element)
             if code_set is not None:
-                test = binding.bound_code(type_.code, code_set, element.value_set)
+                test, fast = binding.bound_code(type_.code, code_set, element.value_set), ""
         own = self.invariants.on_element(element.constraints, type_.code)
         if not element.is_list:
-            return self._constrained(primitive.single(test), own)
+            return self._constrained(primitive.single(test, fast), own)
         return self._constrained(cardinality.list_of_scalars(test, element), own)
 
     def _objects(self, element: ElementSchema, item: Handler, type_name: str) -> Handler:
@@ -128,8 +135,8 @@ class Compiler:
         if not element.is_list:
             return self._constrained(item, own)
         listed = cardinality.list_of(item, element)
-        # On a repeated element, R4's own constraints speak of each item but for the where() of org-2 and org-3,
-        # which give the same answer either way.
+        # On a repeated element, R4's own constraints speak of each item but for the where() of org-2 and
+        # org-3, which give the same answer either way.
         return cardinality.list_of(self._constrained(item, own), element) if own else listed
 
     def _constrained(self, handler: Handler, own: Handler | None) -> Handler:
@@ -190,10 +197,11 @@ def _lazy(rows: Rows, key: str, bit: int, build: Callable[[], Handler]) -> Calla
 class NodeWriter:
     """Writes the function of one node."""
 
-    def __init__(self, schema: NodeSchema, invariants: Invariants) -> None:
+    def __init__(self, schema: NodeSchema, invariants: Invariants, resource_types: frozenset[str]) -> None:
         self._schema = schema
-        self._invariants = invariants
+        self._resource_types = resource_types
         self.bits = {element.name: 1 << index for index, element in enumerate(schema.elements)}
+        self._checks = invariants.of_node(schema, self.bits)
         self.resource_bit = 1 << len(schema.elements)
         self._lines: list[str] = []
         self._names: dict[str, Any] = {}
@@ -209,34 +217,47 @@ class NodeWriter:
                 "        found = MISSING(found, mask, run)",
             ]
         if any(element.is_choice for element in schema.elements):
-            self._lines += ["    if mask.bit_count() != len(node):", "        found = CHOICES(found, node, run)"]
+            self._lines += [
+                "    if mask.bit_count() != len(node):",
+                "        found = CHOICES(found, node, run)",
+            ]
         self._lines += ["    if found is not None and HAS_ERRORS(found):", "        return found"]
-        if schema.kind != "resource" and "id" in self.bits:
+        # An Element stands beside the value of a primitive; rules/cardinality.py asks whether there is one.
+        if schema.kind != "resource" and schema.type_name != "Element":
             self._lines += [f"    if mask == {self.bits['id']:#x}:", "        found = ONLY_ID(found, run)"]
         self._native()
-        for number, check in enumerate(self._invariants.of_node(schema, self.bits)):
-            self._lines += [f"    if {check.condition(number)}:", f"        found = BROKEN(found, {number}, run)"]
+        for number, check in enumerate(self._checks):
+            self._lines += [
+                f"    if {check.condition(number)}:",
+                f"        found = BROKEN(found, {number}, run)",
+            ]
             if check.needs_evaluation:
                 self._names[f"CHECK_{number}"] = check.evaluate
         self._lines.append("    return found")
         return "\n".join(self._lines) + "\n"
 
     def _native(self) -> None:
-        if self._schema.type_name == "Reference":
-            self._lines += ["    found = JOIN(found, REFERENCE(node, run))"]
-        if self._schema.kind == "resource" and "contained" in self.bits:
-            bit = self.bits["contained"]
-            self._lines += [f"    if mask & {bit:#x}:", "        found = JOIN(found, CONTAINED(node, run))"]
+        for number, rule in enumerate(RULES):
+            is_meant = rule.type_name == ("*" if self._schema.kind == "resource" else self._schema.type_name)
+            if is_meant and all(name in self.bits for name in rule.elements):
+                bits = sum(self.bits[name] for name in rule.elements)
+                self._lines += [
+                    f"    if mask & {bits:#x} == {bits:#x}:",
+                    f"        found = JOIN(found, RULE_{number}(node, run))",
+                ]
+                self._names[f"RULE_{number}"] = rule.make(self._resource_types)
 
-    def compiled(self, rows: Rows, segments: dict[str, tuple[str, str]], references: References) -> Handler:
+    def compiled(self, rows: Rows, segments: dict[str, tuple[str, str]]) -> Handler:
         """Return the function; ``segments`` are path segment and definition path of each property."""
         schema = self._schema
         source = self.write()
-        checks = self._invariants.of_node(schema, self.bits)
+        checks = self._checks
 
         def misfit(node: Any, run: Run) -> Findings:
             if type(node) is dict:
-                return run.error("structure", "The object must not be empty: leave the element out instead.", "type@")
+                return run.error(
+                    "structure", "The object must not be empty: leave the element out instead.", "type@"
+                )
             return run.error("structure", f"The value must be an object ({schema.type_name}).", "type@")
 
         def add(found: Findings | None, problem: Findings, key: str) -> Findings:
@@ -262,8 +283,7 @@ class NodeWriter:
 
         def broken(found: Findings | None, number: int, run: Run) -> Findings:
             constraint = checks[number].constraint
-            problem = run.finding(constraint.severity, "invariant", constraint.human, constraint.key)
-            return join(found, problem) or []
+            return join(found, run.broken(constraint.severity, constraint.human, constraint.key)) or []
 
         def only_id(found: Findings | None, run: Run) -> Findings:
             text = "An element must have a value or children other than an id: give it one or leave it out."
@@ -280,8 +300,6 @@ class NodeWriter:
             "ONLY_ID": only_id,
             "HAS_ERRORS": has_errors,
             "JOIN": join,
-            "REFERENCE": references.text,
-            "CONTAINED": contained.contained_rules,
             **self._names,
         }
         exec(compile(source, f"<validation of {schema.path}>", "exec"), namespace)  # noqa: S102 - own source
@@ -307,6 +325,8 @@ def validate(node, parent, run):
             bit, handler = ROWS[key]
         except KeyError:
             found = UNKNOWN(found, key, run)
+            if run.left < 0:
+                return found
             continue
         mask |= bit
         problem = handler(value, node, run)

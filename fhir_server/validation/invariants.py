@@ -1,4 +1,4 @@
-"""The invariants of nodes and elements, compiled through FHIRPath where the presence mask doesn't decide them.
+"""The invariants of nodes and elements, compiled where the presence mask doesn't decide them.
 
 https://hl7.org/fhir/R4/conformance-rules.html#constraints
 """
@@ -17,6 +17,17 @@ from fhir_server.validation.rules.invariant import NATIVE, Presence
 from fhir_server.validation.schema import Constraint, NodeSchema
 
 
+class _ContainedResolver:
+    """Finds the targets of ``resolve()`` that are at hand: contained resources."""
+
+    def resolve(self, reference: str, env: Any) -> dict[str, Any] | None:
+        for inner in (env.root_resource or {}).get("contained", ()):
+            if reference[:1] == "#" and inner.get("id") == reference[1:]:
+                found: dict[str, Any] = inner
+                return found
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class NotEvaluated:
     """A constraint that isn't checked, where, and why."""
@@ -28,7 +39,10 @@ class NotEvaluated:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One invariant of a node: the mask test under which it is broken, and an evaluation if that isn't enough."""
+    """One invariant of a node.
+
+    It is broken under the mask test ``guard``, if ``evaluate``, where there is one, says no.
+    """
 
     constraint: Constraint
     guard: str
@@ -63,7 +77,9 @@ class Invariants:
     def of_node(self, schema: NodeSchema, bits: Mapping[str, int]) -> list[Check]:
         """Return the checks of a node's own constraints, native ones left out."""
         plain = frozenset(
-            e.name for e in schema.elements if not e.is_list and not e.is_choice and self._is_primitive(e.types)
+            e.name
+            for e in schema.elements
+            if not e.is_list and not e.is_choice and self._is_primitive(e.types)
         )
         presence = Presence(schema.path, bits, plain)
         checks = []
@@ -98,7 +114,7 @@ class Invariants:
             found: Findings = []
             for constraint, evaluate in checks:
                 if not evaluate(value, run):
-                    found += run.finding(constraint.severity, "invariant", constraint.human, constraint.key)
+                    found += run.broken(constraint.severity, constraint.human, constraint.key)
             return found or None
 
         return handler
@@ -123,11 +139,18 @@ class Invariants:
 
     def _evaluation(self, constraint: Constraint, type_name: str) -> Callable[[Any, Run], bool]:
         check = compile_invariant(constraint.expression, type_name, self._types)
+        key = constraint.key
 
         def evaluate(value: Any, run: Run) -> bool:
             environment = run.environment
             if environment is None:
-                environment = run.environment = Env(resource=run.resource, root_resource=run.root)
-            return check(value, environment)
+                environment = run.environment = Env(
+                    resource=run.resource, root_resource=run.root, resolver=_ContainedResolver()
+                )
+            try:
+                return check(value, environment)
+            except FhirPathError:
+                run.unevaluated.append(key)
+                return True
 
         return evaluate

@@ -41,10 +41,10 @@ class ElementType:
 class ElementSchema:
     """One element.
 
-    ``path`` is that of its definition (``Observation.value[x]``), ``name`` the FHIRPath name; ``maximum`` 0 means no
-    limit; ``value_set`` is the URL of a required binding or empty; ``node`` is the path of the node that describes
-    its children if they are defined inline or by contentReference; ``constraints`` are its own, without those of
-    its type.
+    ``path`` is that of its definition (``Observation.value[x]``), ``name`` the FHIRPath name; ``maximum`` 0
+    means no limit; ``value_set`` is the URL of a required binding or empty; ``node`` is the path of the
+    node that describes its children if they are defined inline or by contentReference; ``constraints`` are
+    its own, without those of its type.
     """
 
     path: str
@@ -94,7 +94,9 @@ def read(structure: dict[str, Any]) -> dict[str, NodeSchema]:
                 path,
                 path,
                 structure["kind"] if root else "backbone",
-                tuple(_element(child, children, structure) for child in children[path] if child["max"] != "0"),
+                tuple(
+                    _element(child, children, structure) for child in children[path] if child["max"] != "0"
+                ),
                 _constraints(definition),
             )
     return nodes

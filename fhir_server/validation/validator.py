@@ -23,19 +23,33 @@ class Validator:
     Safe to share between threads: a type that two compile at once is compiled twice with the same result.
     """
 
-    def __init__(self, definitions: Definitions, code_sets: CodeSets, *, best_practices: bool = False) -> None:
+    def __init__(
+        self,
+        definitions: Definitions,
+        code_sets: CodeSets,
+        *,
+        best_practices: bool = False,
+        as_warnings: frozenset[str] = frozenset(),
+    ) -> None:
+        """Make a validator that has compiled nothing yet.
+
+        With ``best_practices`` constraints that R4 marks as such (dom-6) are evaluated too; issues of the
+        rules ``as_warnings`` don't make a resource invalid.
+        """
         self._compiler = Compiler(definitions, code_sets, best_practices=best_practices)
+        self._as_warnings = as_warnings
 
     def validate(self, resource: dict[str, Any]) -> tuple[Issue, ...]:
         """Return the issues of a resource as ``json_format.decode`` gave it; empty when it is valid.
 
-        Issues of severity warning don't make it invalid. There is one issue for each defect, at most 100, and one
-        more that tells if others were left out. Expressions are FHIRPaths from the resource's type on.
+        Issues of severity warning don't make it invalid. There is one issue for each defect, at most 100,
+        and one more that tells if others were left out. Expressions are FHIRPaths from the resource's type
+        on.
         """
         run = Run(resource)
         name = resource_type(resource, self._compiler.resource_types, run)
         if not isinstance(name, str):
-            return issues(name, run, "")
+            return issues(name, run, "", self._as_warnings)
         if name == "Bundle":
             run.is_conditional = holds_conditional_references(resource)
         try:
@@ -44,7 +58,9 @@ class Validator:
             return (
                 Issue("error", "structure", "The resource is nested too deeply: flatten it.", name, "depth"),
             )
-        return () if found is None else issues(found, run, name)
+        if found is None and not run.unevaluated:
+            return ()
+        return issues(found or [], run, name, self._as_warnings)
 
     def preload(self, types: Iterable[str]) -> None:
         """Compile these resource types and all datatypes that they use, for processes that fork later."""

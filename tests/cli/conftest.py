@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 
 import pytest
@@ -54,11 +58,11 @@ def message(status, headers=None, body=b""):
 @pytest.fixture
 def peer():
     """Return the context manager ``peer(script)`` of (base URL, Peer)."""
-    return serving
+    return scripted
 
 
 @asynccontextmanager
-async def serving(script):
+async def scripted(script):
     it = Peer(script)
     tasks = set()
 
@@ -74,3 +78,56 @@ async def serving(script):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def free_port():
+    """Return the function that finds a TCP port that nobody listens on."""
+    return _free_port
+
+
+@pytest.fixture(scope="session")
+def serving(tmp_path_factory):
+    """Return ``serving(data, ...)``, which starts ``fhir-server serve`` and returns (process, base, banner)."""
+    logs = tmp_path_factory.mktemp("logs")
+    started = []
+
+    def start(data, *, examples=False, workers=1, port=None):
+        port = port or _free_port()
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("FHIR_")}
+        log = logs / f"{len(started)}.log"
+        with log.open("wb") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "fhir_server", "serve", "--port", str(port), "--workers", str(workers),
+                 "--data-dir", str(data), "--load-examples" if examples else "--no-load-examples"],
+                env=environment, stdout=subprocess.PIPE, stderr=errors, text=True,
+            )  # fmt: skip
+        started.append(process)
+        banner = []
+        for line in process.stdout:
+            banner.append(line)
+            if "Ctrl-C stops" in line:
+                return process, f"http://127.0.0.1:{port}/fhir", "".join(banner)
+        raise AssertionError(f"the server ended with {process.wait()}: {log.read_text()[-3000:]}")
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def served(serving, tmp_path_factory):
+    """Return the base URL of a server with the examples, for the session."""
+    process, base, _ = serving(tmp_path_factory.mktemp("served"), examples=True)
+    yield base
+    process.terminate()
+    assert process.wait(60) == 0

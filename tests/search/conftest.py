@@ -12,7 +12,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from fhir_server.definitions import Definitions
-from fhir_server.search import Indexer, IndexEntries, Pager, Position, Registry, SearchPlan, indexes, parse
+from fhir_server.search import IndexEntries, Indexer, Pager, Position, Registry, SearchPlan, indexes, parse
 from fhir_server.search.query import SearchQuery
 
 BASE = "http://localhost/fhir"
@@ -59,7 +59,11 @@ class Engine:
             if type_ not in self.documents:
                 self.documents[type_] = {}
                 for index in indexes(type_, self.registry):
-                    partial = {"partialFilterExpression": {index.partial: {"$exists": True}}} if index.partial else {}
+                    partial = (
+                        {"partialFilterExpression": {index.partial: {"$exists": True}}}
+                        if index.partial
+                        else {}
+                    )
                     self.database[type_].create_index(
                         list(index.keys), name=index.name, unique=index.unique, **partial
                     )
@@ -80,7 +84,9 @@ class Engine:
             stages += [{"$sort": dict(plan.sort)}, {"$limit": plan.limit}]
             rows: Any = collection.aggregate(stages, **({"hint": plan.hint} if plan.hint else {}))
         else:
-            rows = collection.find(plan.filter, sort=list(plan.sort) or None, limit=plan.limit, hint=plan.hint)
+            rows = collection.find(
+                plan.filter, sort=list(plan.sort) or None, limit=plan.limit, hint=plan.hint
+            )
         return [Found(r["_id"], r["lu"], {k: r[k] for k in plan.projection if k in r}) for r in rows]
 
     def parse(self, type_: str, pairs: list[tuple[str, str]], *, lenient: bool = False) -> SearchQuery:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 from fhir_server.outcome import error
+from fhir_server.search import decode_pairs
 from fhir_server.store.documents import Stored
 
 
@@ -40,7 +41,11 @@ def check_preconditions(headers: Mapping[str, str], current: Stored | None) -> N
     if match is not None:
         wanted = versions(match)
         if not exists or ("*" not in wanted and str(current.version if current else 0) not in wanted):
-            now = f"the current version is {current.version}" if exists and current else "there is no current version"
+            now = (
+                f"the current version is {current.version}"
+                if exists and current
+                else "there is no current version"
+            )
             raise error(
                 "conflict",
                 f"If-Match does not hold: {now}. Read the resource again and send the change with its ETag.",
@@ -53,8 +58,20 @@ def check_preconditions(headers: Mapping[str, str], current: Stored | None) -> N
             raise error("conflict", "If-None-Match does not hold: the resource exists.", status=412)
 
 
-def refuse_conditional_create(headers: Mapping[str, str]) -> None:
-    """Raise FhirError 400 for If-None-Exist: to ignore it would make the duplicate that the client wants to avoid."""
+#: Parameters that a create may carry; they shape the answer.
+_OF_CREATE = {"_format", "_pretty"}
+
+
+def refuse_conditional_create(headers: Mapping[str, str], query: str) -> None:
+    """Raise FhirError 400 for If-None-Exist and for criteria in the address.
+
+    To ignore them would make the duplicate that the client wants to avoid.
+    """
+    if query and not {name for name, _ in decode_pairs(query)} <= _OF_CREATE:
+        raise error(
+            "not-supported",
+            "A create takes no search parameters in its address; nothing was stored. To search, use GET or _search.",
+        )
     if "if-none-exist" in headers:
         raise error(
             "not-supported",

@@ -10,8 +10,10 @@ from typing import Any
 
 from fhir_server.datatypes.json_format import decode, encode
 from fhir_server.datatypes.primitives import is_id
-from fhir_server.interactions.exchange import FhirRequest
+from fhir_server.interactions.exchange import FhirRequest, Server
+from fhir_server.interactions.steps.subsetting import is_subsetted
 from fhir_server.outcome import error
+from fhir_server.search import IndexEntries
 
 
 def body_of_type(request: FhirRequest, type_: str) -> dict[str, Any]:
@@ -19,12 +21,20 @@ def body_of_type(request: FhirRequest, type_: str) -> dict[str, Any]:
     resource = decode(request.body)
     found = resource.get("resourceType")
     if found is None:
-        raise error("structure", f'The body has no "resourceType"; this address takes a {type_}.', expression="")
+        raise error(
+            "structure", f'The body has no "resourceType"; this address takes a {type_}.', expression=""
+        )
     if found != type_:
         raise error(
             "structure",
             f'The body\'s "resourceType" is not {type_}, the type that the address names.',
             expression="resourceType",
+        )
+    if is_subsetted(resource):
+        raise error(
+            "business-rule",
+            "The body is tagged SUBSETTED: it is a part of a resource, and storing it would lose the rest.",
+            expression=f"{type_}.meta.tag",
         )
     return resource
 
@@ -39,9 +49,20 @@ def require_id(resource: dict[str, Any], id_: str) -> None:
     found = resource.get("id")
     expression = f"{resource['resourceType']}.id"
     if found is None:
-        raise error("required", "An update's body must hold the id that the path names.", expression=expression)
+        raise error(
+            "required", "An update's body must hold the id that the path names.", expression=expression
+        )
     if found != id_:
         raise error("value", "The id in the body differs from the id in the path.", expression=expression)
+
+
+def identified(server: Server, resource: dict[str, Any], base: str) -> tuple[str, IndexEntries]:
+    """Return the id and the index entries of a new resource; the id ends with the bucket of its home patient."""
+    if resource["resourceType"] == "Patient":
+        id_ = server.new_id(None)
+        return id_, server.indexer.entries({**resource, "id": id_}, base)
+    entries = server.indexer.entries(resource, base)
+    return server.new_id(entries.patient), entries
 
 
 def instant(milliseconds: int) -> str:

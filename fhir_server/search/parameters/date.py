@@ -30,13 +30,9 @@ TIE_BITS = 15
 
 def convert(type_: str, element: str, parameter: Parameter, registry: Registry) -> Converter | None:  # noqa: ARG001
     """Return the converter of a FHIR type to intervals."""
-    return {
-        "date": _moment,
-        "dateTime": _moment,
-        "instant": _moment,
-        "Period": _period,
-        "Timing": _timing,
-    }.get(type_)
+    if type_ in {"date", "dateTime", "instant"}:
+        return _moment
+    return {"Period": _period, "Timing": _timing}.get(type_)
 
 
 def _moment(value: str, base: str, out: list[Any]) -> None:  # noqa: ARG001
@@ -64,9 +60,9 @@ def _timing(value: dict[str, Any], base: str, out: list[Any]) -> None:
 def alternatives(prefix: str, low: int, high: int, now: int) -> tuple[tuple[Test, ...], ...]:
     """Return the tests of a prefix on target intervals [l, h] for the search interval [low, high].
 
-    R4 says "greater or equal" = greater, or equal as eq means it; servers that read it as "ends at or after" differ
-    only for periods that begin before the searched interval and end inside it. Since l <= h, "h > high or
-    (l >= low and h <= high)" is the same as "h > high or l >= low".
+    R4 says "greater or equal" = greater, or equal as eq means it; servers that read it as "ends at or after"
+    differ only for periods that begin before the searched interval and end inside it. Since l <= h, "h > high
+    or (l >= low and h <= high)" is the same as "h > high or l >= low".
     """
     match prefix:
         case "ne":
@@ -82,7 +78,8 @@ def alternatives(prefix: str, low: int, high: int, now: int) -> tuple[tuple[Test
         case "sa":
             return ((("l", "$gte", high + 1),),)
         case "eb":
-            # Between two milliseconds: a target that ends in the first of them may end after the searched moment.
+            # Between two milliseconds: a target that ends in the first of them may end after the searched
+            # moment.
             return ((("h", "$lte", min(low, high) - 1),),)
         case "ap":
             distance = abs(now - (low + high) // 2) // 10
@@ -111,7 +108,9 @@ def read(parameter: Parameter, text: str, zone: tzinfo = UTC) -> tuple[str, int,
         low, high = search_interval(rest.replace(" ", "+"), zone)
     except ValueError:
         raise invalid(
-            parameter, text, "a date: write yyyy, yyyy-mm, yyyy-mm-dd or yyyy-mm-ddThh:mm[:ss][zone], after a prefix if any"
+            parameter,
+            text,
+            "a date: write yyyy, yyyy-mm, yyyy-mm-dd or yyyy-mm-ddThh:mm[:ss][zone], after a prefix if any",
         ) from None
     return prefix, low, high
 
@@ -120,15 +119,14 @@ def parse_last_updated(parameter: Parameter, values: Sequence[str], context: Con
     """Return the expression of ``_lastUpdated``: bounds on the order key of the document itself."""
 
     def one(text: str) -> Expression:
-        found = []
-        for tests in alternatives(*read(parameter, text), context.now):
-            found.append(tuple(("", operator, _order_key(operator, bound)) for _, operator, bound in tests))
-        return Within("lu", False, tuple(found))
+        found = alternatives(*read(parameter, text), context.now)
+        keys = (tuple(("", op, _order_key(op, bound)) for _, op, bound in tests) for tests in found)
+        return Within("lu", False, tuple(keys))
 
     return each(values, one)
 
 
-def _order_key(operator: str, bound: int | float | str) -> int:
+def _order_key(operator: str, bound: float | str) -> int:
     """Return the bound on order keys: a least key has no tie bits, a greatest one all of them."""
     assert isinstance(bound, int)
     key = bound << TIE_BITS
@@ -140,6 +138,4 @@ def sort(parameter: Parameter, descending: bool) -> tuple[Any, ...]:
     return (order_by(f"{parameter.field}.{'h' if descending else 'l'}", descending),)
 
 
-TYPE = ParameterType(
-    "date", frozenset({"missing"}), (Output("i", is_static=True),), convert, parse, sort
-)
+TYPE = ParameterType("date", frozenset({"missing"}), (Output("i", is_static=True),), convert, parse, sort)

@@ -104,6 +104,4 @@ def sort(parameter: Parameter, descending: bool) -> tuple[Any, ...]:
     return (order_by(parameter.field + member, descending),)
 
 
-TYPE = ParameterType(
-    "number", frozenset({"missing"}), (Output("i", is_static=True),), convert, parse, sort
-)
+TYPE = ParameterType("number", frozenset({"missing"}), (Output("i", is_static=True),), convert, parse, sort)

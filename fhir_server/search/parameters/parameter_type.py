@@ -1,7 +1,7 @@
 """What a type of search parameter is: how values enter the index and how a query finds them again.
 
-Each type is one file beside this one; ``__init__`` lists them. Entry shape and filter are one contract, therefore
-they stand in the same file.
+Each type is one file beside this one; ``__init__`` lists them. Entry shape and filter are one contract,
+therefore they stand in the same file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fhir_server.search.registry import Parameter, Registry
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What reading a value may need besides the parameter: ``base`` of this server's URLs, ``now`` in ms UTC."""
+    """What reading a value may need: ``base`` of this server's URLs, ``now`` in milliseconds UTC."""
 
     registry: Registry
     base: str
@@ -26,11 +26,11 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A list that the converters of a type fill, stored at ``place`` ("i" or "x") under the parameter's name + suffix.
+    """A list that converters fill, stored at ``place`` ("i" or "x") under the parameter's name + suffix.
 
-    ``is_static``: an array exactly if the parameter's path repeats; otherwise distinct values, a scalar when there is
-    one. ``if_other`` stores it only when it differs from the type's first output. ``for_types`` limits the output to
-    parameters that can yield one of these FHIR types (empty: all).
+    ``is_static``: an array exactly if the parameter's path repeats; otherwise distinct values, a scalar when
+    there is one. ``if_other`` stores it only when it differs from the type's first output. ``for_types``
+    limits the output to parameters that can yield one of these FHIR types (empty: all).
     """
 
     place: str
@@ -48,9 +48,10 @@ Converter = Callable[..., None]
 class ParameterType:
     """One type of search parameter.
 
-    ``convert`` gives the converter of a FHIR type (None: such values are not searched), ``element`` being the path of
-    the element, for bindings. ``parse`` turns the still escaped values of one clause into an expression; ``sort`` gives
-    the aggregation expressions whose least (ascending) or greatest (descending) value orders a resource.
+    ``convert`` gives the converter of a FHIR type (None: such values are not searched), ``element`` being
+    the path of the element, for bindings. ``parse`` turns the still escaped values of one clause into an
+    expression; ``sort`` gives the aggregation expressions whose least (ascending) or greatest (descending)
+    value orders a resource.
     """
 
     name: str
@@ -72,7 +73,9 @@ def missing(parameter: Parameter, values: Sequence[str], companions: Sequence[st
     """Return the expression of ``:missing=true|false`` (https://hl7.org/fhir/R4/search.html#modifiers)."""
     wanted = set(values)
     if not wanted <= {"true", "false"}:
-        raise error("invalid", f"Parameter '{parameter.name}:missing' takes 'true' or 'false', not '{values[0]}'.")
+        raise error(
+            "invalid", f"Parameter '{parameter.name}:missing' takes 'true' or 'false', not '{values[0]}'."
+        )
     fields = [parameter.field, *(parameter.field + suffix for suffix in companions)]
     if parameter.at_home:
         fields.insert(0, "p")
@@ -88,5 +91,3 @@ def each(values: Sequence[str], read: Callable[[str], Expression]) -> Expression
 def order_by(field: str, descending: bool) -> Any:
     """Return the aggregation expression of the value that comes first in the wanted direction."""
     return {"$max" if descending else "$min": f"${field}"}
-
-

@@ -20,8 +20,8 @@ def split_prefix(text: str) -> tuple[str, str]:
 def read_number(text: str) -> Bounds | None:
     """Return the number and the range that its written precision means: (value, low, high), high exclusive.
 
-    The last digit written counts: ``100`` is [99.5, 100.5), ``5.40e-3`` is [0.005395, 0.005405). One digit with an
-    exponent counts as two: R4 gives ``1e2`` as [95, 105). None when it is not a number.
+    The last digit written counts: ``100`` is [99.5, 100.5), ``5.40e-3`` is [0.005395, 0.005405). One digit
+    with an exponent counts as two: R4 gives ``1e2`` as [95, 105). None when it is not a number.
     """
     match = _NUMBER.fullmatch(text)
     if match is None or len(text) > 60:

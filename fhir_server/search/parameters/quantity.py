@@ -1,8 +1,8 @@
 """Quantity parameters: the value as given, and in canonical UCUM units.
 
-An entry is ``{u, v, r, c, s, n}``: canonical unit (or ``code|hash(system)`` if not UCUM) and value in it, then value,
-code, hash of the system and unit text as given. Values that are ranges (Range, a Quantity with comparator, the extent
-of SampledData) stand in a second field as ``{u, l, h, rl, rh, c, s, n}``.
+An entry is ``{u, v, r, c, s, n}``: canonical unit (or ``code|hash(system)`` if not UCUM) and value in it,
+then value, code, hash of the system and unit text as given. Values that are ranges (Range, a Quantity with
+comparator, the extent of SampledData) stand in a second field as ``{u, l, h, rl, rh, c, s, n}``.
 https://hl7.org/fhir/R4/search.html#quantity
 """
 
@@ -83,10 +83,14 @@ def _sampled(value: dict[str, Any], base: str, out: list[Any], ranges: list[Any]
         return
     factor, zero = Decimal(str(value.get("factor", 1))), Decimal(str(origin["value"]))
     points = [zero + factor * point for point in _points(value.get("data", ""))]
-    points += [Decimal(str(value[limit])) for limit in ("lowerLimit", "upperLimit") if limit in value and not points]
+    points += [
+        Decimal(str(value[limit])) for limit in ("lowerLimit", "upperLimit") if limit in value and not points
+    ]
     if points:
         ranges.append(
-            _interval(min(points), max(points), origin.get("system", ""), origin.get("code", ""), origin.get("unit"))
+            _interval(
+                min(points), max(points), origin.get("system", ""), origin.get("code", ""), origin.get("unit")
+            )
         )
 
 
@@ -150,7 +154,7 @@ def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: C
 
 
 def _one(parameter: Parameter, text: str) -> Expression:
-    """Return the expression of ``[prefix]number``, ``number|system|code``, ``number||code`` or ``number|system``."""
+    """Return the expression of ``number``, also with ``|system|code``, ``||code`` or ``|system``."""
     parts = [unescape(part, parameter.name) for part in split(text, "|")]
     prefix, rest = split_prefix(parts[0])
     number = read_number(rest)
@@ -160,13 +164,13 @@ def _one(parameter: Parameter, text: str) -> Expression:
     if system and code:
         canonical, unit = _canonical_bounds(prefix, number, system, code)
         same: tuple[Test, ...] = (("u", "$eq", unit),)
-        return _both(parameter, canonical, "v", "l", "h", (same,), prefix)
+        return _both(parameter, prefix, canonical, ("v", "l", "h"), (same,))
     names: tuple[tuple[Test, ...], ...] = ((),)
     if system:
         names = ((("s", "$eq", hash_of(system)),),)
     elif code:
         names = ((("c", "$eq", code),), (("n", "$eq", code),))
-    return _both(parameter, number, "r", "rl", "rh", names, prefix)
+    return _both(parameter, prefix, number, ("r", "rl", "rh"), names)
 
 
 def _canonical_bounds(prefix: str, number: Bounds, system: str, code: str) -> tuple[Bounds, str]:
@@ -181,20 +185,23 @@ def _canonical_bounds(prefix: str, number: Bounds, system: str, code: str) -> tu
 
 def _both(
     parameter: Parameter,
-    number: Bounds,
-    value: str,
-    low: str,
-    high: str,
-    names: tuple[tuple[Test, ...], ...],
     prefix: str,
+    number: Bounds,
+    members: tuple[str, str, str],
+    names: tuple[tuple[Test, ...], ...],
 ) -> Expression:
-    """Return the union of values and ranges that pass the prefix's tests, and one of the unit's names."""
+    """Return the union of values and ranges that pass the prefix's tests, and one of the unit's names.
 
-    def within(field: str, members: tuple[str, str]) -> Expression:
-        tests = _tests(prefix, number, *members, is_canonical=value == "v")
+    ``members`` are the value of a plain entry, and the ends of a range.
+    """
+    value, low, high = members
+
+    def within(field: str, least: str, greatest: str) -> Expression:
+        tests = _tests(prefix, number, least, greatest, is_canonical=value == "v")
         return Within(field, parameter.repeats, tuple(name + test for name in names for test in tests))
 
-    return any_of([within(parameter.field, (value, value)), within(f"{parameter.field}-range", (low, high))])
+    field = parameter.field
+    return any_of([within(field, value, value), within(f"{field}-range", low, high)])
 
 
 def _tests(

@@ -1,7 +1,7 @@
-"""Reference parameters: ``Type/id`` for resources of this server, the URL for others, canonicals with their version.
+"""Reference parameters: ``Type/id`` for resources of this server, the URL for others, canonicals.
 
-References to the home patient stand in the document's field ``p``. An id without type means every type that the
-parameter may refer to. https://hl7.org/fhir/R4/search.html#reference
+References to the home patient stand in the document's field ``p``. An id without type means every type that
+the parameter may refer to. https://hl7.org/fhir/R4/search.html#reference
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def local(reference: str, base: str) -> str | None:
     """
     if reference.startswith(("#", "urn:")):
         return None
-    if base and reference.startswith(base):
-        reference = reference[len(base) :].lstrip("/")
+    if "://" in reference and base and reference.startswith(base + "/"):
+        reference = reference[len(base) + 1 :]
     return reference.partition("/_history/")[0]
 
 
@@ -102,6 +102,7 @@ def _one(parameter: Parameter, type_: str, text: str, context: Context) -> Expre
     if "://" in reference or reference.startswith("urn:"):
         return Equal(parameter.field, (reference,))
     named, slash, id_ = reference.rpartition("/")
+    types: tuple[str, ...]
     if slash:
         if named not in context.registry.types.resource_types:
             raise error(

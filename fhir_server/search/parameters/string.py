@@ -25,9 +25,15 @@ from fhir_server.search.parameters.parameter_type import (
 from fhir_server.search.registry import Parameter, Registry
 
 #: Letters that Unicode does not decompose into a base letter and a mark.
-_LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ß": "ss", "ı": "i"})
-_REMOVED = re.compile(r"['’ʼ`´.,;]")
-_SEPARATORS = re.compile(r"[\s\-‐-―_:/\\|()\[\]\"“”«»]+")
+_LETTERS = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ß": "ss", "\u0131": "i"}
+)
+#: Apostrophes and accents that stand alone, full stops, commas.
+_REMOVED = re.compile("['`.,;\u2019\u02bc\u00b4]")
+#: White space, hyphens and dashes, brackets and quotation marks.
+_SEPARATORS = re.compile(r"[\s\-_:/\\|()\[\]\"«»\u2010-\u2015\u201c\u201d]+")
+
+_SPECIAL = re.compile(r"[^\w\s]")
 
 #: Most suffixes that one name or address part is found by.
 _MOST_SUFFIXES = 6
@@ -46,8 +52,8 @@ _PARTS = re.compile(r"^(HumanName|Address)\.")
 def fold(text: str) -> str:
     """Return the text without case, accents and punctuation, as it is indexed and searched.
 
-    Hyphens and other separators become one space; apostrophes, full stops and commas go. A text of nothing else stays as it
-    is, in lower case, because "" would be the beginning of every string.
+    Hyphens and other separators become one space; apostrophes, full stops and commas go. A text of nothing
+    else stays as it is, in lower case, because "" would be the beginning of every string.
     """
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text)
@@ -108,10 +114,10 @@ def _members(value: dict[str, Any], names: tuple[str, ...]) -> Iterator[str]:
 def literal(text: str) -> str:
     """Return the text as a pattern that matches itself only, in Python and in MongoDB alike.
 
-    A vertical bar is written as a class of one character: MongoDB reads no index bounds from a pattern with ``|``
-    outside of one, escaped or not.
+    Every character that is not a letter, digit or space gets a backslash. MongoDB reads index bounds from such a
+    text, but not from a pattern that holds a bare ``|`` anywhere, even in a class.
     """
-    return re.sub(r"[^\w\s]|_", lambda m: "[|]" if m[0] == "|" else "\\" + m[0], text)
+    return _SPECIAL.sub(r"\\\g<0>", text)
 
 
 def starting_with(field: str, text: str) -> Pattern:
@@ -127,7 +133,9 @@ def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: C
     def one(text: str) -> Expression:
         text = unescape(text, parameter.name)
         if len(fold(text)) > _LONGEST:
-            raise error("too-costly", f"Parameter '{parameter.name}' takes at most {_LONGEST} characters.", status=400)
+            raise error(
+                "too-costly", f"Parameter '{parameter.name}' takes at most {_LONGEST} characters.", status=400
+            )
         if modifier == "exact":
             found = Equal(parameter.field, (fold(text),))
             return all_of([found, Equal(f"x.{parameter.name}", (text,))])

@@ -1,8 +1,8 @@
 """Token parameters: ``code|hash8(system)``, one entry per coding.
 
-Case: codes of systems that are known to be case-sensitive, identifiers and ids stay as they are; other codes and plain
-strings are folded on both sides (R4: "in doubt ... case-insensitive"). A code asked for without system is looked for as
-written and folded. https://hl7.org/fhir/R4/search.html#token
+Case: codes of systems that are known to be case-sensitive, identifiers and ids stay as they are; other codes
+and plain strings are folded on both sides (R4: "in doubt ... case-insensitive"). A code asked for without
+system is looked for as written and folded. https://hl7.org/fhir/R4/search.html#token
 """
 
 from __future__ import annotations
@@ -16,7 +16,17 @@ from hashlib import sha256
 from typing import Any
 
 from fhir_server.outcome import error
-from fhir_server.search.expression import Document, Equal, Expression, Filter, Never, Not, Pattern, any_of, texts
+from fhir_server.search.expression import (
+    Document,
+    Equal,
+    Expression,
+    Filter,
+    Never,
+    Not,
+    Pattern,
+    any_of,
+    texts,
+)
 from fhir_server.search.lexing import split, unescape
 from fhir_server.search.parameters.parameter_type import (
     Context,
@@ -59,7 +69,7 @@ class AnySystem(Expression):
 
     def filter(self) -> Filter:
         """Return an anchored pattern; the code may hold a bar itself, a hash never does."""
-        return {self.field: {"$regex": f"^{literal(self.code)}[|][^|]*$"}}
+        return {self.field: {"$regex": rf"^{literal(self.code)}\|[^\x7c]*$"}}
 
     def matches(self, document: Document) -> bool:
         """Tell whether an entry has the code."""
@@ -75,7 +85,7 @@ class AnyCode(Expression):
 
     def filter(self) -> Filter:
         """Return the pattern of the entry's end: no index bounds, a residual condition."""
-        return {self.field: {"$regex": f"[|]{literal(self.system_hash)}$"}}
+        return {self.field: {"$regex": rf"\|{literal(self.system_hash)}$"}}
 
     def matches(self, document: Document) -> bool:
         """Tell whether an entry is of the system."""
@@ -148,7 +158,7 @@ def _identifier(value: dict[str, Any], base: str, out: list[Any], types: list[An
             shown.append(fold(type_["text"]))
 
 
-def _contact_point(value: dict[str, Any], base: str, out: list[Any], types: list[Any], shown: list[Any]) -> None:  # noqa: ARG001
+def _contact_point(value: dict[str, Any], base: str, out: list[Any], *sinks: list[Any]) -> None:  # noqa: ARG001
     text, system = value.get("value"), value.get("system", "")
     if text:
         out.append(_contact_entry(text, system))
@@ -187,19 +197,21 @@ def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: C
 
 
 def value_of(parameter: Parameter, field: str, text: str, registry: Registry) -> Expression:
-    """Return the expression of one value ``code``, ``system|code``, ``|code`` or ``system|`` on a field of tokens."""
+    """Return the expression of one value ``code``, ``system|code``, ``|code`` or ``system|`` on a field."""
     parts = [unescape(part, parameter.name) for part in split(text, "|")]
     if len(parts) > 2:
         raise error(
             "invalid",
-            f"Parameter '{parameter.name}': '{text}' has more than one '|'; write a '|' inside a code as '\\|'.",
+            f"Parameter '{parameter.name}': '{text}' has more than one '|'; inside a code, write '\\|'.",
         )
     system, code = parts if len(parts) == 2 else (None, parts[0])
     if "ContactPoint" in parameter.types:
         return _contact(parameter, field, system, code, text)
     if parameter.types and parameter.types <= _WITHOUT_SYSTEM:
         if system is not None:
-            raise error("invalid", f"Parameter '{parameter.name}' has no system: write the value without '|'.")
+            raise error(
+                "invalid", f"Parameter '{parameter.name}' has no system: write the value without '|'."
+            )
         if parameter.types == {"boolean"} and code not in {"true", "false"}:
             raise error("invalid", f"Parameter '{parameter.name}' takes 'true' or 'false', not '{code}'.")
     if system is None:
@@ -236,7 +248,9 @@ def _bare(parameter: Parameter, field: str, code: str, registry: Registry) -> Ex
 def _contact(parameter: Parameter, field: str, system: str | None, code: str, text: str) -> Expression:
     if parameter.contact:
         if system is not None:
-            raise error("invalid", f"Parameter '{parameter.name}' has no system: write the value without '|'.")
+            raise error(
+                "invalid", f"Parameter '{parameter.name}' has no system: write the value without '|'."
+            )
         return Equal(field, (_contact_entry(code, parameter.contact),))
     if system is None:
         return Equal(field, tuple(_contact_entry(code, each_system) for each_system in _CONTACT_SYSTEMS))
@@ -250,7 +264,7 @@ def _contact(parameter: Parameter, field: str, system: str | None, code: str, te
 
 
 def _of_type(parameter: Parameter, text: str) -> Expression:
-    """Return the expression of ``:of-type=system|code|value`` (the type's system and code, the identifier's value)."""
+    """Return the expression of ``:of-type=system|code|value`` (system and code of the type)."""
     if "Identifier" not in parameter.types:
         raise error("not-supported", f"Parameter '{parameter.name}': ':of-type' is only for identifiers.")
     parts = [unescape(part, parameter.name) for part in split(text, "|")]
@@ -266,7 +280,9 @@ def _of_type(parameter: Parameter, text: str) -> Expression:
 def _shown(parameter: Parameter, text: str) -> Expression:
     """Return the expression of ``:text``: a word of display or text begins with it."""
     if parameter.types and not parameter.types & (_WITH_TEXT | {"string"}):
-        raise error("not-supported", f"Parameter '{parameter.name}': its values have no text, ':text' can't be used.")
+        raise error(
+            "not-supported", f"Parameter '{parameter.name}': its values have no text, ':text' can't be used."
+        )
     return Pattern(f"x.{parameter.name}", f"(^| ){literal(fold(unescape(text, parameter.name)))}")
 
 

@@ -49,12 +49,16 @@ def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: C
         return missing(parameter, values)
     if "canonical" in parameter.types:
         return each(values, lambda text: canonical_value(parameter, parameter.field, modifier, text))
-    versioned = parameter.name == "url" and "version" in context.registry.parameters(parameter.resource).by_name
+    versioned = (
+        parameter.name == "url" and "version" in context.registry.parameters(parameter.resource).by_name
+    )
 
     def one(text: str) -> Expression:
         parts = [unescape(part, parameter.name) for part in split(text, "|")]
         if versioned and len(parts) == 2:
-            return all_of([Equal(parameter.field, (parts[0],)), _version("i.version", parts[1], modifier, "")])
+            return all_of(
+                [Equal(parameter.field, (parts[0],)), _version("i.version", parts[1], modifier, "")]
+            )
         return _related(parameter, parameter.field, modifier, "|".join(parts))
 
     return each(values, one)
@@ -75,7 +79,7 @@ def canonical_value(parameter: Parameter, field: str, modifier: str, text: str) 
 
 def _version(field: str, version: str, modifier: str, url: str) -> Expression:
     """Return the expression of a version behind a URL, or (url "") of a token with the version."""
-    entry, end = (url + version, "") if url else (version.casefold() + "|", "[|]")
+    entry, end = (url + version, "") if url else (version.casefold() + "|", r"\|")
     if modifier != "below":
         return Equal(field, (entry,))
     prefix = url + version if url else version.casefold()
@@ -86,7 +90,9 @@ def _related(parameter: Parameter, field: str, modifier: str, url: str) -> Expre
     if not modifier:
         return Equal(field, (url,))
     if url.startswith("urn:"):
-        raise error("invalid", f"Parameter '{parameter.name}:{modifier}': URNs such as '{url}' have no hierarchy.")
+        raise error(
+            "invalid", f"Parameter '{parameter.name}:{modifier}': URNs such as '{url}' have no hierarchy."
+        )
     if modifier == "below":
         return starting_with(field, url)
     return Equal(field, tuple(_ancestors(url)))
@@ -105,6 +111,4 @@ def sort(parameter: Parameter, descending: bool) -> tuple[Any, ...]:
     return (order_by(parameter.field, descending),)
 
 
-TYPE = ParameterType(
-    "uri", frozenset({"missing", "above", "below"}), (Output("i"),), convert, parse, sort
-)
+TYPE = ParameterType("uri", frozenset({"missing", "above", "below"}), (Output("i"),), convert, parse, sort)

@@ -42,7 +42,9 @@ def bound_coding(inner: Handler, code_set: CodeSet, url: str) -> Handler:
     def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
         found = inner(value, parent, run)
         if found is None and not _is_member(value, code_set):
-            return run.error("code-invalid", f"System and code must be {_allowed(code_set, url)}.", "binding@")
+            return run.error(
+                "code-invalid", f"System and code must be {_allowed(code_set, url)}.", "binding@"
+            )
         return found
 
     return handler

@@ -21,6 +21,8 @@ LONG_LISTS = frozenset(
         "CodeSystem.concept",
         "ConceptMap.group.element",
         "Group.member",
+        "ImplementationGuide.manifest.page",
+        "ImplementationGuide.manifest.resource",
         "List.entry",
         "ValueSet.compose.include.concept",
         "ValueSet.expansion.contains",
@@ -33,9 +35,13 @@ _ELE_1 = "An element must have a value or children other than an id: give it one
 def _shape(values: Any, element: ElementSchema, run: Run) -> Findings | None:
     """Return what is wrong with an array as such; None if its items can be looked at."""
     if type(values) is not list:
-        return run.error("structure", f"The value must be an array: put it in [ ] ({element.name} may repeat).", "type@")
+        return run.error(
+            "structure", f"The value must be an array: put it in [ ] ({element.name} may repeat).", "type@"
+        )
     if not values:
-        return run.error("structure", "The array must not be empty: leave the element out instead.", "cardinality@")
+        return run.error(
+            "structure", "The array must not be empty: leave the element out instead.", "cardinality@"
+        )
     return None
 
 
@@ -49,7 +55,9 @@ def _count(values: list[Any], element: ElementSchema, limit: int, run: Run) -> F
         )
     if count < element.minimum:
         return run.error(
-            "required", f"There must be at least {element.minimum} {element.name}, not {count}.", "cardinality@"
+            "required",
+            f"There must be at least {element.minimum} {element.name}, not {count}.",
+            "cardinality@",
         )
     return None
 
@@ -154,7 +162,8 @@ def sibling_of_list(element_type: Handler, element: ElementSchema) -> Handler:
         for index, value in enumerate(values):
             has_value = _item(partner, index) is not None
             if value is None:
-                if has_value:
+                # A null in both arrays is reported for the values.
+                if has_value or (type(partner) is list and index < len(partner)):
                     continue
                 problem: Findings | None = run.error(
                     "structure", f"An item must not be null in both {key} and _{key}: leave it out.", "type@"
@@ -168,8 +177,7 @@ def sibling_of_list(element_type: Handler, element: ElementSchema) -> Handler:
                 if run.left < 0:
                     break
         if type(partner) is list and len(partner) != len(values):
-            found += run.finding(
-                "warning",
+            found += run.warning(
                 "structure",
                 f"{key} and _{key} differ in length: the shorter one was read as if null followed.",
                 "type@",

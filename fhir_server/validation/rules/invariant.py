@@ -1,7 +1,8 @@
 """Invariants: which of them the presence mask decides, which need an evaluation and when, which are native.
 
-A node's generated code knows the bits of the elements that are present. ``a.exists() or b.exists()`` is answered by
-the mask alone; of ``a.empty() or b.c = 'x'`` the mask tells that nothing needs evaluation while ``a`` is absent.
+A node's generated code knows the bits of the elements that are present. ``a.exists() or b.exists()`` is
+answered by the mask alone; of ``a.empty() or b.c = 'x'`` the mask tells that nothing needs evaluation while
+``a`` is absent.
 
 https://hl7.org/fhir/R4/conformance-rules.html#constraints
 """
@@ -27,7 +28,9 @@ NATIVE = {
 _COMPARISON = {"xor": "!=", "!=": "!=", "=": "=="}
 #: Functions that are true of an empty collection, and those that keep an empty collection empty.
 _TRUE_OF_EMPTY = frozenset({"empty", "all", "isDistinct"})
-_KEEP_EMPTY = frozenset({"where", "select", "first", "last", "tail", "trace", "descendants", "children", "ofType"})
+_KEEP_EMPTY = frozenset(
+    {"where", "select", "first", "last", "tail", "trace", "descendants", "children", "ofType"}
+)
 
 
 class Presence:

@@ -13,9 +13,7 @@ from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run
 
 _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
-_relative = re.compile(
-    r"([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?"
-).fullmatch
+_relative = re.compile(r"([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?").fullmatch
 
 
 class References:
@@ -45,22 +43,22 @@ class References:
         if target is None or (target.kind == "relative" and target.type not in self._types):
             return run.error(
                 "value",
-                "The reference must be Type/id with a resource type of R4, an absolute URL, a urn:uuid: or urn:oid:,"
-                " or #id of a contained resource.",
+                "The reference must be Type/id with a resource type of R4, an absolute URL,"
+                " a urn:uuid: or urn:oid:, or #id of a contained resource.",
                 "reference@",
                 ".reference",
             )
         if target.kind == "conditional" and not (run.is_conditional and target.type in self._types):
             return run.error(
                 "value",
-                "A reference by search is only allowed in the entries of a transaction: give Type/id instead.",
+                "A reference by search is only allowed in a transaction: give Type/id instead.",
                 "reference@",
                 ".reference",
             )
         if target.kind == "contained" and target.id and target.id not in run.contained_types():
             return run.error(
                 "invariant",
-                "The reference points to a contained resource that isn't there: add it to contained, with this id.",
+                "The reference points to a contained resource that isn't there: add it, with this id.",
                 "ref-1",
                 ".reference",
             )
@@ -71,7 +69,10 @@ class References:
         actual = self._type_of(reference["reference"], run)
         if actual and named in self._types and named != actual:
             return run.error(
-                "value", f"Reference.type says {named}, but the reference points to {actual}.", "reference@", ".type"
+                "value",
+                f"Reference.type says {named}, but the reference points to {actual}.",
+                "reference@",
+                ".type",
             )
         return None
 

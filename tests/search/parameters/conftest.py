@@ -1,0 +1,40 @@
+"""Small resources that are indexed and asked in memory: the shape of entries and their filter are one contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fhir_server.search import Indexer, Registry, parse
+from fhir_server.search.entries import IndexEntries
+from fhir_server.search.expression import Expression
+
+BASE = "http://localhost/fhir"
+NOW = 1_577_836_800_000  # 2020-01-01
+
+
+class Asked:
+    """Entries and answers of single resources."""
+
+    def __init__(self, registry: Registry, indexer: Indexer) -> None:
+        self.registry = registry
+        self.indexer = indexer
+
+    def entries(self, resource: dict[str, Any]) -> IndexEntries:
+        return self.indexer.entries({"id": "x", **resource}, BASE)
+
+    def expression(self, type_: str, name: str, value: str) -> Expression:
+        return parse([(name, value)], type_, self.registry, base=BASE, now=NOW).expression
+
+    def matches(self, resource: dict[str, Any], name: str, value: str) -> bool:
+        entries = self.entries(resource)
+        made: dict[str, Any] = {"_id": "x", "lu": NOW << 15, "i": entries.values, "x": entries.raw}
+        if entries.patient:
+            made["p"] = entries.patient
+        return self.expression(resource["resourceType"], name, value).matches(made)
+
+
+@pytest.fixture(scope="session")
+def asked(registry: Registry, indexer: Indexer) -> Asked:
+    return Asked(registry, indexer)
