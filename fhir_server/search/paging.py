@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from fhir_server.outcome import error
 from fhir_server.search.entries import SearchPlan
 from fhir_server.search.expression import Filter, Never
 from fhir_server.search.plan import Choice, base_filter, choose, combined
@@ -44,6 +45,7 @@ class Pager(Generic[R]):
             self._choice = _index_of_order(self._order, self._choice)
         self._base: Sequence[Filter] = base_filter(query, self._choice)
         self._start = position or Position()
+        _check(self._start, self._order)
         self._at: Position | None = None if isinstance(query.expression, Never) else self._start
         self._found: list[R] = []
         self._more: Cut | None = None
@@ -183,6 +185,13 @@ class Pager(Generic[R]):
 
 #: Greater than every id: FHIR ids hold letters, digits, hyphens and full stops.
 _LAST_ID = "~"
+
+
+def _check(position: Position, order: ComputedOrder | KeyOrder) -> None:
+    """Refuse a position that another version of the server made for another order."""
+    width = len(order.names) if isinstance(order, ComputedOrder) else 1
+    if position.cut is not None and len(position.cut.values) != width:
+        raise error("deleted", "This page has expired; start the search again.", status=410)
 
 
 def _cut_of(order: ComputedOrder, rows: Sequence[Row], wanted: int, backwards: bool) -> Cut | None:

@@ -81,7 +81,7 @@ def _through(
         scans *= len(first[0].values) if first and isinstance(first[0], Equal) else MOST_SCANS + 1
     rank = ranks[0]
     if bounded[0] == "p":
-        # A second key that is equal to something is best, then a beginning, no second key, one that is not bounded.
+        # A second key that is equal to something is best, then a beginning, none, one that is not bounded.
         seconds = [isinstance(first[0], Equal) for first in firsts[1:] if first]
         rank = _HOME + (len(firsts) > 1 and not is_complete) - sum(2 if equal else 1 for equal in seconds)
     own_order = order or ("s" if bounded[0] == "p" and type_ in MAIN_DATES else "lu")

@@ -49,7 +49,9 @@ def _query(registry, type_, text):
     return parse(decode_pairs(text), type_, registry, base="http://localhost/fhir", now=0)
 
 
-@pytest.mark.parametrize(("type_", "text", "index", "sort"), CHOICES, ids=lambda v: str(v).replace("http://", ""))
+@pytest.mark.parametrize(
+    ("type_", "text", "index", "sort"), CHOICES, ids=lambda v: str(v).replace("http://", "")
+)
 def test_the_index_that_leads(registry, type_, text, index, sort):
     plan = Pager(_query(registry, type_, text), registry).plan()
 
