@@ -12,8 +12,8 @@ import json
 import os
 import random
 import time
-from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psutil
 from pymongo import AsyncMongoClient, WriteConcern
@@ -40,8 +40,8 @@ async def prepare(client: AsyncMongoClient[dict[str, Any]]) -> list[dict[str, An
 
 async def run(args: argparse.Namespace) -> dict[str, float]:
     """Return the figures of one workload."""
-    uri = (Path(args.data) / "mongodb" / "uri").read_text().strip() if args.uri is None else args.uri
-    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(uri, maxPoolSize=100)
+    mongod = psutil.Process(args.mongod)
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(socket_of(mongod), maxPoolSize=100)
     sample = await prepare(client)
     patients = sorted({row["p"] for row in sample if "p" in row})
     code = next(row["i"]["code"] for row in sample if str(row["i"]["code"]).startswith("8867-4|"))
@@ -49,7 +49,7 @@ async def run(args: argparse.Namespace) -> dict[str, float]:
     durable = plain.with_options(write_concern=WriteConcern("majority", j=True))
 
     async def create(rng: random.Random) -> None:
-        await durable.insert_one({**sample[rng.randrange(len(sample))], "_id": f"{rng.getrandbits(128):032x}"})
+        await durable.insert_one({**sample[rng.randrange(len(sample))], "_id": new_id()})
 
     async def read(rng: random.Random) -> None:
         assert await plain.find_one({"_id": sample[rng.randrange(len(sample))]["_id"]}, {"j": 1, "v": 1, "lu": 1})
@@ -70,12 +70,11 @@ async def run(args: argparse.Namespace) -> dict[str, float]:
         old = await plain.find_one({"_id": row["_id"]})
         assert old is not None
         history = client[OWN]["history"].with_options(write_concern=WriteConcern("majority", j=True))
-        await history.insert_one({**old, "_id": f"{rng.getrandbits(128):032x}"})
+        await history.insert_one({**old, "_id": new_id()})
         await durable.replace_one({"_id": row["_id"]}, {**old, "v": old["v"] + 1})
 
     call = {"create": create, "read": read, "search": search, "update": update}[args.workload]
     own = psutil.Process()
-    mongod = psutil.Process(args.mongod or _mongod_of(uri))
     taken: list[float] = []
 
     async def loop(seed: int) -> None:
@@ -106,22 +105,21 @@ async def run(args: argparse.Namespace) -> dict[str, float]:
     }
 
 
-def _mongod_of(uri: str) -> int:
-    """Return the pid of the mongod of this user whose command line names the port or socket of the URI."""
-    for process in psutil.process_iter(["name", "cmdline"]):
-        if "mongod" in (process.info["name"] or "") and os.path.basename(uri.split("@")[-1]):
-            port = uri.split("?")[0].rstrip("/").rpartition(":")[2]
-            if any(port in part for part in process.info["cmdline"] or []):
-                return process.pid
-    raise SystemExit("the mongod behind the URI was not found")
+def new_id() -> str:
+    """Return an id that grows with time and has the length of the server's own."""
+    return f"{time.time_ns():020d}-{os.urandom(10).hex()}"
+
+
+def socket_of(mongod: psutil.Process) -> str:
+    """Return the URI of the Unix socket that a mongod listens on."""
+    [path] = {c.laddr for c in mongod.net_connections("unix") if str(c.laddr).endswith(".sock")}
+    return f"mongodb://{quote(path, safe='')}/?directConnection=true"
 
 
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True, help="the server's data directory")
-    parser.add_argument("--uri", help="MongoDB's URI, if it is not in the data directory")
-    parser.add_argument("--mongod", type=int, help="pid of mongod")
+    parser.add_argument("--mongod", type=int, required=True, help="pid of the server's mongod")
     parser.add_argument("--workload", choices=["create", "read", "search", "update"], required=True)
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--seconds", type=float, default=3)

@@ -213,7 +213,7 @@ async def drive(args: argparse.Namespace) -> None:
                             bench.calls(workload, connections), bench.processes,
                         )  # fmt: skip
                     )
-                    rows.append(await baseline(args, workload, connections, bench, Path(scratch)))
+                    rows.append(await baseline(args, workload, connections, bench))
             memory = bench.processes.memory_mb()
         finally:
             process.send_signal(signal.SIGTERM)
@@ -252,13 +252,11 @@ def start_server(scratch: Path, *, port: int | None = None, workers: int = 1) ->
     raise SystemExit((scratch / "server.log").read_text()[-3000:])
 
 
-async def baseline(
-    args: argparse.Namespace, workload: str, connections: int, bench: Bench, scratch: Path
-) -> Row:
+async def baseline(args: argparse.Namespace, workload: str, connections: int, bench: Bench) -> Row:
     """Measure the bare client at one point, in a process of its own so that its CPU is its own."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(Path(__file__).with_name("bare_client.py")),
-        "--data", str(scratch / "data"), "--workload", workload, "--connections", str(connections),
+        "--mongod", str(bench.processes.mongod[0].pid), "--workload", workload, "--connections", str(connections),
         "--seconds", str(args.seconds), stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, _ = await process.communicate()

@@ -29,8 +29,7 @@ from fhir_server.rest.gateway import Edge, Gateway
 from fhir_server.rest.health import health_routes
 from fhir_server.rest.metrics import Metrics
 from fhir_server.rest.openapi import openapi
-from fhir_server.search import Indexer, Registry, indexes
-from fhir_server.search.cursor import CursorKeys
+from fhir_server.search import Cursors, Indexer, Registry, indexes
 from fhir_server.settings import Settings, cursor_key, load
 from fhir_server.store import Store
 from fhir_server.store.embedded import EmbeddedMongod
@@ -134,16 +133,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         uri = embedded.uri
     else:
         uri = settings.mongodb.uri.get_secret_value()
+    definitions = Definitions()
+    registry = Registry(definitions)
     try:
         store = await Store.connect(
             uri,
             database=settings.mongodb.database,
-            indexes=indexes,
+            indexes=lambda type_: indexes(type_, registry),
             timeout_s=settings.mongodb.timeout_s,
             time_limit_ms=settings.search.time_limit_ms,
         )
         try:
-            app.serve(await build(settings, store))
+            app.serve(await build(settings, store, definitions, registry))
             if settings.examples.load:
                 await load_examples(app.serving())
             yield
@@ -154,10 +155,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await asyncio.to_thread(embedded.stop)
 
 
-async def build(settings: Settings, store: Store) -> Server:
+async def build(settings: Settings, store: Store, definitions: Definitions, registry: Registry) -> Server:
     """Return the parts that handlers work with, on an open store."""
-    definitions = Definitions()
-    registry = Registry(definitions)
     policy = Policy(
         update_create=settings.update.create,
         strict_search=settings.search.handling == "strict",
@@ -172,8 +171,8 @@ async def build(settings: Settings, store: Store) -> Server:
         definitions=definitions,
         validator=validator,
         registry=registry,
-        indexer=Indexer(registry, definitions),
-        cursor_keys=CursorKeys(cursor_key(settings)),
+        indexer=Indexer(registry),
+        cursors=Cursors([cursor_key(settings)]),
         clock=now,
         new_id=id_source(await store.secret("id-bucket"), now),
         policy=policy,

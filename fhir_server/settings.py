@@ -304,7 +304,8 @@ def variable(name: str) -> str:
 def cursor_key(settings: Settings) -> bytes:
     """Return the 32 bytes that cursors are encrypted with.
 
-    Without a setting they are made once and kept in the data directory. Raises OSError when the data directory can't be written.
+    Without a setting they are made once and kept in the data directory; raises OSError when it can't be
+    written.
     """
     if settings.cursor.key is not None:
         return hashlib.sha256(settings.cursor.key.get_secret_value().encode()).digest()

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
+import uvicorn
 from pymongo import MongoClient
 
 from fhir_server.store.embedded import EmbeddedMongod
@@ -54,3 +59,43 @@ def module_database_name(mongo_client: MongoClient[dict[str, Any]]) -> Iterator[
     name = _new_name()
     yield name
     mongo_client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def site(
+    mongod_uri: str, mongo_client: MongoClient[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
+    """A client of the whole application, which runs on a port of this machine for the session."""
+    from fhir_server.app import create_app
+    from fhir_server.settings import load
+
+    name = _new_name()
+    settings = load(
+        {
+            "mongodb.uri": mongod_uri,
+            "mongodb.database": name,
+            "data.dir": tmp_path_factory.mktemp("data"),
+            "log.level": "warning",
+        }
+    )
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(create_app(settings), log_config=None, access_log=False, ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server under test")
+        thread.start()
+        while not server.started:
+            assert thread.is_alive(), "the application did not start"
+            time.sleep(0.01)
+        with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=60) as client:
+            yield client
+        server.should_exit = True
+        thread.join()
+    mongo_client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def fhir(site: httpx.Client) -> Iterator[httpx.Client]:
+    """A client of the FHIR API of ``site``: paths are relative to the FHIR base."""
+    with httpx.Client(base_url=site.base_url.join("fhir/"), timeout=60) as client:
+        yield client

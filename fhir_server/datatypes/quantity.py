@@ -33,6 +33,17 @@ UCUM_OF_CALENDAR = {
 CALENDAR_OF_UCUM = {code: word for word, code in UCUM_OF_CALENDAR.items()}
 
 
+#: Largest power of ten, up or down, of numbers that are computed with; 1e999999999 is legal JSON.
+MAX_POWER = 400
+
+
+def in_range(value: Decimal) -> bool:
+    """Tell whether a decimal can be computed with: finite, and its digits within MAX_POWER of the point."""
+    return (
+        value.is_finite() and int(value.as_tuple().exponent) >= -MAX_POWER and value.adjusted() <= MAX_POWER
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """A number with a unit: a UCUM code, or a calendar duration (``calendar``; unit in the singular)."""
@@ -83,7 +94,7 @@ def equivalent(left: Quantity, right: Quantity) -> bool:
 
 
 def significant_digits(value: Decimal) -> int:
-    """Return how many digits of a decimal carry meaning (trailing zeros after the point do, leading ones don't)."""
+    """Return how many digits of a decimal carry meaning: trailing zeros after the point do."""
     digits = value.as_tuple().digits
     if int(value.as_tuple().exponent) >= 0:
         return len(str(abs(int(value))).rstrip("0")) or 1
@@ -139,18 +150,21 @@ def decimal(value: Fraction) -> Decimal:
 
 
 def from_json(element: Mapping[str, Any]) -> Quantity | None:
-    """Return the FHIR Quantity as a quantity, or None: no value, a comparator, or a unit that isn't UCUM.
+    """Return the FHIR Quantity as a quantity, or None: no (usable) value, a comparator, no UCUM unit.
 
     A Quantity without any unit counts as dimensionless (https://hl7.org/fhir/R4/fhirpath.html#quantities).
     """
     value = element.get("value")
-    if value is None or "comparator" in element:
+    if value is None or "comparator" in element or not in_range(Decimal(str(value))):
         return None
     code = element.get("code")
     if code is None:
         return Quantity(Decimal(str(value))) if "unit" not in element else None
     if element.get("system") == ucum.SYSTEM:
         return Quantity(Decimal(str(value)), code)
-    if element.get("system") == "http://hl7.org/fhirpath/CodeSystem/calendar-units" and code in CALENDAR_UNITS:
+    if (
+        element.get("system") == "http://hl7.org/fhirpath/CodeSystem/calendar-units"
+        and code in CALENDAR_UNITS
+    ):
         return Quantity(Decimal(str(value)), CALENDAR_UNITS[code], calendar=True)
     return None

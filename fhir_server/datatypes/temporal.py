@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
-from decimal import ROUND_DOWN, Decimal
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_DOWN, ROUND_FLOOR, Decimal
 from functools import lru_cache
 from typing import Literal
 
@@ -36,8 +36,10 @@ YEAR, MONTH, DAY, HOUR, MINUTE, SECOND = range(6)
 class Temporal:
     """A date, dateTime or time with the precision it was written in.
 
-    ``fields`` are year, month, day, hour, minute (int) and second (Decimal, with the digits as written), cut after the
-    last one that is known; a time begins with the hour. ``offset`` is minutes east of UTC, None when not given.
+    ``fields`` are year, month, day, hour, minute (int) and second (Decimal, with the digits as written), cut
+    after the
+    last one that is known; a time begins with the hour. ``offset`` is minutes east of UTC, None when not
+    given.
     """
 
     kind: Kind
@@ -57,7 +59,7 @@ class Temporal:
         if self.kind == "date":
             return text
         if len(self.fields) <= HOUR:
-            return text + "T" if self.offset is None else text
+            return text
         return f"{text}T{_clock(self.fields[3:])}{offset_text(self.offset)}"
 
 
@@ -92,6 +94,8 @@ def parse_date_time(text: str) -> Temporal | None:
     if match is None:
         return None
     *fields, zone = match.groups()
+    if fields[HOUR] is not None and fields[DAY] is None:
+        return None
     offset = None
     if zone == "Z":
         offset = 0
@@ -125,7 +129,7 @@ def _on_calendar(fields: tuple[int | Decimal, ...]) -> bool:
 
 
 def compare(left: Temporal, right: Temporal) -> int | None:
-    """Return -1, 0 or 1, or None when the precisions or offsets leave it open or the kinds can't be compared."""
+    """Return -1, 0 or 1, or None when precisions or offsets leave it open or the kinds can't be compared."""
     if (left.kind == "time") != (right.kind == "time"):
         return None
     first, second = left.fields, right.fields
@@ -153,7 +157,7 @@ def _utc_fields(value: Temporal, offset: int) -> tuple[int | Decimal, ...]:
     fields = value.fields
     hour, minute = int(fields[HOUR]), int(fields[MINUTE]) if len(fields) > MINUTE else 0
     try:
-        moment = datetime(int(fields[0]), int(fields[1]), int(fields[2]), hour, minute, tzinfo=timezone.utc)  # noqa: UP017 - datetime.UTC is the same object
+        moment = datetime(int(fields[0]), int(fields[1]), int(fields[2]), hour, minute, tzinfo=UTC)
         moment -= timedelta(minutes=offset)
     except OverflowError:  # within a day of year 1 or 9999: no shift can be told from none
         return fields
@@ -174,9 +178,10 @@ _FIELD_OF = {"year": YEAR, "month": MONTH, "week": DAY, "day": DAY, "hour": HOUR
 
 
 def add(value: Temporal, amount: Decimal, unit: str) -> Temporal | None:
-    """Return ``value`` moved by a calendar duration in a unit (year .. millisecond), or None outside years 1-9999.
+    """Return ``value`` moved by a calendar duration (unit year .. millisecond), None outside years 1-9999.
 
-    The amount loses its fraction except for seconds; a unit finer than the precision of ``value`` counts as whole
+    The amount loses its fraction except for seconds; a unit finer than the precision of ``value`` counts as
+    whole
     units of that precision (https://hl7.org/fhirpath/N1/#datetime-arithmetic).
     """
     if unit == "second":
@@ -212,9 +217,15 @@ def _add_to_time(value: Temporal, count: int, unit: str) -> Temporal | None:
         return None
     hour, minute, second = (*value.fields, 0, 0)[:3]
     total = (int(hour) * 60 + int(minute)) * 60_000 + Decimal(second) * 1000 + count * _MILLISECONDS[unit]
-    whole, left = divmod(total % 86_400_000, 60_000)
-    hours, minutes = divmod(int(whole), 60)
-    return Temporal("time", (hours, minutes, _seconds(left, second))[: len(value.fields)])
+    whole, left = _floor(total, 60_000)
+    hours, minutes = divmod(whole, 60)
+    return Temporal("time", (hours % 24, minutes, _seconds(left, second))[: len(value.fields)])
+
+
+def _floor(value: Decimal, size: int) -> tuple[int, Decimal]:
+    """Return quotient and rest of a division rounded down (Decimal's own rounds toward zero)."""
+    quotient = int((value / size).to_integral_value(ROUND_FLOOR))
+    return quotient, value - quotient * size
 
 
 def _seconds(milliseconds: Decimal, before: int | Decimal) -> Decimal:
@@ -230,19 +241,18 @@ def _add_months(value: Temporal, count: int) -> Temporal | None:
     year, month = divmod(months, 12)
     if not 1 <= year <= 9999:
         return None
-    moved: list[int | Decimal] = [year, month + 1][: len(fields)]  # type: ignore[assignment]
-    if len(fields) > 2:
-        moved.append(min(int(fields[2]), monthrange(year, month + 1)[1]))
-    return Temporal(value.kind, (*moved, *fields[3:]), value.offset)
+    day = min(int(fields[2]), monthrange(year, month + 1)[1]) if len(fields) > DAY else 1
+    return Temporal(value.kind, (year, month + 1, day, *fields[3:])[: len(fields)], value.offset)
 
 
 def _add_milliseconds(value: Temporal, milliseconds: int) -> Temporal | None:
-    year, month, day, hour, minute, second = (*value.fields, *(1, 1, 1, 0, 0, 0)[len(value.fields) :])
+    known = len(value.fields)
+    year, month, day, hour, minute, second = value.fields + (1, 1, 1, 0, 0, 0)[known:]
     total = Decimal(second) * 1000 + milliseconds
-    minutes, left = divmod(total, 60_000)
+    minutes, left = _floor(total, 60_000)
     try:
-        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), tzinfo=timezone.utc)  # noqa: UP017 - datetime.UTC is the same object
-        moment += timedelta(minutes=int(minutes))
+        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), tzinfo=UTC)
+        moment += timedelta(minutes=minutes)
     except (OverflowError, ValueError):
         return None
     whole = (moment.year, moment.month, moment.day, moment.hour, moment.minute, _seconds(left, second))

@@ -30,7 +30,8 @@ Dimensions = tuple[tuple[str, int], ...]
 class Unit:
     """A unit in base units: value in base units = (value + shift) * factor.
 
-    ``dimensions`` are the base units with their exponents, sorted; arbitrary units are dimensions of their own.
+    ``dimensions`` are the base units with their exponents, sorted; arbitrary units are dimensions of their
+    own.
     """
 
     factor: Fraction

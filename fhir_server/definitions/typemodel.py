@@ -36,7 +36,7 @@ class ElementInfo:
     def json_keys(self) -> dict[str, str]:
         """Return the JSON property names of the element, each with its type: ``{"valueQuantity": "Quantity"}``."""
         if not self.is_choice:
-            return {self.name: self.types[0]} if len(self.types) == 1 else dict.fromkeys([self.name], "")
+            return {self.name: self.types[0]}
         return {self.name + type_[0].upper() + type_[1:]: type_ for type_ in self.types}
 
 
@@ -66,6 +66,8 @@ class TypeModel:
         self.resource_types: tuple[str, ...] = tuple(
             sorted(n for n, row in table.items() if row["kind"] == "resource" and not row["abstract"])
         )
+        #: The same as a set.
+        self.resource_type_names: frozenset[str] = frozenset(self.resource_types)
 
     def type(self, name: str) -> TypeInfo | None:
         """Return a type by its name (``Patient``, ``Quantity``, ``Patient.contact``) or None."""

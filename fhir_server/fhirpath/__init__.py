@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from fhir_server.fhirpath.checking import check
 from fhir_server.fhirpath.env import Env
 from fhir_server.fhirpath.errors import FhirPathError
+from fhir_server.fhirpath.evaluation.compiler import compile_tree
+from fhir_server.fhirpath.evaluation.expression import Expression, fallback
 from fhir_server.fhirpath.generation.extraction import Extraction, generate_extraction
 from fhir_server.fhirpath.generation.invariant import Invariant, generate_invariant
 from fhir_server.fhirpath.parser import parse
 from fhir_server.fhirpath.protocols import Types
 
-__all__ = ["Env", "Extraction", "FhirPathError", "Invariant", "compile_extraction", "compile_invariant", "parse"]
+__all__ = [
+    "Env",
+    "Expression",
+    "Extraction",
+    "FhirPathError",
+    "Invariant",
+    "compile_expression",
+    "compile_extraction",
+    "compile_invariant",
+    "parse",
+]
 
 
 def compile_invariant(expression: str, type_name: str, types: Types) -> Invariant:
@@ -17,7 +30,7 @@ def compile_invariant(expression: str, type_name: str, types: Types) -> Invarian
 
     Raises FhirPathError when the expression is malformed.
     """
-    return generate_invariant(expression, type_name, types, None)
+    return generate_invariant(expression, type_name, types, fallback(types))
 
 
 def compile_extraction(expression: str, type_name: str, types: Types) -> Extraction:
@@ -26,3 +39,27 @@ def compile_extraction(expression: str, type_name: str, types: Types) -> Extract
     Raises FhirPathError when the expression is malformed or can't be used for search.
     """
     return generate_extraction(expression, type_name, types)
+
+
+def compile_expression(
+    expression: str,
+    types: Types,
+    type_name: str | None = None,
+    *,
+    published: bool = False,
+    checked: bool = False,
+) -> Expression:
+    """Return any expression, ready for ``evaluate(node, env)``.
+
+    ``type_name`` is the type of foci that aren't resources.
+    ``published`` evaluates it as published definitions are meant (see README.md). ``checked`` refuses names
+    that the types
+    don't have, given the type of the focus. Raises FhirPathError when the expression is malformed or names a
+    function or
+    type that doesn't exist.
+    """
+    tree = parse(expression)
+    closure = compile_tree(tree, types, published=published)
+    if checked and type_name is not None:
+        check(tree, type_name, types)
+    return Expression(expression, type_name, types, closure, published)

@@ -14,9 +14,12 @@ from fhir_server.fhirpath.protocols import Conformance, Narratives, Resolver, Te
 class Env:
     """The surroundings of an evaluation; one per resource that is looked at.
 
-    ``resource`` is ``%resource`` (the resource that holds the focus, a contained one too), ``root_resource`` the
-    container; both default to None, which makes the variables empty. ``variables`` adds names for ``%name`` with JSON
-    values, lists of them or FHIRPath values. ``clock`` is needed by ``now()`` and its kin. What a hook isn't there for is
+    ``resource`` is ``%resource`` (the resource that holds the focus, a contained one too), ``root_resource``
+    the
+    container; both default to None, which makes the variables empty. ``variables`` adds names for ``%name``
+    with JSON
+    values, lists of them or FHIRPath values. ``clock`` is needed by ``now()`` and its kin. What a hook isn't
+    there for is
     empty (``resolve``, ``memberOf``, ``conformsTo``).
     """
 

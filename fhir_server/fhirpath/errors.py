@@ -1,6 +1,7 @@
 """The one error of this package.
 
-An expression that can't be read (syntax), that names what the types don't have (semantic), or that can't be evaluated
+An expression that can't be read (syntax), that names what the types don't have (semantic), or that can't be
+evaluated
 on this input (execution) raises FhirPathError; it carries an Issue like every FhirError.
 """
 
@@ -14,7 +15,7 @@ Phase = Literal["syntax", "semantic", "execution", "budget"]
 
 
 class FhirPathError(FhirError):
-    """An expression was refused; ``phase`` tells where, ``position`` is the character offset (-1 when unknown)."""
+    """An expression was refused in a ``phase``; ``position`` is the character offset (-1: unknown)."""
 
     def __init__(self, phase: Phase, message: str, position: int = -1) -> None:
         self.phase: Phase = phase

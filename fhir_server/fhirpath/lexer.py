@@ -44,7 +44,8 @@ class Token:
 def tokenize(expression: str) -> list[Token]:
     """Return the tokens of an expression, closed by one of kind ``end``.
 
-    Raises FhirPathError (syntax) for text that is no token, a comment or string without end, and unknown escapes.
+    Raises FhirPathError (syntax) for text that is no token, a comment or string without end, and unknown
+    escapes.
     """
     if len(expression) > MAX_LENGTH:
         raise FhirPathError("syntax", f"it is longer than {MAX_LENGTH} characters")
@@ -52,7 +53,7 @@ def tokenize(expression: str) -> list[Token]:
     position = 0
     while position < len(expression):
         match = _TOKEN.match(expression, position)
-        if match is None or expression.startswith("/*", position) and match.lastgroup != "blank":
+        if match is None or (expression.startswith("/*", position) and match.lastgroup != "blank"):
             what = "a comment has no end" if expression.startswith("/*", position) else "this is no token"
             raise FhirPathError("syntax", what, position)
         kind, text = match.lastgroup, match.group()

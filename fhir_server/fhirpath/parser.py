@@ -48,7 +48,8 @@ _KEYWORDS = {"and", "or", "xor", "implies", "div", "mod", "true", "false"} | _NA
 def parse(expression: str) -> Tree:
     """Return the tree of an expression.
 
-    Raises FhirPathError (syntax) with the position for anything that the grammar doesn't allow, and for nesting deeper
+    Raises FhirPathError (syntax) with the position for anything that the grammar doesn't allow, and for
+    nesting deeper
     than MAX_DEPTH.
     """
     return _Parser(tokenize(expression)).whole()
@@ -190,7 +191,9 @@ class _Parser:
             return Literal(Quantity(Decimal(number), unit.text), token.position)
         if unit.kind == "name" and unit.text in CALENDAR_UNITS:
             self._take()
-            return Literal(Quantity(Decimal(number), CALENDAR_UNITS[unit.text], calendar=True), token.position)
+            return Literal(
+                Quantity(Decimal(number), CALENDAR_UNITS[unit.text], calendar=True), token.position
+            )
         return Literal(number, token.position)
 
 

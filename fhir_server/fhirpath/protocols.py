@@ -71,14 +71,14 @@ class Resolver(Protocol):
     """Finds the target of a reference, for ``resolve()``."""
 
     def resolve(self, reference: str, env: Any) -> dict[str, Any] | None:
-        """Return the resource that a literal reference or canonical URL means, or None when it isn't at hand."""
+        """Return the resource that a reference or canonical URL means, None when it isn't at hand."""
 
 
 class Terminology(Protocol):
     """Answers ``memberOf()``, ``subsumes()`` and ``subsumedBy()``."""
 
     def member_of(self, coded: Any, type_name: str, value_set: str) -> bool | None:
-        """Tell whether a code, Coding or CodeableConcept (JSON) is in a value set; None when it isn't known."""
+        """Tell whether a code, Coding or CodeableConcept is in a value set; None when it isn't known."""
 
     def subsumes(self, system: str, parent: str, child: str) -> bool | None:
         """Tell whether one code subsumes another; None when it isn't known."""

@@ -1,6 +1,7 @@
 """The nodes of a parsed expression: https://hl7.org/fhirpath/N1/grammar.html.
 
-A node whose ``source`` is None starts at the focus (``$this``). ``position`` is the character offset in the expression.
+A node whose ``source`` is None starts at the focus (``$this``). ``position`` is the character offset in the
+expression.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ Tree = Literal | Empty | Variable | Special | Member | Call | Index | Unary | Bi
 
 
 def type_specifier(tree: Tree) -> str | None:
-    """Return the type that an argument names (``Patient``, ``FHIR.Patient``), or None when it isn't a plain name."""
+    """Return the type that an argument names (``Patient``, ``FHIR.Patient``), or None."""
     if isinstance(tree, Member):
         if tree.source is None:
             return tree.name

@@ -52,7 +52,7 @@ def statement(interactions: Iterable[str], registry: Registry, policy: Policy, s
             {
                 "mode": "server",
                 "documentation": _DOCUMENTATION,
-                "resource": [_of_type(type_, offered, registry, policy) for type_ in registry.types],
+                "resource": [_of_type(type_, offered, registry, policy) for type_ in registry.types.resource_types],
                 "interaction": [{"code": code} for code in _OF_SYSTEM if code in offered],
             }
         ],
@@ -72,7 +72,8 @@ def _of_type(type_: str, offered: set[str], registry: Registry, policy: Policy) 
         "conditionalUpdate": False,
         "conditionalDelete": "not-supported",
         "searchParam": [
-            {"name": parameter.code, "definition": parameter.url, "type": parameter.type}
-            for parameter in registry.searchable(type_)
+            {"name": parameter.name, "definition": parameter.url, "type": parameter.type}
+            for parameter in registry.parameters(type_).by_name.values()
+            if parameter.searchable
         ],
     }

@@ -14,18 +14,19 @@ from fhir_server.store.documents import Change, Method, VersionConflict
 
 async def delete(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
     """Return 204 with the ETag of the deletion when it is durable."""
-    for _ in range(ATTEMPTS):
-        current = await server.store.read(target.type, target.id, request.access)
-        check_preconditions(request.headers, current)
-        if current is None or current.is_deleted:
-            return FhirResponse(204)
-        now = max(server.clock(), current.last_updated + 1)
-        change = Change(Method.DELETE, target.type, target.id, current.version, now)
-        try:
-            await server.store.commit(change)
-        except VersionConflict:
-            continue
-        return FhirResponse(204, (("ETag", f'W/"{change.version}"'),))
+    async with server.store.lock(target.type, target.id):
+        for _ in range(ATTEMPTS):
+            current = await server.store.read(target.type, target.id, request.access)
+            check_preconditions(request.headers, current)
+            if current is None or current.is_deleted:
+                return FhirResponse(204)
+            now = max(server.clock(), current.last_updated + 1)
+            change = Change(Method.DELETE, target.type, target.id, current.version, now)
+            try:
+                await server.store.commit(change)
+            except VersionConflict:
+                continue
+            return FhirResponse(204, (("ETag", f'W/"{change.version}"'),))
     raise error(
         "conflict",
         f"This {target.type} is being changed by others so often that the deletion did not get through; send it again.",

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 from fhir_server.access import OPEN, AccessContext
 from fhir_server.definitions import Definitions
-from fhir_server.search import Indexer, Registry
-from fhir_server.search.cursor import CursorKeys
+from fhir_server.search import Cursors, Indexer, Registry
 from fhir_server.store import Store
 from fhir_server.validation import Validator
 
@@ -82,7 +81,7 @@ class Server:
     validator: Validator
     registry: Registry
     indexer: Indexer
-    cursor_keys: CursorKeys
+    cursors: Cursors
     clock: Clock
     new_id: NewId
     policy: Policy

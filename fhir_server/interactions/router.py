@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions import (
@@ -94,7 +95,7 @@ def match(server: Server, request: FhirRequest) -> tuple[Route, Target]:
     if methods is None:
         raise _no_such_path(server, path)
     target = Target(*variables)
-    if target.type and target.type not in server.registry.types:
+    if target.type and target.type not in server.definitions.types.resource_type_names:
         raise _unknown_type(server, target.type)
     route = methods.get("GET" if request.method == "HEAD" else request.method)
     if route is None:
@@ -127,7 +128,7 @@ def _no_such_path(server: Server, path: tuple[str, ...]) -> FhirError:
             status=405,
             headers={"Allow": ""},
         )
-    if path[0] not in server.registry.types and not _is_word(0, path[0]):
+    if path[0] not in server.definitions.types.resource_type_names and not _is_word(0, path[0]):
         return _unknown_type(server, path[0])
     if any(part.startswith("$") for part in path):
         return error("not-supported", "This server does not have that operation; see GET metadata.", status=404)
@@ -135,6 +136,6 @@ def _no_such_path(server: Server, path: tuple[str, ...]) -> FhirError:
 
 
 def _unknown_type(server: Server, name: str) -> FhirError:
-    nearest = server.registry.nearest_type(name)
-    hint = f" Did you mean {nearest}?" if nearest else ""
+    nearest = get_close_matches(name, server.definitions.types.resource_types, 1)
+    hint = f" Did you mean {nearest[0]}?" if nearest else ""
     return error("not-supported", f"The first part of the path is not an R4 resource type.{hint}", status=404)

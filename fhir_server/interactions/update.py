@@ -24,26 +24,27 @@ async def update(server: Server, request: FhirRequest, target: Target) -> FhirRe
     require_id(resource, target.id)
     assessed = assess(server, resource)
     entries = server.indexer.entries(resource, request.base)
-    for _ in range(ATTEMPTS):
-        current = await server.store.read(target.type, target.id, request.access)
-        check_preconditions(request.headers, current)
-        if current is None and not server.policy.update_create:
-            raise error(
-                "not-supported",
-                f"There is no {target.type} with this id, and this server does not let clients choose ids: "
-                f"POST to {target.type} instead.",
-                status=405,
-                headers={"Allow": "GET, DELETE"},
-            )
-        previous = current.version if current else 0
-        now = max(server.clock(), current.last_updated + 1 if current else 0)
-        body = stamped(resource, target.type, target.id, previous + 1, now)
-        change = Change(Method.PUT, target.type, target.id, previous, now, body, entries)
-        try:
-            await server.store.commit(change)
-        except VersionConflict:
-            continue  # With If-Match the next round's check answers 412 and names the version that won.
-        return written(server, request, change, assessed, is_new=current is None or current.is_deleted)
+    async with server.store.lock(target.type, target.id):
+        for _ in range(ATTEMPTS):
+            current = await server.store.read(target.type, target.id, request.access)
+            check_preconditions(request.headers, current)
+            if current is None and not server.policy.update_create:
+                raise error(
+                    "not-supported",
+                    f"There is no {target.type} with this id, and this server does not let clients choose ids: "
+                    f"POST to {target.type} instead.",
+                    status=405,
+                    headers={"Allow": "GET, DELETE"},
+                )
+            previous = current.version if current else 0
+            now = max(server.clock(), current.last_updated + 1 if current else 0)
+            body = stamped(resource, target.type, target.id, previous + 1, now)
+            change = Change(Method.PUT, target.type, target.id, previous, now, body, entries)
+            try:
+                await server.store.commit(change)
+            except VersionConflict:
+                continue  # With If-Match the next round's check answers 412 and names the version that won.
+            return written(request, change, assessed, is_new=current is None or current.is_deleted)
     raise error(
         "conflict",
         f"This {target.type} is being changed by others so often that the update did not get through; send it again.",

@@ -7,6 +7,7 @@ docs/decisions/0004-storage.md.
 from __future__ import annotations
 
 import binascii
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -42,7 +43,7 @@ class Stored:
 
     ``body`` is the final JSON (empty for a deletion); ``version`` the integer behind meta.versionId and the
     ETag; ``last_updated`` milliseconds UTC; ``key`` the order key of last_updated; ``fields`` further fields
-    that a search plan asked for.
+    that a search plan asked for; ``source`` what a commit needs to replace this version.
     """
 
     type: str
@@ -53,6 +54,7 @@ class Stored:
     method: Method
     body: bytes = b""
     fields: dict[str, Any] = field(default_factory=dict)
+    source: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_deleted(self) -> bool:
@@ -65,8 +67,11 @@ class Change:
     """One write: a new version of one resource.
 
     ``previous`` is the version number that this change replaces (0: the id must not exist yet, not even
-    deleted). ``body`` and ``entries`` are empty for a deletion. ``last_updated`` is milliseconds UTC and
-    equals meta.lastUpdated in the body.
+    deleted). ``body`` and ``entries`` are empty for a deletion. ``last_updated`` is milliseconds UTC, equals
+    meta.lastUpdated in the body and is later than that of the version before. ``claim`` is the key of a
+    conditional create (a hash of type and criteria): two living documents of a type never hold the same one.
+    ``replaces`` is the version ``previous`` as ``Store.read`` returned it: it spares the commit a query.
+    ``security`` holds further access keys of the version.
     """
 
     method: Method
@@ -76,6 +81,9 @@ class Change:
     last_updated: int
     body: bytes = b""
     entries: IndexEntries | None = None
+    claim: str | None = None
+    replaces: Stored | None = None
+    security: dict[str, Any] = field(default_factory=dict)
 
     @property
     def version(self) -> int:
@@ -87,12 +95,130 @@ class VersionConflict(Exception):  # noqa: N818 (the name says what happened)
     """Somebody else wrote first: the resource's version is not ``previous`` any more. Nothing was written."""
 
 
+class ClaimTaken(Exception):  # noqa: N818
+    """Another document holds the ``claim``: a conditional create found out late that it has a match."""
+
+
 class Unavailable(Exception):  # noqa: N818
     """The database did not answer in time; a write's outcome is unknown unless the message says otherwise."""
 
 
+class TimeLimit(Unavailable):
+    """A query was stopped at its time limit; a narrower one may succeed."""
+
+
+class Unsuitable(Exception):  # noqa: N818
+    """This database can't serve as a store; the message says why and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows of a search or a history, in order."""
+    """Rows of a search or a history, in order.
+
+    ``next`` is the cursor of the history page that follows, None on the last page and for searches (whose
+    plans carry their own cursor).
+    """
 
     rows: tuple[Stored, ...]
+    next: str | None = None
+
+
+def document(change: Change, token: bytes) -> dict[str, Any]:
+    """Return the stored document of a change that is no deletion; absent values have no field."""
+    entries = change.entries
+    assert entries is not None, "only a deletion has no index entries"
+    made: dict[str, Any] = {
+        "_id": change.id,
+        "v": change.version,
+        "lu": order_key(change.last_updated, change.id),
+        "w": token,
+        "m": change.method.value,
+    }
+    if entries.patient is not None:
+        made["p"] = entries.patient
+    if entries.other_compartments:
+        made["cp"] = list(entries.other_compartments)
+    if entries.main_date is not None:
+        made["s"] = order_key(entries.main_date, change.id)
+    if change.claim is not None:
+        made["ck"] = change.claim
+    if change.security:
+        made["_sec"] = change.security
+    made["i"] = entries.values
+    if entries.raw:
+        made["x"] = entries.raw
+    made["j"] = change.body
+    return made
+
+
+def tombstone(change: Change, token: bytes, previous: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of a deletion: in no search index, with the access keys in ``_sec``."""
+    security = {**previous.get("_sec", {}), **change.security}
+    if "p" in previous:
+        security["own"] = previous["p"]
+    made = {
+        "_id": change.id,
+        "v": change.version,
+        "dl": order_key(change.last_updated, change.id),
+        "w": token,
+        "m": Method.DELETE.value,
+        "del": True,
+    }
+    return {**made, "_sec": security} if security else made
+
+
+#: What a history copy needs of the version that it copies.
+HISTORY_FIELDS = {"v": 1, "lu": 1, "dl": 1, "w": 1, "m": 1, "p": 1, "_sec": 1, "j": 1}
+
+
+def history_id(type_: str, id_: str, version: int) -> str:
+    """Return the ``_id`` of a version in ``history``; text order is version order."""
+    return f"{type_}/{id_}/{version:08d}"
+
+
+def history_copy(type_: str, previous: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ``history`` document of a version that is about to be replaced, tombstones included."""
+    id_ = previous["_id"]
+    made = {
+        "_id": history_id(type_, id_, previous["v"]),
+        "t": type_,
+        "id": id_,
+        "v": previous["v"],
+        "lu": previous["dl"] if "dl" in previous else previous["lu"],
+        "w": previous["w"],
+        "m": previous["m"],
+    }
+    security = previous.get("_sec", {})
+    patient = previous.get("p", security.get("own"))
+    if patient is not None:
+        made["p"] = patient
+    if security:
+        made["_sec"] = security
+    if "j" in previous:
+        made["j"] = previous["j"]
+    return made
+
+
+#: The fields that ``stored`` reads, of current documents and of history copies.
+STORED_FIELDS = {"v": 1, "lu": 1, "dl": 1, "m": 1, "j": 1}
+
+
+def stored(
+    type_: str, id_: str, document: Mapping[str, Any], fields: Iterable[str] = (), *, is_whole: bool = False
+) -> Stored:
+    """Return a document as the value for the boundary; ``is_whole`` when it has all HISTORY_FIELDS."""
+    key = document["dl"] if "dl" in document else document["lu"]
+    return Stored(
+        type_,
+        id_,
+        document["v"],
+        key >> TIE_BITS,
+        key,
+        _METHODS[document["m"]],
+        document.get("j", b""),
+        {name: document[name] for name in fields if name in document} if fields else {},
+        document if is_whole else None,
+    )
+
+
+_METHODS = {method.value: method for method in Method}

@@ -146,7 +146,6 @@ def test_counting_only_returns_no_entries(fhir, tag, query):
         "_has:Observation:patient:code=x",
         "_include=Observation:subject",
         "_lastUpdated=x",
-        "_cursor=forged",
         "code=a%5C",
         "_filter=code eq x",
         "_text=x",
@@ -160,6 +159,10 @@ def test_what_is_malformed_or_not_supported_is_400(fhir, query):
     answer = fhir.get(f"Observation?{query}")
     assert answer.status_code == 400, answer.text
     assert answer.json()["issue"][0]["diagnostics"]
+
+
+def test_a_forged_page_link_is_404(fhir):
+    assert fhir.get("Observation?_cursor=forged").status_code == 404
 
 
 def test_get_and_post_parameters_are_merged(fhir, tag):

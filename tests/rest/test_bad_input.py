@@ -127,7 +127,7 @@ def test_format_outranks_accept(fhir):
         ("POST", "Patient/1", 405, "DELETE, GET, PUT"),
         ("PUT", "metadata", 405, "GET"),
         ("POST", "", 405, None),
-        ("BREW", "Patient", 405, "GET, POST"),
+        ("PROPFIND", "Patient", 405, "GET, POST"),
         ("GET", "Patient/1/2/3", 404, None),
         ("GET", "Patient/$everything", 404, None),
         ("GET", "patient/1", 404, None),

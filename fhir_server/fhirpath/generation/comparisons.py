@@ -32,6 +32,11 @@ class _Single:
     value: str
     type: str
 
+    @property
+    def nullable(self) -> bool:
+        """Tell whether the value can be None: there is no item, or a FHIR primitive without value."""
+        return self.exists != "True" or self.type[:1].islower() or self.type == UNKNOWN
+
 
 def system_type(value: Any) -> str:
     """Return the System type of a literal that isn't a plain Python value."""
@@ -44,7 +49,9 @@ def system_type(value: Any) -> str:
 
 def _singles(emitter: Emitter, shape: Shape) -> list[_Single]:
     if isinstance(shape, Val):
-        return [_Single(f"({shape.value} is not None)" if shape.nullable else "True", shape.value, shape.type)]
+        return [
+            _Single(f"({shape.value} is not None)" if shape.nullable else "True", shape.value, shape.type)
+        ]
     if isinstance(shape, Bool):
         raise Unsupported
     if shape.many:
@@ -85,7 +92,9 @@ def _equal(emitter: Emitter, tree: Binary, focus: Alt) -> Bool:
         differs = unequal(left, right)
         return Bool(differs.false, differs.true, differs.definite)
     if isinstance(left, Bool) or isinstance(right, Bool):
-        return _equal_truth(emitter, left, right) if isinstance(left, Bool) else _equal_truth(emitter, right, left)  # type: ignore[arg-type]
+        truth, other = (left, right) if isinstance(left, Bool) else (right, left)
+        assert isinstance(truth, Bool)
+        return _equal_truth(emitter, truth, other)
     if (isinstance(left, Coll) and left.many) or (isinstance(right, Coll) and right.many):
         return _equal_lists(emitter, left, right)
     results = [_equal_pair(a, b) for a, b in _pairs(_singles(emitter, left), _singles(emitter, right))]
@@ -134,7 +143,7 @@ def _ordered(operator: str) -> Operator:
                 true.append(f"({compared} in {_RESULTS[operator]})")
                 false.append(f"({compared} in {_RESULTS[_OPPOSITE[operator]]})")
                 continue
-            given = [f"{s.value} is not None" for s in (a, b) if s.exists != "True"]
+            given = [f"{s.value} is not None" for s in (a, b) if s.nullable]
             true.append(all_of(*given, f"({a.value} {operator} {b.value})"))
             false.append(all_of(*given, f"(not {a.value} {operator} {b.value})"))
         return Bool(any_of(true), any_of(false))
@@ -200,7 +209,7 @@ def _one_value(emitter: Emitter, shape: Shape) -> Val:
     if len(singles) != 1:
         raise Unsupported
     [single] = singles
-    return Val(single.value, single.type, nullable=single.exists != "True")
+    return Val(single.value, single.type, single.nullable)
 
 
 def _plus(emitter: Emitter, tree: Binary, focus: Alt) -> Val:
@@ -227,11 +236,12 @@ def _concatenate(emitter: Emitter, tree: Binary, focus: Alt) -> Val:
 
 
 OPERATORS: dict[str, Operator] = {
-    "=": _equal, "!=": _not_equal, "in": _in, "contains": _contains, "|": _union, "+": _plus, "&": _concatenate,
+    "=": _equal, "!=": _not_equal, "in": _in, "contains": _contains, "|": _union,
+    "+": _plus, "&": _concatenate,
     **{operator: _ordered(operator) for operator in _OPPOSITE},
 }  # fmt: skip
 
 
 def one_value(emitter: Emitter, shape: Shape) -> Val:
-    """Return the only item of a shape as value; raises Unsupported when it may have several or several types."""
+    """Return the only item of a shape; raises Unsupported when it may have several or several types."""
     return _one_value(emitter, shape)

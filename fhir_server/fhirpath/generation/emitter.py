@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fhir_server.fhirpath.functions.conversion import integer, string
 from fhir_server.fhirpath.generation import comparisons, functions, logic, paths, runtime
 from fhir_server.fhirpath.generation.shapes import UNKNOWN, Alt, Bool, Coll, Shape, Unsupported, Val
 from fhir_server.fhirpath.protocols import Types
@@ -20,6 +21,7 @@ from fhir_server.fhirpath.tree import (
     TypeOperation,
     Variable,
 )
+from fhir_server.fhirpath.variables import fixed_variable
 
 Fallback = Callable[[Tree, str], Callable[..., Any]]
 
@@ -40,6 +42,8 @@ class Emitter:
             "NOTHING": runtime.NOTHING,
             "ONE": (None,),
             "NOT_ZERO": (-1, 1),
+            "to_integer": integer,
+            "to_string": string,
             **_of_types(types),
             **{name: getattr(runtime, name) for name in _RUNTIME},
         }
@@ -110,7 +114,8 @@ class Emitter:
             del self.unknown[before:]
             if self._fallback is None or focus.type == UNKNOWN:
                 raise
-            call = f"{self.constant(self._fallback(tree, focus.type))}({focus.value}, {focus.sibling or None}, env)"
+            part = self.constant(self._fallback(tree, focus.type))
+            call = f"{part}({focus.value}, {focus.sibling or None}, env)"
             return Bool(f"({call} is True)", f"({call} is False)")
 
     def scope(self) -> dict[str, str]:
@@ -124,7 +129,7 @@ class Emitter:
         self._hoists.pop()
 
     def hoisted(self, source: str) -> str:
-        """Return a variable that holds the value of a costly expression, computed before the outermost loop."""
+        """Return a variable for the value of a costly expression, computed before the outermost loop."""
         if not self._hoists or paths.mentions_loop(source):
             return source
         scope = self._hoists[0]
@@ -157,7 +162,7 @@ class Emitter:
             local = "r" if name == "resource" else "rr"
             self.prologue[local] = "resource" if name == "resource" else "root_resource"
             return Coll((Alt(owner if known else "Resource", value=local),))
-        fixed = functions.FIXED_VARIABLES.get(name)
+        fixed = fixed_variable(name)
         if fixed is None:
             raise Unsupported
         return Val(repr(fixed), "String", nullable=False)
@@ -165,7 +170,8 @@ class Emitter:
 
 _RUNTIME = (
     "primitives", "distinct", "is_distinct", "intersect", "first", "lists_equal", "compare_dates",
-    "compare_times", "compare_quantities", "to_integer", "to_string", "substring", "count_children", "refers_to",
+    "compare_times", "compare_quantities", "substring",
+    "count_children", "refers_to",
 )  # fmt: skip
 
 _SHARED: dict[int, dict[str, Any]] = {}

@@ -19,8 +19,10 @@ from fhir_server.fhirpath.tree import Binary, Call, Tree, TypeOperation, type_sp
 class Extraction(Protocol):
     """A compiled search expression.
 
-    Call it with a resource, or with an element and its resource for the components of composites. Returns (type, value)
-    pairs in document order of each branch: values are JSON; primitives without value are left out; an Extension gives its
+    Call it with a resource, or with an element and its resource for the components of composites. Returns
+    (type, value)     pairs in document order of each branch: values are JSON; primitives without value are
+    left out; an
+    Extension gives its
     value.
     """
 
@@ -31,7 +33,9 @@ class Extraction(Protocol):
     #: The generated source, for tests and for reading.
     source: str
 
-    def __call__(self, node: dict[str, Any], resource: dict[str, Any] | None = None, /) -> list[tuple[str, Any]]:
+    def __call__(
+        self, node: dict[str, Any], resource: dict[str, Any] | None = None, /
+    ) -> list[tuple[str, Any]]:
         """Return the values."""
 
 
@@ -61,7 +65,7 @@ class _ExtractionEmitter(Emitter):
 
 
 def generate_extraction(expression: str, type_name: str, types: Types) -> Extraction:
-    """Return the function of a search expression for resources (or elements) of a type; raises FhirPathError."""
+    """Return the function of a search expression for nodes of a type; raises FhirPathError."""
     emitter = _ExtractionEmitter(types, type_name)
     emitter.namespace["extension_values"] = runtime.extension_values
     emitter.prologue["r"] = "resource"
@@ -73,7 +77,9 @@ def generate_extraction(expression: str, type_name: str, types: Types) -> Extrac
         except Unsupported:
             raise FhirPathError("semantic", f"{expression!r} can't be used for search", -1) from None
     body = "".join(f"    {line}\n" for line in lines)
-    source = f"def extract(n, r=None):\n    if r is None:\n        r = n\n    out = []\n{body}    return out\n"
+    source = (
+        f"def extract(n, r=None):\n    if r is None:\n        r = n\n    out = []\n{body}    return out\n"
+    )
     exec(compile(source, f"<{type_name}: {expression[:60]}>", "exec"), emitter.namespace)  # noqa: S102 - literals enter only by repr or as constants
     function = emitter.namespace["extract"]
     function.unknown_paths = tuple(dict.fromkeys(emitter.unknown))

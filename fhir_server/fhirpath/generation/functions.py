@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fhir_server.fhirpath.generation import paths, runtime
-from fhir_server.fhirpath.generation.comparisons import one_value
-from fhir_server.fhirpath.generation.paths import all_of, any_of, as_collection, exists, opened_item
+from fhir_server.fhirpath.generation import paths, strings
+from fhir_server.fhirpath.generation.paths import any_of, as_collection, exists, opened_item
 from fhir_server.fhirpath.generation.shapes import (
     UNKNOWN,
     Alt,
@@ -20,19 +19,13 @@ from fhir_server.fhirpath.generation.shapes import (
     definite,
     family,
 )
+from fhir_server.fhirpath.generation.types import is_type, of_type
 from fhir_server.fhirpath.tree import Call, Literal, Tree, type_specifier
 
 if TYPE_CHECKING:
     from fhir_server.fhirpath.generation.emitter import Emitter
 
 Function = Callable[["Emitter", Call, Alt], Shape]
-
-#: https://hl7.org/fhir/R4/fhirpath.html#variables
-FIXED_VARIABLES = {
-    "ucum": "http://unitsofmeasure.org",
-    "sct": "http://snomed.info/sct",
-    "loinc": "http://loinc.org",
-}
 
 
 def _source(emitter: Emitter, call: Call, focus: Alt) -> Coll:
@@ -136,9 +129,7 @@ def _sliced(emitter: Emitter, source: Coll, cut: str, *, many: bool) -> Coll:
         listed, guard = f"{paths.items_alt(emitter, alt)}{cut}", alt.guard
     clause = f"for {variable} in {listed}"
     return Coll(
-        (
-            Alt(alt.type, (clause,), value=variable, many=many, guard=guard, dynamic=alt.dynamic and UNKNOWN),
-        )
+        (Alt(alt.type, (clause,), value=variable, many=many, guard=guard, dynamic=alt.dynamic and UNKNOWN),)
     )
 
 
@@ -198,76 +189,6 @@ def _has_value(emitter: Emitter, call: Call, focus: Alt) -> Bool:
     return definite(any_of(conditions))
 
 
-def is_type(emitter: Emitter, source: Coll, type_name: str) -> Bool:
-    """Return whether the only item has a type; subtypes count."""
-    if source.many:
-        raise Unsupported
-    true, false = [], []
-    for alt in source.alts:
-        if alt.clauses:
-            item = opened_item(emitter, alt)
-            fits = _fits(emitter, item, type_name, subtypes=True)
-            true.append(paths.exists_alt(emitter, item.with_clauses(f"if {fits}")))
-            false.append(paths.exists_alt(emitter, item.with_clauses(f"if not {fits}")))
-            continue
-        here = paths.exists_alt(emitter, alt)
-        fits = _fits(emitter, alt, type_name, subtypes=True)
-        true.append(all_of(here, fits))
-        false.append(all_of(here, f"(not {fits})" if fits not in {"True", "False"} else _NEGATED[fits]))
-    return Bool(any_of(true), any_of(false))
-
-
-_NEGATED = {"True": "False", "False": "True"}
-
-
-def of_type(emitter: Emitter, source: Coll, type_name: str) -> Coll:
-    """Return the items of a type; on several items ``as`` filters as published definitions expect."""
-    found = []
-    for alt in source.alts:
-        fits = _fits(emitter, alt, type_name, subtypes=False)
-        if fits == "True":
-            found.append(alt)
-        elif fits != "False":
-            item = opened_item(emitter, alt)
-            condition = _fits(emitter, item, type_name, subtypes=False)
-            target = type_name if emitter.types.type(type_name) else item.type
-            found.append(replace(item, type=target, clauses=(*item.clauses, f"if {condition}")))
-    return Coll(tuple(found), source.union, source.exclusive)
-
-
-def _fits(emitter: Emitter, alt: Alt, type_name: str, *, subtypes: bool) -> str:
-    """Return the condition that an item has a type: True or False where that is known now."""
-    name = published_type(emitter, type_name)
-    if alt.type == UNKNOWN:
-        if not alt.dynamic or alt.dynamic == UNKNOWN:
-            raise Unsupported
-        return f"({alt.dynamic} == {name!r})"
-    if alt.type in {"Resource", "DomainResource"}:
-        if alt.type == name:
-            return "True"
-        concrete = [t for t in emitter.types.resource_types if emitter.types.is_subtype(t, name)]
-        value = f"{alt.owner}.get({alt.key!r}, NOTHING)" if alt.owner and not alt.is_list else alt.value
-        if not value:
-            return "?"
-        if not concrete:
-            return "False"
-        test = f"== {concrete[0]!r}" if len(concrete) == 1 else f"in {emitter.constant(frozenset(concrete))}"
-        return f"({value}.get('resourceType') {test})"
-    info = emitter.types.type(alt.type)
-    primitive = info is None or info.kind == "primitive-type"
-    if primitive and not subtypes:
-        return str(alt.type == name)
-    return str(alt.type == name or emitter.types.is_subtype(alt.type, name))
-
-
-def published_type(emitter: Emitter, name: str) -> str:
-    """Return the FHIR type that a type specifier of a published definition means (``DateTime`` is dateTime)."""
-    name = name.removeprefix("FHIR.").removeprefix("System.")
-    if emitter.types.type(name) is None and emitter.types.type(name[:1].lower() + name[1:]) is not None:
-        return name[:1].lower() + name[1:]
-    return name
-
-
 def _is(emitter: Emitter, call: Call, focus: Alt) -> Bool:
     name = type_specifier(call.arguments[0])
     if name is None:
@@ -305,9 +226,7 @@ def _descendants(emitter: Emitter, call: Call, focus: Alt) -> Coll:
         kind, variable = emitter.variable(), emitter.variable()
         clause = f"for {kind}, {variable} in {walk}"
         found.append(
-            Alt(
-                UNKNOWN, (*item.clauses, clause), value=variable, many=True, guard=item.guard, dynamic=kind
-            )
+            Alt(UNKNOWN, (*item.clauses, clause), value=variable, many=True, guard=item.guard, dynamic=kind)
         )
     return Coll(tuple(found), exclusive=False)
 
@@ -339,104 +258,6 @@ def _iif(emitter: Emitter, call: Call, focus: Alt) -> Bool:
     )
 
 
-def _string(emitter: Emitter, call: Call, focus: Alt) -> Val:
-    value = one_value(emitter, _source(emitter, call, focus))
-    if family(value.type) not in {"string", UNKNOWN}:
-        raise Unsupported
-    return value
-
-
-def _argument(call: Call, index: int = 0) -> str:
-    argument = call.arguments[index]
-    if not (isinstance(argument, Literal) and isinstance(argument.value, str)):
-        raise Unsupported
-    return argument.value
-
-
-def _test(emitter: Emitter, value: Val, condition: str) -> Bool:
-    if not value.nullable:
-        return definite(condition)
-    given = f"({value.value} is not None)"
-    return Bool(all_of(given, condition), all_of(given, f"(not {condition})"))
-
-
-def _starts_with(emitter: Emitter, call: Call, focus: Alt) -> Bool:
-    value = _string(emitter, call, focus)
-    prefix = one_value(emitter, emitter.compile(call.arguments[0], focus))
-    if family(prefix.type) not in {"string", UNKNOWN}:
-        raise Unsupported
-    if not prefix.nullable:
-        return _test(emitter, value, f"{value.value}.startswith({prefix.value})")
-    given = all_of(f"({value.value} is not None)", f"({prefix.value} is not None)")
-    fits = f"{value.value}.startswith({prefix.value})"
-    return Bool(all_of(given, fits), all_of(given, f"(not {fits})"))
-
-
-def _ends_with(emitter: Emitter, call: Call, focus: Alt) -> Bool:
-    value = _string(emitter, call, focus)
-    return _test(emitter, value, f"{value.value}.endswith({_argument(call)!r})")
-
-
-def _contains(emitter: Emitter, call: Call, focus: Alt) -> Bool:
-    value = _string(emitter, call, focus)
-    return _test(emitter, value, f"({_argument(call)!r} in {value.value})")
-
-
-def _matches(emitter: Emitter, call: Call, focus: Alt) -> Bool:
-    value = _string(emitter, call, focus)
-    try:
-        pattern = runtime.regex(_argument(call))
-    except ValueError as cause:
-        raise Unsupported from cause
-    search = emitter.constant(pattern.search)
-    return _test(emitter, value, f"({search}({value.value}) is not None)")
-
-
-def _replace_matches(emitter: Emitter, call: Call, focus: Alt) -> Val:
-    value = _string(emitter, call, focus)
-    pattern, substitute = _argument(call), _argument(call, 1)
-    if not pattern or "$" in substitute or "\\" in substitute:
-        raise Unsupported
-    replaced = f"{emitter.constant(runtime.regex(pattern).sub)}({substitute!r}, {value.value})"
-    return Val(
-        f"(None if {value.value} is None else {replaced})" if value.nullable else replaced,
-        "String",
-        value.nullable,
-    )
-
-
-def _substring(emitter: Emitter, call: Call, focus: Alt) -> Val:
-    value = _string(emitter, call, focus)
-    numbers = [a.value for a in call.arguments if isinstance(a, Literal) and isinstance(a.value, int)]
-    if len(numbers) != len(call.arguments):
-        raise Unsupported
-    return Val(f"substring({value.value}, {', '.join(map(str, numbers))})", "String")
-
-
-def _length(emitter: Emitter, call: Call, focus: Alt) -> Val:
-    value = _string(emitter, call, focus)
-    measured = f"len({value.value})"
-    return Val(
-        f"(None if {value.value} is None else {measured})" if value.nullable else measured,
-        "Integer",
-        value.nullable,
-    )
-
-
-def _to_integer(emitter: Emitter, call: Call, focus: Alt) -> Val:
-    value = one_value(emitter, _source(emitter, call, focus))
-    if family(value.type) not in {"string", "number"}:
-        raise Unsupported
-    return Val(f"to_integer({value.value})", "Integer")
-
-
-def _to_string(emitter: Emitter, call: Call, focus: Alt) -> Val:
-    value = one_value(emitter, _source(emitter, call, focus))
-    if family(value.type) not in {"string", "number", "boolean"}:
-        raise Unsupported
-    return Val(f"to_string({value.value})", "String")
-
-
 FUNCTIONS: dict[tuple[str, int], Function] = {
     ("exists", 0): _exists,
     ("exists", 1): _exists_where,
@@ -463,16 +284,7 @@ FUNCTIONS: dict[tuple[str, int], Function] = {
     ("hasExtension", 1): _has_extension,
     ("iif", 2): _iif,
     ("iif", 3): _iif,
-    ("startsWith", 1): _starts_with,
-    ("endsWith", 1): _ends_with,
-    ("contains", 1): _contains,
-    ("matches", 1): _matches,
-    ("replaceMatches", 2): _replace_matches,
-    ("substring", 1): _substring,
-    ("substring", 2): _substring,
-    ("length", 0): _length,
-    ("toInteger", 0): _to_integer,
-    ("toString", 0): _to_string,
+    **strings.FUNCTIONS,
 }
 
-__all__ = ["FIXED_VARIABLES", "FUNCTIONS", "as_collection", "is_type", "nth", "of_type"]
+__all__ = ["FUNCTIONS", "as_collection", "is_type", "nth", "of_type"]

@@ -16,8 +16,9 @@ from fhir_server.fhirpath.protocols import Types
 class Invariant(Protocol):
     """A compiled constraint.
 
-    Call it with the JSON value of the element (None for a primitive without value), the surroundings and, for a primitive,
-    its ``_name`` object if there is one. Returns whether the result is true; empty is not.
+    Call it with the JSON value of the element (None for a primitive without value), the surroundings and,
+    for a
+    primitive,     its ``_name`` object if there is one. Returns whether the result is true; empty is not.
     """
 
     #: Paths of the expression that the types don't have, as ``Type.name``; they evaluate to empty.

@@ -16,7 +16,7 @@ Operator = Callable[["Emitter", Binary, Alt], Shape]
 
 
 def as_truth(emitter: Emitter, shape: Shape) -> Bool:
-    """Return a shape as truth value: a single item that isn't boolean counts as true (singleton evaluation)."""
+    """Return a shape as truth value: a single item that isn't boolean counts as true."""
     if isinstance(shape, Bool):
         return shape
     if isinstance(shape, Val):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fhir_server.fhirpath.evaluation.items import json_keys
 from fhir_server.fhirpath.generation.shapes import UNKNOWN, Alt, Bool, Coll, Shape, Unsupported, Val, definite
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def step(emitter: Emitter, source: Coll, name: str) -> Coll:
                 many=alt.many or element.is_list,
                 guard=owner.guard,
             )
-            for key, type_ in element.json_keys().items()
+            for key, type_ in json_keys(emitter.types.type(alt.type), element).items()
             if type_
         ]
     if not known and source.alts:
@@ -80,7 +81,12 @@ def _step_unknown(emitter: Emitter, alt: Alt, name: str) -> Alt:
     kind, variable = emitter.variable(), emitter.variable()
     clause = f"for {kind}, {variable} in kids({item.dynamic}, {item.value}, {name!r})"
     return Alt(
-        UNKNOWN, (*item.clauses, clause), value=variable, many=True, guard=alt.guard, dynamic=kind
+        UNKNOWN,
+        (*item.clauses, f"if {item.value}.__class__ is dict", clause),
+        value=variable,
+        many=True,
+        guard=alt.guard,
+        dynamic=kind,
     )
 
 
@@ -117,7 +123,8 @@ def opened_item(emitter: Emitter, alt: Alt) -> Alt:
     if alt.is_list:
         source = f"{alt.owner}.get({alt.key!r}, ())"
         if primitive:
-            source = f"({source} if {'_' + alt.key!r} not in {alt.owner} else primitives({alt.owner}, {alt.key!r}))"
+            bare = f"{'_' + alt.key!r} not in {alt.owner}"
+            source = f"({source} if {bare} else primitives({alt.owner}, {alt.key!r}))"
         clause = f"for {variable} in {source}"
     elif primitive:
         sibling = f"{alt.owner}.get({'_' + alt.key!r}, NOTHING)"
@@ -125,9 +132,7 @@ def opened_item(emitter: Emitter, alt: Alt) -> Alt:
     else:
         clause = f"for {variable} in ({alt.owner}.get({alt.key!r}),) if {variable} is not None"
     guard = alt.guard or ("" if alt.clauses else _present(emitter, alt))
-    return Alt(
-        alt.type, (*alt.clauses, clause), value=variable, sibling=sibling, many=alt.many, guard=guard
-    )
+    return Alt(alt.type, (*alt.clauses, clause), value=variable, sibling=sibling, many=alt.many, guard=guard)
 
 
 def _present(emitter: Emitter, alt: Alt) -> str:
@@ -199,7 +204,9 @@ def count(emitter: Emitter, shape: Shape) -> Val:
         return Val(f"int({exists(emitter, shape).true})", "Integer", nullable=False)
     if shape.union:
         return Val(f"len({items(emitter, shape)})", "Integer", nullable=False)
-    return Val(f"({' + '.join(_count_alt(emitter, a) for a in shape.alts) or '0'})", "Integer", nullable=False)
+    return Val(
+        f"({' + '.join(_count_alt(emitter, a) for a in shape.alts) or '0'})", "Integer", nullable=False
+    )
 
 
 def _count_alt(emitter: Emitter, alt: Alt) -> str:

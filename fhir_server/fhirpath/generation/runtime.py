@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
 from typing import Any
-
-import re2
 
 from fhir_server.datatypes import quantity, temporal
 from fhir_server.datatypes.quantity import Quantity
@@ -86,7 +83,8 @@ def compare_times(left: Any, right: Any) -> int | None:
 def compare_quantities(left: Any, right: Any) -> int | None:
     """Return -1, 0, 1 or None for Quantities as JSON or as Quantity.
 
-    Two JSON Quantities with the same system and code, or without codes and with the same unit text, compare by value.
+    Two JSON Quantities with the same system and code, or without codes and with the same unit text, compare
+    by value.
     """
     if left.__class__ is dict and right.__class__ is dict:
         if "value" not in left or "value" not in right:
@@ -95,7 +93,7 @@ def compare_quantities(left: Any, right: Any) -> int | None:
             "code" in left or left.get("unit") == right.get("unit")
         )
         if same:
-            return (left["value"] > right["value"]) - (left["value"] < right["value"])
+            return bool(left["value"] > right["value"]) - bool(left["value"] < right["value"])
     first_, second = _quantity(left), _quantity(right)
     return None if first_ is None or second is None else quantity.compare(first_, second)
 
@@ -104,36 +102,11 @@ def _quantity(value: Any) -> Quantity | None:
     return quantity.from_json(value) if isinstance(value, dict) else value
 
 
-def to_integer(value: Any) -> int | None:
-    """Return ``toInteger()`` of a string, number or boolean, None for empty."""
-    if isinstance(value, str):
-        digits = value[1:] if value[:1] in {"+", "-"} else value
-        return int(value) if digits.isascii() and digits.isdigit() and len(digits) < 12 else None
-    return int(value) if isinstance(value, int) else None
-
-
-def to_string(value: Any) -> str | None:
-    """Return ``toString()`` of a number, boolean or string, None for empty."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    return None if value is None else str(value)
-
-
 def substring(value: str | None, start: int, length: int | None = None) -> str | None:
     """Return ``substring()``: None when there is no value or the start lies outside."""
     if value is None or not 0 <= start < len(value):
         return None
     return value[start:] if length is None else value[start : start + max(length, 0)]
-
-
-def regex(pattern: str) -> Any:
-    """Return a linear-time regular expression where the dot matches line ends; raises ValueError for a bad one."""
-    try:
-        return re2.compile("(?s)" + pattern)
-    except re2.error as cause:
-        raise ValueError(str(cause)) from cause
 
 
 def count_children(node: dict[str, Any]) -> int:
@@ -162,7 +135,7 @@ Kids = Callable[[str, Any, str], list[tuple[str, Any]]]
 
 
 def children_by_name(types: Types) -> Kids:
-    """Return the function that lists the children with a name, and their types, of an element of a given type."""
+    """Return the function that lists an element's children with a name, and their types."""
     tables: dict[tuple[str, str], list[tuple[str, str, bool]]] = {}
 
     def table(type_name: str, name: str) -> list[tuple[str, str, bool]]:
@@ -195,23 +168,27 @@ def children_by_name(types: Types) -> Kids:
     return kids
 
 
+#: What a JSON member holds: plain values, elements, or the ``_name`` objects of plain values.
+PRIMITIVE, COMPLEX, SIBLING = range(3)
+
 Walk = Callable[[Any, str], list[tuple[str, Any]]]
 
 
 def walker(types: Types) -> Walk:
     """Return the function that lists all descendants of an element with their types, primitives included."""
-    tables: dict[str, dict[str, tuple[str, bool]]] = {}
+    tables: dict[str, dict[str, tuple[str, int]]] = {}
 
-    def table(type_name: str) -> dict[str, tuple[str, bool]]:
+    def table(type_name: str) -> dict[str, tuple[str, int]]:
         info = types.type(type_name)
         elements = info.json_elements if info else {}
         found = tables[type_name] = {}
         for key, (_, child) in elements.items():
             child_info = types.type(child)
-            primitive = child_info is None or child_info.kind == "primitive-type"
-            found[key] = (child, primitive)
-            if primitive:
-                found["_" + key] = ("Element", False)
+            if child_info is not None and child_info.kind != "primitive-type":
+                found[key] = (child, COMPLEX)
+            else:
+                found[key] = (child, PRIMITIVE)
+                found["_" + key] = ("Element", SIBLING)
         return found
 
     def walk(node: Any, type_name: str) -> list[tuple[str, Any]]:
@@ -221,7 +198,8 @@ def walker(types: Types) -> Walk:
         return out
 
     def visit(node: dict[str, Any], type_name: str, out: list[tuple[str, Any]]) -> None:
-        type_name = node.get("resourceType", type_name)
+        if "resourceType" in node:
+            type_name = node["resourceType"]
         children = tables.get(type_name)
         if children is None:
             children = table(type_name)
@@ -229,20 +207,25 @@ def walker(types: Types) -> Walk:
             entry = children.get(key)
             if entry is None:
                 continue
-            child, primitive = entry
-            for item in value if value.__class__ is list else (value,):
-                if primitive:
-                    out.append((child, item))
-                elif item is not None:
-                    if key[0] != "_":
+            child, kind = entry
+            if value.__class__ is list:
+                for item in value:
+                    if kind != SIBLING and (item is not None or kind == PRIMITIVE):
                         out.append((child, item))
-                    visit(item, child, out)
+                    if item.__class__ is dict:
+                        visit(item, child, out)
+            elif kind == PRIMITIVE:
+                out.append((child, value))
+            else:
+                if kind == COMPLEX:
+                    out.append((child, value))
+                visit(value, child, out)
 
     return walk
 
 
 def refers_to(reference: dict[str, Any], types: tuple[str, ...], resource: dict[str, Any]) -> bool:
-    """Tell from its text, its ``type`` or the contained resources whether a Reference means one of these types."""
+    """Tell from text, ``type`` or contained resources whether a Reference means one of these types."""
     text = reference.get("reference")
     if text is None:
         return reference.get("type") in types

@@ -1,7 +1,9 @@
 """What a compiled sub-expression is: snippets of Python source with what is known about them.
 
-Truth is kept as two snippets: one that holds when the result is true and one that holds when it is false. When neither
-holds the result is empty. So three-valued logic needs no third value at run time, and a constraint evaluates the first
+Truth is kept as two snippets: one that holds when the result is true and one that holds when it is false.
+When neither
+holds the result is empty. So three-valued logic needs no third value at run time, and a constraint evaluates
+the first
 snippet only.
 """
 
@@ -13,18 +15,29 @@ from dataclasses import dataclass, replace
 UNKNOWN = "?"
 
 _STRING = {
-    "string", "code", "id", "uri", "url", "canonical", "oid", "uuid", "markdown", "base64Binary", "xhtml", "String",
+    "string", "code", "id", "uri", "url", "canonical", "oid", "uuid", "markdown", "base64Binary",
+    "xhtml", "String",
 }  # fmt: skip
 _NUMBER = {"integer", "decimal", "positiveInt", "unsignedInt", "Integer", "Decimal"}
 _DATE = {"date", "dateTime", "instant", "Date", "DateTime"}
-_QUANTITY = {"Quantity", "Age", "Count", "Distance", "Duration", "MoneyQuantity", "SimpleQuantity", "System.Quantity"}
+_QUANTITY = {
+    "Quantity",
+    "Age",
+    "Count",
+    "Distance",
+    "Duration",
+    "MoneyQuantity",
+    "SimpleQuantity",
+    "System.Quantity",
+}
 _FAMILIES = [("string", _STRING), ("number", _NUMBER), ("date", _DATE), ("quantity", _QUANTITY),
-             ("time", {"time", "Time"}), ("boolean", {"boolean", "Boolean"}), (UNKNOWN, {UNKNOWN})]  # fmt: skip
+             ("time", {"time", "Time"}), ("boolean", {"boolean", "Boolean"}),
+             (UNKNOWN, {UNKNOWN})]  # fmt: skip
 FAMILY = {name: family for family, names in _FAMILIES for name in names}
 
 
 def family(type_name: str) -> str:
-    """Return what values of a type can be compared with: string, number, date, time, boolean, quantity or complex."""
+    """Return what values of a type compare with: string, number, date, time, boolean, quantity, complex."""
     return FAMILY.get(type_name, "complex")
 
 
@@ -36,8 +49,10 @@ class Unsupported(Exception):  # noqa: N818 - a signal inside this package
 class Alt:
     """Items of one static type, reached in one way.
 
-    ``clauses`` are comprehension clauses. Held lazily, the items are ``owner[key]`` (an array when ``is_list``);
-    otherwise ``value`` is the expression of one item and ``sibling`` that of its ``_name`` object (primitives).
+    ``clauses`` are comprehension clauses. Held lazily, the items are ``owner[key]`` (an array when
+    ``is_list``);
+    otherwise ``value`` is the expression of one item and ``sibling`` that of its ``_name`` object
+    (primitives).
     ``many`` tells whether there can be several; ``guard`` is a cheap condition without which there are none;
     ``dynamic`` is the expression of the type name when ``type`` is UNKNOWN.
     """

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 from fhir_server.outcome import error
+from fhir_server.search import decode_pairs
 from fhir_server.store.documents import Stored
 
 
@@ -53,8 +54,20 @@ def check_preconditions(headers: Mapping[str, str], current: Stored | None) -> N
             raise error("conflict", "If-None-Match does not hold: the resource exists.", status=412)
 
 
-def refuse_conditional_create(headers: Mapping[str, str]) -> None:
-    """Raise FhirError 400 for If-None-Exist: to ignore it would make the duplicate that the client wants to avoid."""
+#: Parameters that a create may carry; they shape the answer.
+_OF_CREATE = {"_format", "_pretty"}
+
+
+def refuse_conditional_create(headers: Mapping[str, str], query: str) -> None:
+    """Raise FhirError 400 for If-None-Exist and for criteria in the address.
+
+    To ignore them would make the duplicate that the client wants to avoid.
+    """
+    if query and not {name for name, _ in decode_pairs(query)} <= _OF_CREATE:
+        raise error(
+            "not-supported",
+            "A create takes no search parameters in its address; nothing was stored. To search, use GET or _search.",
+        )
     if "if-none-exist" in headers:
         raise error(
             "not-supported",

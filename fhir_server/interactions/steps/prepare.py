@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fhir_server.datatypes.json_format import decode, encode
-from fhir_server.datatypes.primitives import is_valid_id
-from fhir_server.interactions.exchange import FhirRequest
+from fhir_server.datatypes.primitives import is_id
+from fhir_server.interactions.exchange import FhirRequest, Server
+from fhir_server.interactions.steps.subsetting import is_subsetted
 from fhir_server.outcome import error
+from fhir_server.search import IndexEntries
 
 
 def body_of_type(request: FhirRequest, type_: str) -> dict[str, Any]:
@@ -26,12 +28,18 @@ def body_of_type(request: FhirRequest, type_: str) -> dict[str, Any]:
             f'The body\'s "resourceType" is not {type_}, the type that the address names.',
             expression="resourceType",
         )
+    if is_subsetted(resource):
+        raise error(
+            "business-rule",
+            "The body is tagged SUBSETTED: it is a part of a resource, and storing it would lose the rest.",
+            expression=f"{type_}.meta.tag",
+        )
     return resource
 
 
 def require_id(resource: dict[str, Any], id_: str) -> None:
     """Raise FhirError 400 unless the body's id is that of the path and has the form of an id."""
-    if not is_valid_id(id_):
+    if not is_id(id_):
         raise error(
             "value",
             "An id has 1 to 64 characters out of A-Z, a-z, 0-9, hyphen and full stop; the one in the path has not.",
@@ -42,6 +50,15 @@ def require_id(resource: dict[str, Any], id_: str) -> None:
         raise error("required", "An update's body must hold the id that the path names.", expression=expression)
     if found != id_:
         raise error("value", "The id in the body differs from the id in the path.", expression=expression)
+
+
+def identified(server: Server, resource: dict[str, Any], base: str) -> tuple[str, IndexEntries]:
+    """Return the id and the index entries of a new resource; the id ends with the bucket of its home patient."""
+    if resource["resourceType"] == "Patient":
+        id_ = server.new_id(None)
+        return id_, server.indexer.entries({**resource, "id": id_}, base)
+    entries = server.indexer.entries(resource, base)
+    return server.new_id(entries.patient), entries
 
 
 def instant(milliseconds: int) -> str:

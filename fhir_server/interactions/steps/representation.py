@@ -11,7 +11,10 @@ from functools import lru_cache
 
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
-from fhir_server.outcome import Issue, operation_outcome
+from fhir_server.interactions.steps.subsetting import subsetted
+from fhir_server.outcome import Issue, error, operation_outcome
+from fhir_server.search import decode_pairs
+from fhir_server.search.result_parameters import read as read_result_parameters
 from fhir_server.store.documents import Change, Stored
 
 
@@ -29,13 +32,23 @@ def version_headers(stored: Stored | Change) -> tuple[tuple[str, str], ...]:
     )
 
 
-def represented(server: Server, request: FhirRequest, stored: Stored) -> FhirResponse:  # noqa: ARG001
-    """Return 200 with the stored bytes of a resource."""
-    return FhirResponse(200, version_headers(stored), (stored.body,))
+def represented(server: Server, request: FhirRequest, stored: Stored) -> FhirResponse:
+    """Return 200 with the stored bytes of a resource, or with the part that _summary or _elements name."""
+    body = stored.body
+    if "_summary" in request.query or "_elements" in request.query:
+        given: dict[str, list[str]] = {}
+        for name, value in decode_pairs(request.query):
+            if name in ("_summary", "_elements"):
+                given.setdefault(name, []).append(value)
+        shape = read_result_parameters(given, server.registry.parameters(stored.type))
+        if shape.summary == "count":
+            raise error("value", "_summary=count is for searches; a read takes true, text, data and false.")
+        if shape.summary or shape.elements:
+            body = subsetted(server, stored, shape.summary, shape.elements)
+    return FhirResponse(200, version_headers(stored), (body,))
 
 
 def written(
-    server: Server,  # noqa: ARG001 (the same signature as ``represented``)
     request: FhirRequest,
     change: Change,
     warnings: Sequence[Issue] = (),

@@ -1,1 +1,40 @@
-"""."""
+"""The rules of validation, one file per facet of an element.
+
+``RULES`` lists those that look at a whole object once its structure is right; the other facets (cardinality,
+choice, primitive, binding, unknown_element, invariant) are asked for each element by ``compiler``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.validation.report import Findings, Run
+from fhir_server.validation.rules.attachment import stated_size
+from fhir_server.validation.rules.bundle import full_url
+from fhir_server.validation.rules.contained import contained_rules
+from fhir_server.validation.rules.reference import References
+
+#: Checks a structurally valid object; None when it is right.
+NodeCheck = Callable[[dict[str, Any], Run], Findings | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule on nodes of one type (``*`` for all resources), asked when all ``elements`` are present.
+
+    ``make`` takes the names of the resource types.
+    """
+
+    type_name: str
+    elements: tuple[str, ...]
+    make: Callable[[frozenset[str]], NodeCheck]
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("*", ("contained",), lambda _: contained_rules),
+    Rule("Reference", ("reference",), lambda types: References(types).text),
+    Rule("Bundle.entry", ("fullUrl",), lambda _: full_url),
+    Rule("Attachment", ("data", "size"), lambda _: stated_size),
+)

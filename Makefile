@@ -1,0 +1,73 @@
+# The contributor's whole interface. Every target makes .venv and installs into it if need be; none needs root, and each
+# can be run again. Needed: make, Python 3.11 or newer with venv, and a package index (PyPI).
+
+PYTHON   ?= python3
+VENV     ?= .venv
+DATA_DIR ?= fhir-data
+PORT     ?= 8080
+TESTS    ?= tests
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# What decides the content of the environment and of the compiled definitions in the package.
+INSTALLED_FROM := pyproject.toml hatch_build.py fhir_server/definitions/artefact.py
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check fmt lint types imports bench kill-test docs dist clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+serve: $(VENV)/.serve ## run the server with its examples on http://127.0.0.1:8080/fhir (PORT=, DATA_DIR=)
+	$(BIN)/fhir-server serve --load-examples --data-dir $(DATA_DIR) --port $(PORT)
+
+test: $(VENV)/.dev ## run the tests against a MongoDB of their own (TESTS= a path)
+	$(BIN)/python -m pytest $(TESTS)
+
+check: lint types imports test ## what CI runs: style, types, import contracts, tests
+
+fmt: $(VENV)/.dev ## format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(VENV)/.dev ## style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev ## types
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev ## who may import whom
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev ## benchmark against a bare MongoDB client in the same run; starts its own server (minutes)
+	$(BIN)/python benchmarks/bench.py
+
+kill-test: $(VENV)/.dev ## kill -9 of the server and of mongod in the middle of a load, ten times (minutes)
+	$(BIN)/python benchmarks/kill_run.py
+
+docs: $(VENV)/.dev ## write the generated pages of docs/
+	$(BIN)/fhir-server config docs > docs/settings.md
+
+dist: $(VENV)/.dev ## build the wheel and the source archive into dist/
+	$(BIN)/python -m build
+
+clean: ## remove everything that was made, except data (fhir-data stays)
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	rm -f fhir_server/definitions/r4.artefact
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+	    { echo "This Python lacks venv (on Debian and Ubuntu: apt-get install python3-venv)."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serve: $(INSTALLED_FROM) | $(BIN)/python
+	$(PIP) --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/.dev: $(INSTALLED_FROM) | $(BIN)/python
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.serve

@@ -1,0 +1,188 @@
+"""Resources go to a server over its REST API: PUT when they have an id, else POST.
+
+https://hl7.org/fhir/R4/http.html#update, https://hl7.org/fhir/R4/http.html#create
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+import msgspec
+
+from fhir_server.cli.client import Answer, Client, Lost
+from fhir_server.cli.unpacking import Item
+
+#: How often a request is repeated that the server could not take just now, and the longest wait between two,
+#: seconds.
+TRIES = 8
+LONGEST_WAIT_S = 30.0
+
+_LATER = frozenset({429, 503})
+_HEADERS = {
+    "Content-Type": "application/fhir+json",
+    "Accept": "application/fhir+json",
+    "Prefer": "return=minimal",
+}
+
+
+class Unreachable(Exception):  # noqa: N818 (the name says what happened)
+    """The server doesn't answer at all."""
+
+
+class Refused(Exception):  # noqa: N818
+    """The server wants us to authenticate or forbids writing altogether (401, 403)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A resource that was not stored: where it stands, what it is, the status (0: none), and why."""
+
+    place: str
+    subject: str
+    status: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of a load while it runs."""
+
+    created: int = 0
+    updated: int = 0
+    skipped: int = 0
+    retried: int = 0
+    rejections: list[Rejection] = field(default_factory=list)
+
+    @property
+    def finished(self) -> int:
+        """Resources that are through, in whatever way."""
+        return self.created + self.updated + self.skipped + len(self.rejections)
+
+
+async def send(
+    client: Client,
+    items: Iterable[Item],
+    tally: Tally,
+    *,
+    jobs: int,
+    is_done: Callable[[Item], bool],
+    done: Callable[[Item], None],
+) -> None:
+    """Send the items with ``jobs`` requests at the same time; ``tally`` grows while it runs.
+
+    An item whose server answer is final is counted; one that the server can't take just now (429, 503, a
+    broken connection on PUT) is repeated with growing pauses. Raises Unreachable or Refused, which no
+    repetition mends.
+    """
+    queue = iter(items)
+    workers = [asyncio.ensure_future(_worker(client, queue, tally, is_done, done)) for _ in range(jobs)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+
+async def _worker(
+    client: Client,
+    queue: Iterator[Item],
+    tally: Tally,
+    is_done: Callable[[Item], bool],
+    done: Callable[[Item], None],
+) -> None:
+    for item in queue:
+        if is_done(item):
+            tally.skipped += 1
+            await asyncio.sleep(0)
+            continue
+        if item.problem:
+            tally.rejections.append(Rejection(item.place, "", 0, (item.problem,)))
+            continue
+        answer = await _answer(client, item, tally)
+        if answer.status == 201:
+            tally.created += 1
+        elif 200 <= answer.status < 300:
+            tally.updated += 1
+        elif answer.status in (401, 403):
+            raise Refused(f"{answer.status}: {'; '.join(reasons(answer))}")
+        else:
+            tally.rejections.append(Rejection(item.place, subject(item), answer.status, reasons(answer)))
+            continue
+        done(item)
+
+
+async def _answer(client: Client, item: Item, tally: Tally) -> Answer:
+    method, path = ("PUT", f"{item.type}/{quote(item.id, safe='')}") if item.id else ("POST", item.type)
+    lost = Answer(0)
+    for attempt in range(TRIES):
+        wait_s = min(LONGEST_WAIT_S, 0.25 * 2**attempt) * (0.5 + random.random())  # noqa: S311 (jitter)
+        try:
+            answer = await client.request(method, path, item.body, _HEADERS)
+        except (Lost, TimeoutError) as reason:
+            why = str(reason) or "The server did not answer in time."
+            if method == "POST":  # it may have been stored: a repetition could store it twice
+                return Answer(
+                    0, {}, f"{why} It may have been stored; look before you send it again.".encode()
+                )
+            lost = Answer(0, {}, why.encode())
+        except OSError as reason:
+            if tally.finished == 0:
+                raise Unreachable(str(reason)) from reason
+            lost = Answer(0, {}, str(reason).encode())
+        else:
+            if answer.status not in _LATER:
+                return answer
+            lost = answer
+            wait_s = max(wait_s, _retry_after(answer))
+        tally.retried += 1
+        await asyncio.sleep(wait_s)
+    if lost.status == 0:
+        raise Unreachable(lost.body.decode())
+    return lost
+
+
+def _retry_after(answer: Answer) -> float:
+    text = answer.headers.get("retry-after", "")
+    return min(float(text), LONGEST_WAIT_S) if text.isdecimal() else 0.0
+
+
+def subject(item: Item) -> str:
+    """Return ``Type/id`` of a resource, or its type."""
+    return f"{item.type}/{item.id}" if item.id else item.type
+
+
+def reasons(answer: Answer) -> tuple[str, ...]:
+    """Return the sentences of an answer's OperationOutcome with their expressions, else the answer's text."""
+    try:
+        outcome = msgspec.json.decode(answer.body, type=_Outcome)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        outcome = _Outcome()
+    found = [_sentence(issue) for issue in outcome.issue if issue.severity in ("error", "fatal")]
+    text = answer.body[:200].decode(errors="replace").strip()
+    return tuple(found) or (text or f"The server answered {answer.status} without a reason.",)
+
+
+class _Details(msgspec.Struct):
+    text: str = ""
+
+
+class _Issue(msgspec.Struct):
+    severity: str = ""
+    code: str = ""
+    diagnostics: str = ""
+    details: _Details = msgspec.field(default_factory=_Details)
+    expression: list[str] = []
+
+
+class _Outcome(msgspec.Struct):
+    issue: list[_Issue] = []
+
+
+def _sentence(issue: _Issue) -> str:
+    text = issue.diagnostics or issue.details.text or issue.code
+    return f"{', '.join(issue.expression)}: {text}" if issue.expression else text

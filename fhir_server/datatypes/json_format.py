@@ -1,0 +1,269 @@
+"""FHIR JSON as bytes, read and written without loss.
+
+``decode`` turns the bytes of one resource into plain dicts, lists, strings, booleans, integers and
+Decimals; ``encode`` writes them back. Order, trailing zeros, digits beyond 64 bits and the very text of a
+number survive the round trip.
+
+What a parser would let pass silently and two readers could understand differently is refused: repeated
+property names, NUL and other control characters, lone surrogates, numbers that no reader can hold, nesting
+beyond ``MAX_DEPTH``.
+
+https://hl7.org/fhir/R4/json.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Any, NoReturn, Self
+
+import msgspec
+
+from fhir_server.outcome import FhirError, error
+
+#: Levels of objects and arrays that are accepted, the resource itself being the first.
+MAX_DEPTH = 64
+#: Digits that a number may have, and the largest power of ten that its first digit may stand for.
+MAX_DIGITS = 500
+MAX_EXPONENT = 999
+
+_BOM = b"\xef\xbb\xbf"
+#: Deletes all but brackets, and makes the square ones curly.
+_TO_BRACES = bytes.maketrans(b"[]", b"{}")
+_NOT_BRACKETS = bytes(b for b in range(256) if b not in b"[]{}")
+_NEGATIVE_ZERO = re.compile(rb"-0(?=[\s,\]}])")
+_SUSPECT_ESCAPE = re.compile(rb"\\(?:u00|[bf])")
+_WHITE_SPACE = b" \t\n\r"
+_INEXACT = (b" :", b"\n:", b"\r:", b"\t:", b"\\u0022", b"\\u003")
+#: Both match from the start up to the first escape that is refused; possessive, so the time is linear.
+_NO_CONTROL = re.compile(
+    rb"(?:[^\\]++|\\(?:[^bfu]|u(?!00(?:0[0-8bcef]|1[0-9a-f]))))*+", re.IGNORECASE | re.DOTALL
+)
+_NO_LONE_SURROGATE = re.compile(
+    rb"(?:[^\\]++|\\(?:[^u]|ud[89ab]..\\ud[c-f]|u(?!d[89a-f])))*+", re.IGNORECASE | re.DOTALL
+)
+_AT_BYTE = re.compile(r"^(?:JSON is malformed: )?(.*?) \(byte (\d+)\)$")
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+class WrittenDecimal(Decimal):
+    """A Decimal whose text in JSON isn't what ``str`` makes of it (``1e2``, ``0.00000001``, ``-0``)."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """Return the number of ``text``; raise decimal.InvalidOperation if Decimal can't hold it."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    def __copy__(self) -> WrittenDecimal:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> WrittenDecimal:
+        return self
+
+    def __reduce__(self) -> tuple[type[WrittenDecimal], tuple[str]]:
+        return WrittenDecimal, (self.text,)
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """Return the JSON object in ``data`` (UTF-8, with or without a byte order mark).
+
+    Numbers with a fraction or exponent become Decimal, others int. Raises FhirError with status 400 and one
+    issue, naming line and column where they are known, for everything that isn't one well-formed JSON object.
+    """
+    if data[:3] == _BOM:
+        data = data[3:]
+    try:
+        value = _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as reason:
+        _malformed(data, reason)
+    except RecursionError:
+        raise _too_deep() from None
+    if type(value) is not dict:
+        raise error(
+            "structure", "The body must be a JSON object: a resource with its resourceType.", status=400
+        )
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH:
+        _check_depth(data, value)
+    # Written again, a compact body that says nothing twice is the same bytes: the cheapest exact proof.
+    compact = _encoder.encode(value)
+    if compact != data:
+        value = _screened(data, compact, value)
+    if _SUSPECT_ESCAPE.search(data):
+        _check_controls(data)
+    result: dict[str, Any] = value
+    return result
+
+
+def encode(value: Any) -> bytes:
+    """Return ``value`` as compact JSON; numbers that came from ``decode`` keep their text."""
+    return _encoder.encode(value)
+
+
+def _number(text: str) -> Decimal:
+    if len(text) > MAX_DIGITS:
+        raise _number_refused()
+    if "e" in text or "E" in text:
+        try:
+            number: Decimal = WrittenDecimal(text)
+        except InvalidOperation:
+            raise _number_refused() from None
+        if abs(number.adjusted()) > MAX_EXPONENT:
+            raise _number_refused()
+        return number if str(number) != text else Decimal(text)
+    number = Decimal(text)
+    # Only below 1e-6 does Decimal choose an exponent by itself.
+    if ("0.000000" in text[:10]) and str(number) != text:
+        return WrittenDecimal(text)
+    return number
+
+
+def _written(value: Any) -> msgspec.Raw:
+    if isinstance(value, WrittenDecimal):
+        return msgspec.Raw(value.text.encode())
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+_decoder = msgspec.json.Decoder(float_hook=_number)
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_written)
+
+
+def _number_refused() -> FhirError:
+    return error(
+        "value",
+        f"A number in the body has more than {MAX_DIGITS} characters or an exponent beyond {MAX_EXPONENT}:"
+        " send it rounded.",
+        status=400,
+    )
+
+
+def _too_deep() -> FhirError:
+    return error(
+        "structure",
+        f"The body nests objects and arrays more than {MAX_DEPTH} levels deep: flatten it.",
+        status=400,
+    )
+
+
+def _check_depth(data: bytes, value: dict[str, Any]) -> None:
+    """Raise if ``value`` is nested too deeply: peel brackets by level, look closer if strings hold some."""
+    brackets = data.translate(_TO_BRACES, _NOT_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        peeled = brackets.replace(b"{}", b"")
+        if not peeled:
+            return
+        if len(peeled) == len(brackets):
+            break
+        brackets = peeled
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        children: list[Any] = []
+        for node in level:
+            children += [
+                child
+                for child in (node.values() if type(node) is dict else node)
+                if type(child) in (dict, list)
+            ]
+        if not children:
+            return
+        level = children
+    raise _too_deep()
+
+
+def _screened(data: bytes, compact: bytes, value: dict[str, Any]) -> dict[str, Any]:
+    """Return ``value``, read once more if the fast parser lost something; raise if a name is repeated.
+
+    1. No token is longer in ``compact`` than in ``data``; if both are equally long but for white space,
+       nothing was lost.
+    2. Else escapes were resolved or something was lost: the quotes before colons of both texts are counted.
+       They can be as many and yet hide a repeated name only if white space stands before a colon, or a quote
+       or colon is written as an escape.
+    3. Then the slow parser decides.
+    """
+    if len(data.translate(None, _WHITE_SPACE)) == len(compact.translate(None, _WHITE_SPACE)):
+        return value
+    if (
+        data.count(b'":') == compact.count(b'":')
+        and not any(sign in data for sign in _INEXACT)
+        and not _NEGATIVE_ZERO.search(data)
+    ):
+        return value
+    reread: dict[str, Any] = json.loads(
+        data, object_pairs_hook=_unique, parse_float=_number, parse_int=_integer
+    )
+    return reread
+
+
+def _check_controls(data: bytes) -> None:
+    found = _NO_CONTROL.match(data)
+    if found is not None and found.end() < len(data):
+        raise _refused(
+            "value",
+            "Strings must not contain control characters other than tab, line feed and carriage return:"
+            " remove the escaped character",
+            data,
+            found.end(),
+        )
+
+
+def _integer(text: str) -> int | Decimal:
+    return WrittenDecimal(text) if text == "-0" else int(text)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                shown = f'the property "{name}"' if _WORD.fullmatch(name) else "a property"
+                raise error(
+                    "structure",
+                    f"An object has {shown} more than once: keep one of them (lists are JSON arrays).",
+                    status=400,
+                )
+            seen.add(name)
+    return members
+
+
+def _refused(code: str, problem: str, data: bytes, offset: int) -> FhirError:
+    start = data.rfind(b"\n", 0, offset) + 1
+    line = data.count(b"\n", 0, start) + 1
+    column = len(data[start:offset].decode("utf-8", "replace")) + 1
+    return error(code, f"{problem} (line {line}, column {column}).", status=400)
+
+
+def _malformed(data: bytes, reason: Exception) -> NoReturn:
+    """Raise the FhirError that tells what is wrong with ``data``, and where."""
+    if not data.strip():
+        raise error("structure", "The body is empty: send a resource as JSON.", status=400) from None
+    try:
+        data.decode()
+    except UnicodeDecodeError as wrong:
+        raise _refused("structure", "The body must be encoded in UTF-8", data, wrong.start) from None
+    if isinstance(reason, msgspec.ValidationError):
+        raise _number_refused() from None
+    at = _AT_BYTE.match(str(reason))
+    if (at is None or "surrogate" in at.group(1)) and (found := _NO_LONE_SURROGATE.match(data)):
+        offset = found.end()
+        if data[offset : offset + 3].lower() == b"\\ud":
+            problem = "A string has one half of a surrogate pair: send both or none"
+            raise _refused("structure", problem, data, offset) from None
+    if at is None:
+        raise _refused(
+            "structure", "The JSON ends too early: the body was cut off", data, len(data)
+        ) from None
+    offset = int(at.group(2))
+    if re.match(rb"[+-]?(NaN|Infinity)", data[offset:]) or re.match(
+        rb"-Infinity", data[max(offset - 1, 0) :]
+    ):
+        problem = (
+            "NaN and Infinity are not numbers in FHIR: leave the element out or give a data-absent-reason"
+        )
+    else:
+        problem = f"The body is not well-formed JSON: {at.group(1)}"
+    raise _refused("structure", problem, data, offset) from None

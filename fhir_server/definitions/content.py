@@ -1,0 +1,29 @@
+"""The FHIR content that comes with the server: in the wheel, or beside the package in a checkout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+#: The top-level folders of content.
+FOLDERS = ("profiles", "terminology", "conformance", "examples")
+
+
+def content_folder(name: str) -> Path:
+    """Return the folder of this name, one of FOLDERS; raises FileNotFoundError when it is missing."""
+    package = Path(__file__).parents[1]
+    packaged, checkout = package / "content" / name, package.parent / name
+    if packaged.is_dir():
+        return packaged
+    if checkout.is_dir() and (package.parent / "pyproject.toml").is_file():
+        return checkout
+    raise FileNotFoundError(f"The content folder {name} is missing: install the package again.")
+
+
+def examples_that_pass() -> Iterator[tuple[str, str, bytes]]:
+    """Yield (type, id, JSON bytes) of each example that the server must accept, by type and file name."""
+    for file in sorted((content_folder("examples") / "pass").rglob("*.json")):
+        body = file.read_bytes()
+        resource = json.loads(body)
+        yield resource["resourceType"], resource["id"], body

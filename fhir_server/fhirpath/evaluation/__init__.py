@@ -1,0 +1,1 @@
+"""The whole language by closures over the tree; see ../README.md."""

@@ -1,0 +1,127 @@
+"""Runs search plans: the plan's filter and the caller's, the plan's index, its order and limit.
+
+https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.errors import PyMongoError
+
+from fhir_server.access import AccessContext
+from fhir_server.search.entries import SearchPlan
+from fhir_server.store.catalogue import Catalogue
+from fhir_server.store.connection import Connection, failure
+from fhir_server.store.documents import STORED_FIELDS, Page, stored
+
+#: Fields that a tombstone has not: a condition that asks for one of them finds living documents only.
+_LIVING = ("lu", "p", "s", "cp", "ck")
+_ASKING = ("$eq", "$in", "$gt", "$gte", "$lt", "$lte", "$elemMatch", "$regex")
+_ALL_ROWS = 10_000
+
+
+class Searcher:
+    """Answers plans with rows or with their number."""
+
+    def __init__(self, connection: Connection, catalogue: Catalogue) -> None:
+        self._connection = connection
+        self._catalogue = catalogue
+
+    async def search(self, plan: SearchPlan, access: AccessContext) -> Page:
+        """Return the plan's rows, without tombstones, in its order; raises TimeLimit or Unavailable."""
+        if plan.never:
+            return Page(())
+        command = self._aggregate(plan, access) if plan.computed else self._find(plan, access)
+        await self._add_hint(command, plan)
+        rows = await self._connection.find(command)
+        return Page(tuple(stored(plan.type, row["_id"], row, plan.projection) for row in rows))
+
+    @staticmethod
+    def _find(plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
+        command: dict[str, Any] = {
+            "find": plan.type,
+            "filter": effective_filter(plan, access),
+            "projection": {**STORED_FIELDS, **dict.fromkeys(plan.projection, 1)},
+            "batchSize": plan.limit or _ALL_ROWS,
+        }
+        if plan.sort:
+            command["sort"] = dict(plan.sort)
+        if plan.limit:
+            command["limit"] = plan.limit
+        return command
+
+    @staticmethod
+    def _aggregate(plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
+        pipeline: list[dict[str, Any]] = [
+            {"$match": effective_filter(plan, access)},
+            {"$addFields": plan.computed},
+        ]
+        if plan.after:
+            pipeline.append({"$match": plan.after})
+        if plan.sort:
+            pipeline.append({"$sort": dict(plan.sort)})
+        if plan.limit:
+            pipeline.append({"$limit": plan.limit})
+        pipeline.append({"$project": {**STORED_FIELDS, **dict.fromkeys(plan.projection, 1)}})
+        return {
+            "aggregate": plan.type,
+            "pipeline": pipeline,
+            "cursor": {"batchSize": plan.limit or _ALL_ROWS},
+        }
+
+    async def count(self, plan: SearchPlan, access: AccessContext, cap: int | None = None) -> int:
+        """Return how many documents match, at most ``cap``; raises TimeLimit or Unavailable."""
+        if plan.never:
+            return 0
+        command: dict[str, Any] = {"count": plan.type, "query": effective_filter(plan, access)}
+        if cap is not None:
+            command["limit"] = cap
+        await self._add_hint(command, plan)
+        try:
+            return int((await self._connection.command(command))["n"])
+        except PyMongoError as problem:
+            raise failure(problem) from problem
+
+    async def _add_hint(self, command: dict[str, Any], plan: SearchPlan) -> None:
+        if plan.hint is None:
+            return
+        if not self._catalogue.has(plan.type):
+            await self._catalogue.notice(plan.type)
+        if plan.hint == "_id_" or self._catalogue.is_built(plan.type, plan.hint):
+            command["hint"] = plan.hint
+
+
+def effective_filter(plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
+    """Return the plan's filter, the caller's, and the exclusion of tombstones where these don't imply it."""
+    parts = [part for part in (plan.filter, access.filter) if part]
+    if not any(asks_for_living(part) for part in parts):
+        parts.append({"lu": {"$exists": True}})
+    return parts[0] if len(parts) == 1 else {"$and": parts}
+
+
+def asks_for_living(condition: Mapping[str, Any]) -> bool:
+    """Tell whether a filter surely finds no tombstone: it asks for a field that tombstones lack."""
+    for name, wanted in condition.items():
+        if name == "$and":
+            if any(asks_for_living(part) for part in wanted):
+                return True
+        elif (name in _LIVING or name.startswith("i.")) and _asks_for_value(wanted):
+            return True
+    return False
+
+
+def _asks_for_value(wanted: Any) -> bool:
+    if not isinstance(wanted, Mapping):
+        return wanted is not None
+    if wanted.get("$exists") is True:
+        return True
+    return any(
+        operator in _ASKING and wanted[operator] is not None and not _holds_null(wanted[operator])
+        for operator in wanted
+    )
+
+
+def _holds_null(operand: Any) -> bool:
+    return isinstance(operand, (list, tuple)) and None in operand

@@ -1,0 +1,142 @@
+"""Store: the one door to the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from fhir_server.access import AccessContext
+from fhir_server.search.entries import IndexDescriptor, SearchPlan
+from fhir_server.store.catalogue import Catalogue
+from fhir_server.store.coalescing import KeyLocks
+from fhir_server.store.committing import Committer
+from fhir_server.store.connection import Connection
+from fhir_server.store.documents import Change, Page, Stored
+from fhir_server.store.history import Historian
+from fhir_server.store.reading import Reader
+from fhir_server.store.searching import Searcher
+
+
+class Store:
+    """Resources in MongoDB; every call raises Unavailable when the database does not answer.
+
+    Every call that returns data takes an AccessContext, whose filter is part of each query.
+    """
+
+    def __init__(self, connection: Connection, catalogue: Catalogue, patience_s: float) -> None:
+        self._connection = connection
+        self._catalogue = catalogue
+        self._reader = Reader(connection)
+        self._searcher = Searcher(connection, catalogue)
+        self._historian = Historian(connection, catalogue)
+        self._committer = Committer(connection, catalogue, patience_s)
+        self._locks = KeyLocks()
+
+    @classmethod
+    async def connect(
+        cls,
+        uri: str,
+        *,
+        database: str,
+        indexes: Callable[[str], Sequence[IndexDescriptor]],
+        timeout_s: float = 5.0,
+        time_limit_ms: int = 5000,
+    ) -> Store:
+        """Return an open store.
+
+        ``indexes`` names the indexes of a type's collection, besides the common ones. ``timeout_s`` is how
+        long an operation waits for a primary, ``time_limit_ms`` how long the database works on one command.
+        Raises Unsuitable for a server or database that can't be used, Unavailable when none answers.
+        """
+        connection = await Connection.open(uri, database, timeout_s=timeout_s, limit_ms=time_limit_ms)
+        try:
+            catalogue = Catalogue(connection, indexes)
+            await catalogue.start()
+        except BaseException:
+            await connection.client.close()
+            raise
+        return cls(connection, catalogue, 2 * timeout_s)
+
+    async def read(self, type_: str, id_: str, access: AccessContext) -> Stored | None:
+        """Return the current version, which may be a deletion; None: no such resource for this caller."""
+        return await self._reader.read(type_, id_, access)
+
+    async def version(self, type_: str, id_: str, version: int, access: AccessContext) -> Stored | None:
+        """Return one version, which may be a deletion; None: no such version for this caller."""
+        return await self._reader.version(type_, id_, version, access)
+
+    async def commit(self, change: Change) -> None:
+        """Return when the change is durable.
+
+        Raises VersionConflict when ``previous`` is not current, ClaimTaken when another document holds the
+        claim, Unavailable when the outcome is unknown, FhirError 413 when the body is too large.
+        """
+        await self._committer.commit(change)
+
+    async def commit_many(self, changes: Sequence[Change]) -> None:
+        """Return when all changes are durable; otherwise none is made. Exceptions as those of ``commit``."""
+        await self._committer.commit_many(changes)
+
+    async def search(self, plan: SearchPlan, access: AccessContext) -> Page:
+        """Return the rows of a plan; raises TimeLimit when it was stopped."""
+        return await self._searcher.search(plan, access)
+
+    async def count(self, plan: SearchPlan, access: AccessContext, cap: int | None = None) -> int:
+        """Return how many documents match, counted up to ``cap``; raises TimeLimit when it was stopped."""
+        return await self._searcher.count(plan, access, cap)
+
+    async def history(
+        self,
+        type_: str | None,
+        id_: str | None,
+        access: AccessContext,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """Return versions, deletions included, newest first.
+
+        Of one resource, of a type (``id_`` None) or of all types (both None). ``since`` and ``until`` are
+        inclusive milliseconds UTC of lastUpdated; ``cursor`` is ``Page.next`` of the page before.
+        """
+        return await self._historian.history(
+            type_, id_, access, since=since, until=until, cursor=cursor, limit=limit
+        )
+
+    def lock(self, type_: str, id_: str) -> AbstractAsyncContextManager[None]:
+        """Return a context that one task of this process holds at a time for this id.
+
+        Around read and commit of an update it spares the conflicts among requests of one worker; those with
+        other workers remain VersionConflicts.
+        """
+        return self._locks.hold((type_, id_))
+
+    async def secret(self, name: str) -> bytes:
+        """Return 32 random bytes that belong to this database and never change."""
+        return await self._connection.secret(name)
+
+    async def ping(self) -> bool:
+        """Tell whether a primary answers."""
+        return await self._connection.ping()
+
+    def stats(self) -> dict[str, int]:
+        """Return gauges and counters of the queues: waiting, flights, flushes, flushed, per queue."""
+        queues = {
+            "reads": self._reader.queue,
+            "creates": self._committer.creates,
+            "replacements": self._committer.replacements,
+        }
+        return {
+            f"{name}_{figure}": getattr(queue, figure)
+            for name, queue in queues.items()
+            for figure in ("waiting", "flights", "flushes", "flushed")
+        }
+
+    async def close(self) -> None:
+        """Finish what was accepted, then disconnect."""
+        await self._committer.close()
+        await self._reader.close()
+        await self._catalogue.close()
+        await self._connection.client.close()

@@ -1,0 +1,109 @@
+"""References: their text, the types that they may point to, and contained targets.
+
+https://hl7.org/fhir/R4/references.html
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from fhir_server.datatypes.references import parse
+from fhir_server.validation.protocols import Handler
+from fhir_server.validation.report import Findings, Run
+
+_STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
+_relative = re.compile(r"([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?").fullmatch
+
+
+class References:
+    """The rules of references; knows the names of the resource types."""
+
+    def __init__(self, resource_types: frozenset[str]) -> None:
+        self._types = resource_types
+
+    def text(self, reference: dict[str, Any], run: Run) -> Findings | None:
+        """Check ``Reference.reference`` and ``Reference.type`` of a structurally valid Reference."""
+        text = reference.get("reference")
+        if text is None:
+            return None
+        short = _relative(text)
+        type_ = short[1] if short is not None else ""
+        if type_ not in self._types:
+            found = self._unusual(text, type_, run)
+            if found is not None:
+                return found
+        if "type" in reference:
+            return self._same_type(reference, run)
+        return None
+
+    def _unusual(self, text: str, type_: str, run: Run) -> Findings | None:
+        """Check a reference that isn't ``Type/id``."""
+        target = None if type_ else parse(text)
+        if target is None or (target.kind == "relative" and target.type not in self._types):
+            return run.error(
+                "value",
+                "The reference must be Type/id with a resource type of R4, an absolute URL,"
+                " a urn:uuid: or urn:oid:, or #id of a contained resource.",
+                "reference@",
+                ".reference",
+            )
+        if target.kind == "conditional" and not (run.is_conditional and target.type in self._types):
+            return run.error(
+                "value",
+                "A reference by search is only allowed in a transaction: give Type/id instead.",
+                "reference@",
+                ".reference",
+            )
+        if target.kind == "contained" and target.id and target.id not in run.contained_types():
+            return run.error(
+                "invariant",
+                "The reference points to a contained resource that isn't there: add it, with this id.",
+                "ref-1",
+                ".reference",
+            )
+        return None
+
+    def _same_type(self, reference: dict[str, Any], run: Run) -> Findings | None:
+        named = reference["type"].removeprefix(_STRUCTURE)
+        actual = self._type_of(reference["reference"], run)
+        if actual and named in self._types and named != actual:
+            return run.error(
+                "value",
+                f"Reference.type says {named}, but the reference points to {actual}.",
+                "reference@",
+                ".type",
+            )
+        return None
+
+    def _type_of(self, text: str, run: Run) -> str:
+        """Return the resource type that the reference's text tells, or "" if it tells none."""
+        target = parse(text)
+        if target is None:
+            return ""
+        type_ = run.contained_types().get(target.id, "") if target.kind == "contained" else target.type
+        return type_ if type_ in self._types else ""
+
+    def limited(self, inner: Handler, targets: tuple[str, ...]) -> Handler:
+        """Return the handler of a Reference that may only point to some types."""
+        allowed = frozenset(targets)
+
+        def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
+            found = inner(value, parent, run)
+            if found is not None:
+                return found
+            text = value.get("reference")
+            if text is None:
+                type_ = value.get("type", "").removeprefix(_STRUCTURE)
+                type_ = type_ if type_ in self._types else ""
+            elif text.partition("/")[0] in allowed:
+                return None
+            else:
+                type_ = self._type_of(text, run)
+            if not type_ or type_ in allowed:
+                return None
+            return run.error(
+                "value", f"The reference must point to {' or '.join(targets)}, not to {type_}.", "reference@"
+            )
+
+        return handler

@@ -1,0 +1,82 @@
+"""Validation of resources against the base definitions of R4.
+
+https://hl7.org/fhir/R4/validation.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from fhir_server.definitions import Definitions
+from fhir_server.outcome import Issue
+from fhir_server.validation.compiler import Compiler
+from fhir_server.validation.invariants import NotEvaluated
+from fhir_server.validation.protocols import CodeSets
+from fhir_server.validation.report import Run, issues
+from fhir_server.validation.rules.contained import holds_conditional_references, resource_type
+
+
+class Validator:
+    """Checks resources; what a type needs is compiled when the first resource of the type comes.
+
+    Safe to share between threads: a type that two compile at once is compiled twice with the same result.
+    """
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        code_sets: CodeSets,
+        *,
+        best_practices: bool = False,
+        as_warnings: frozenset[str] = frozenset(),
+    ) -> None:
+        """Make a validator that has compiled nothing yet.
+
+        With ``best_practices`` constraints that R4 marks as such (dom-6) are evaluated too; issues of the
+        rules ``as_warnings`` don't make a resource invalid.
+        """
+        self._compiler = Compiler(definitions, code_sets, best_practices=best_practices)
+        self._as_warnings = as_warnings
+
+    def validate(self, resource: dict[str, Any]) -> tuple[Issue, ...]:
+        """Return the issues of a resource as ``json_format.decode`` gave it; empty when it is valid.
+
+        Issues of severity warning don't make it invalid. There is one issue for each defect, at most 100,
+        and one more that tells if others were left out. Expressions are FHIRPaths from the resource's type
+        on.
+        """
+        run = Run(resource)
+        name = resource_type(resource, self._compiler.resource_types, run)
+        if not isinstance(name, str):
+            return issues(name, run, "", self._as_warnings)
+        if name == "Bundle":
+            run.is_conditional = holds_conditional_references(resource)
+        try:
+            found = self._compiler.function(name)(resource, {}, run)
+        except RecursionError:
+            return (
+                Issue("error", "structure", "The resource is nested too deeply: flatten it.", name, "depth"),
+            )
+        if found is None and not run.unevaluated:
+            return ()
+        return issues(found or [], run, name, self._as_warnings)
+
+    def preload(self, types: Iterable[str]) -> None:
+        """Compile these resource types and all datatypes that they use, for processes that fork later."""
+        for name in types:
+            self._compiler.preload(name)
+
+    @property
+    def not_evaluated(self) -> tuple[NotEvaluated, ...]:
+        """The constraints that aren't checked, with the reason, of the types compiled so far."""
+        return self._compiler.invariants.not_evaluated
+
+    @property
+    def unbound(self) -> tuple[tuple[str, str], ...]:
+        """The required bindings that aren't checked (path, value set) because their codes aren't known."""
+        return tuple(self._compiler.unbound)
+
+    def source(self, structure: str, path: str = "") -> str:
+        """Return the Python that is generated for a type or one of its backbone elements."""
+        return self._compiler.source(structure, path)

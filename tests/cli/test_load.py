@@ -1,0 +1,115 @@
+"""``load`` into a running server: what is stored, what is rejected, resuming, interrupting."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from fhir_server.definitions.content import content_folder
+
+
+def get(url):
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return json.loads(answer.read())
+
+
+@pytest.fixture
+def load(served):
+    def run(*arguments, stdin=""):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("FHIR_")}
+        return subprocess.run(
+            [sys.executable, "-m", "fhir_server", "load", "--base", served, *map(str, arguments)],
+            input=stdin, capture_output=True, text=True, timeout=120, env=environment, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def weight(id_, value="72.50"):
+    return (
+        f'{{"resourceType":"Observation","id":"{id_}","status":"final","code":{{"text":"Body weight"}},'
+        f'"valueQuantity":{{"value":{value},"unit":"kg"}}}}'
+    )
+
+
+def test_ndjson_compressed_and_again(load, served, tmp_path):
+    file = tmp_path / "weights.ndjson.gz"
+    file.write_bytes(gzip.compress("\n".join(weight(f"gz-{n}") for n in range(50)).encode()))
+    result = load(file)
+    assert (result.returncode, result.stdout) == (0, "50 created, 0 updated, 0 rejected\n")
+    assert load(file).stdout == "0 created, 50 updated, 0 rejected\n"
+    with urllib.request.urlopen(f"{served}/Observation/gz-7", timeout=10) as answer:
+        assert b'"value":72.50' in answer.read()
+
+
+def test_a_transaction_from_standard_input(load, served):
+    patient, observation = (f"urn:uuid:6f000000-0000-4000-8000-00000000000{n}" for n in (1, 2))
+    text = json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": [
+        {"fullUrl": observation, "resource": json.loads(weight("x")) | {"subject": {"reference": patient}},
+         "request": {"method": "POST", "url": "Observation"}},
+        {"fullUrl": patient, "resource": {"resourceType": "Patient", "gender": "female"},
+         "request": {"method": "POST", "url": "Patient"}},
+    ]})  # fmt: skip
+    assert load("-", stdin=text).stdout == "2 created, 0 updated, 0 rejected\n"
+    assert get(f"{served}/Observation/x")["subject"] == {"reference": f"Patient/{patient[9:]}"}
+    assert get(f"{served}/Patient/{patient[9:]}")["gender"] == "female"
+
+
+def test_without_an_id_the_server_chooses(load):
+    text = '{"resourceType":"Patient","name":[{"family":"Unnumbered"}]}'
+    assert load("-", stdin=text).stdout == "1 created, 0 updated, 0 rejected\n"
+
+
+def test_rejections_and_resuming(load, tmp_path):
+    file, checkpoint = tmp_path / "mixed.ndjson", tmp_path / "load.json"
+    bad = weight("r-2").replace('"final"', '"finished"')
+    file.write_text("\n".join([weight("r-1"), bad, "{broken", weight("r-3")]) + "\n")
+    result = load(file, "--resume", checkpoint)
+    assert (result.returncode, result.stdout) == (1, "2 created, 0 updated, 2 rejected\n")
+    assert f"{file}:2: Observation/r-2 4" in result.stderr
+    assert "Observation.status: " in result.stderr
+    assert f"{file}:3: rejected\n    This is not a JSON resource" in result.stderr
+    again = load(file, "--resume", checkpoint)
+    assert (again.returncode, again.stdout) == (1, "0 created, 0 updated, 2 rejected, 2 done before\n")
+
+
+def test_an_interrupted_load_goes_on(load, served, tmp_path):
+    file, checkpoint = tmp_path / "many.ndjson", tmp_path / "load.json"
+    file.write_text("\n".join(weight(f"many-{n}") for n in range(20_000)))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FHIR_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fhir_server", "load", "--base", served, str(file), "--resume", str(checkpoint), "--jobs", "4"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "--resume" in errors
+    noted = json.loads(checkpoint.read_text())["sources"][str(file)]
+    done = noted["until"] + len(noted["also"])
+    assert 0 < done < 20_000
+    short = tmp_path / "short"
+    short.write_text("")
+    for n in (0, noted["until"] - 1):
+        assert get(f"{served}/Observation/many-{n}")["id"] == f"many-{n}"
+
+
+def test_the_examples_load_and_the_bad_ones_do_not(load):
+    good = load(content_folder("examples") / "pass")
+    assert good.returncode == 0, good.stderr
+    folder = content_folder("examples") / "fail"
+    count = sum(1 for _ in folder.glob("*/*.json"))
+    bad = load(*sorted(str(file) for file in folder.glob("*/*.json")))
+    assert bad.returncode == 1
+    assert f"{count} rejected" in bad.stdout, bad.stdout

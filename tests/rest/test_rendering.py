@@ -1,0 +1,54 @@
+"""From FhirResponse to ASGI messages."""
+
+import gzip
+
+import pytest
+
+from fhir_server.interactions.exchange import FhirResponse
+from fhir_server.rest.rendering import send_response
+
+
+async def sent(response, method="GET", headers=None, pretty=False):
+    messages = []
+
+    async def send(message):
+        messages.append(message)
+
+    await send_response(send, response, "r-1", method, headers or {}, pretty=pretty)
+    start, body = messages
+    return start["status"], dict(start["headers"]), body["body"]
+
+
+async def test_parts_are_joined_and_counted():
+    status, headers, body = await sent(FhirResponse(200, (("ETag", 'W/"1"'),), (b'{"a":', b"1}")))
+    assert (status, body) == (200, b'{"a":1}')
+    assert headers[b"content-length"] == b"7"
+    assert headers[b"etag"] == b'W/"1"'
+    assert headers[b"x-request-id"] == b"r-1"
+
+
+async def test_head_has_the_length_and_no_body():
+    _, headers, body = await sent(FhirResponse(200, (), (b"{}",)), method="HEAD")
+    assert (headers[b"content-length"], body) == (b"2", b"")
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_answers_without_content_have_no_length_and_no_type(status):
+    _, headers, body = await sent(FhirResponse(status))
+    assert body == b""
+    assert b"content-length" not in headers
+    assert b"content-type" not in headers
+
+
+@pytest.mark.parametrize(("accepted", "packed"), [("gzip, br", True), ("br", False), ("", False)])
+async def test_large_bodies_are_compressed_for_those_who_can_read_it(accepted, packed):
+    large = b'{"x":"' + b"a" * 10_000 + b'"}'
+    _, headers, body = await sent(FhirResponse(200, (), (large,)), headers={"accept-encoding": accepted})
+    assert (headers.get(b"content-encoding") == b"gzip") is packed
+    assert (gzip.decompress(body) if packed else body) == large
+    assert headers[b"content-length"] == b"%d" % len(body)
+
+
+async def test_pretty_keeps_the_text_of_numbers():
+    _, _, body = await sent(FhirResponse(200, (), (b'{"a":1.50,"b":1E+2}',)), pretty=True)
+    assert body == b'{\n  "a": 1.50,\n  "b": 1E+2\n}'

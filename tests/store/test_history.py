@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from fhir_server.access import OPEN, AccessContext
+from fhir_server.outcome import FhirError
+from fhir_server.store.documents import order_key
+from fhir_server.store.history import _Scope
+from tests.store.changes import START, create, delete, update
+
+
+async def pages(store, type_, id_, limit, access=OPEN, **keys):
+    found, cursor = [], None
+    while True:
+        page = await store.history(type_, id_, access, limit=limit, cursor=cursor, **keys)
+        assert len(page.rows) <= limit
+        assert page.rows or page.next is None
+        found += page.rows
+        if page.next is None:
+            return found
+        cursor = page.next
+
+
+def names(rows):
+    return [(row.type, row.id, row.version) for row in rows]
+
+
+@pytest.fixture
+async def busy(store):
+    """Three types; resources in all states; moments shared by many."""
+    rng = random.Random(7)
+    made = []
+    for type_ in ("Observation", "Patient", "Encounter"):
+        for number in range(12):
+            id_ = f"r{number}" if number % 2 else f"r{number}-x"
+            at = START + rng.randrange(5)
+            steps = [create(id_, type_=type_, at=at)]
+            for version in range(1, rng.randrange(1, 5)):
+                at += rng.randrange(1, 4)
+                is_deletion = rng.random() < 0.3 and steps[-1].body
+                steps.append(
+                    delete(id_, version, type_=type_, at=at)
+                    if is_deletion
+                    else update(id_, version, type_=type_, at=at)
+                )
+            made.append(steps)
+
+    async def write(steps):
+        for step in steps:
+            await store.commit(step)
+
+    await asyncio.gather(*map(write, made))
+    return [step for steps in made for step in steps]
+
+
+def in_order(changes):
+    def place(change):
+        return (-order_key(change.last_updated, change.id), change.type, change.id)
+
+    return [(change.type, change.id, change.version) for change in sorted(changes, key=place)]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 50, 500])
+async def test_all_levels_hold_every_version_once_newest_first(store, busy, limit):
+    assert names(await pages(store, None, None, limit)) == in_order(busy)
+    patients = [change for change in busy if change.type == "Patient"]
+    assert names(await pages(store, "Patient", None, limit)) == in_order(patients)
+    one = [change for change in patients if change.id == "r4-x"]
+    rows = await pages(store, "Patient", "r4-x", limit)
+    assert names(rows) == in_order(one)
+    assert [(row.method, row.body, row.last_updated) for row in rows] == [
+        (change.method, change.body, change.last_updated) for change in one[::-1]
+    ]
+
+
+async def test_ids_that_begin_alike_have_separate_histories(store):
+    for id_ in ("a", "a-1", "a.1", "A"):
+        await store.commit(create(id_))
+        await store.commit(update(id_, 1))
+    for id_ in ("a", "a-1", "a.1", "A"):
+        assert names(await pages(store, "Observation", id_, 10)) == [
+            ("Observation", id_, 2),
+            ("Observation", id_, 1),
+        ]
+
+
+@pytest.mark.parametrize(("since", "until"), [(2, None), (None, 3), (2, 3), (4, 4), (50, None)])
+@pytest.mark.parametrize("limit", [2, 100])
+async def test_since_and_until_are_inclusive_at_all_levels(store, busy, since, until, limit):
+    span = {"since": since and START + since, "until": until and START + until}
+    wanted = [
+        change
+        for change in busy
+        if (since is None or change.last_updated >= START + since)
+        and (until is None or change.last_updated <= START + until)
+    ]
+    assert names(await pages(store, None, None, limit, **span)) == in_order(wanted)
+    ours = [change for change in wanted if change.type == "Encounter"]
+    assert names(await pages(store, "Encounter", None, limit, **span)) == in_order(ours)
+    one = [change for change in ours if change.id == "r3"]
+    assert names(await pages(store, "Encounter", "r3", limit, **span)) == in_order(one)
+
+
+def colliding(count: int) -> list[str]:
+    """Ids with the same tie bits: written at the same moment they have the same order key."""
+    found: dict[int, list[str]] = {}
+    for number in range(1_000_000):
+        ties = found.setdefault(order_key(0, f"c{number}"), [])
+        ties.append(f"c{number}")
+        if len(ties) == count:
+            return ties
+    raise AssertionError("no collision found")
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 6, 7, 20])
+async def test_equal_order_keys_are_neither_lost_nor_repeated(store, limit):
+    ids = sorted(colliding(6), reverse=True)  # the database finds equal keys in the order of writing
+    changes = [create(id_, type_=type_) for id_ in ids for type_ in ("Observation", "Patient")]
+    changes += [create("before", at=START - 1), create("after", at=START + 1)]
+    changes += [update(id_, 1, at=START + 2) for id_ in ids[:3]]
+    for change in changes:
+        await store.commit(change)
+    assert names(await pages(store, None, None, limit)) == in_order(changes)
+    ours = [change for change in changes if change.type == "Observation"]
+    assert names(await pages(store, "Observation", None, limit)) == in_order(ours)
+
+
+def test_the_history_collection_is_read_last():
+    """Otherwise a version that is replaced between the two reads is in neither."""
+    sources = _Scope(("Observation", "Patient"), True, {}).sources(0, 1, 1)
+    assert [name for name, _ in sources] == ["Observation", "Observation", "Patient", "Patient", "history"]
+
+
+async def test_paging_under_concurrent_writes_shows_old_versions_exactly_once(store, other):
+    ids = [f"n{number}" for number in range(40)]
+    await asyncio.gather(*(store.commit(create(id_, at=START + n)) for n, id_ in enumerate(ids)))
+    done = asyncio.Event()
+
+    async def write():
+        rng, at = random.Random(3), START + 1000
+        current = dict.fromkeys(ids, 1)
+        while not done.is_set():
+            for id_ in rng.sample(ids, 5):
+                at += 1
+                step = delete if rng.random() < 0.2 else update
+                await other.commit(step(id_, current[id_], at=at))
+                current[id_] += 1
+
+    async def read():
+        for _ in range(4):
+            for type_ in ("Observation", None):
+                rows = await pages(store, type_, None, 7)
+                assert len(set(names(rows))) == len(rows)
+                first = [row for row in rows if row.version == 1]
+                assert sorted(row.id for row in first) == sorted(ids)
+            rows = await pages(store, "Observation", "n0", 2)
+            assert [row.version for row in rows] == list(range(rows[0].version, 0, -1))
+        done.set()
+
+    writing = asyncio.create_task(write())
+    try:
+        await read()
+    finally:
+        done.set()
+        await writing
+
+
+async def test_history_is_filtered_at_all_levels(store):
+    await store.commit(create("a", patient="anne"))
+    await store.commit(update("a", 1, patient="ben"))
+    await store.commit(delete("a", 2))
+    await store.commit(create("b", patient="anne"))
+    anne = AccessContext("anne", {"$or": [{"p": "anne"}, {"_sec.own": "anne"}]})
+    assert names(await pages(store, "Observation", "a", 10, anne)) == [("Observation", "a", 1)]
+    assert {(row.id, row.version) for row in await pages(store, "Observation", None, 10, anne)} == {
+        ("a", 1),
+        ("b", 1),
+    }
+    assert {(row.id, row.version) for row in await pages(store, None, None, 1, anne)} == {("a", 1), ("b", 1)}
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "W10", "bnVsbA", "WzEsMl0", "é"])
+async def test_a_damaged_cursor_is_the_senders_mistake(store, cursor):
+    with pytest.raises(FhirError) as caught:
+        await store.history(None, None, OPEN, cursor=cursor)
+    assert caught.value.status == 400
+
+
+async def test_an_empty_database_and_unknown_types_have_an_empty_history(store):
+    assert await pages(store, None, None, 10) == []
+    assert await pages(store, "Observation", None, 10) == []
+    assert await pages(store, "Observation", "a", 10) == []
