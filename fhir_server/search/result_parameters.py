@@ -13,7 +13,8 @@ from fhir_server.outcome import error
 from fhir_server.search.registry import TypeParameters
 
 DEFAULT_COUNT = 50
-MAXIMUM_COUNT = 1000
+#: Most rows of a page, whatever the settings allow.
+MAXIMUM_COUNT = 10_000
 
 #: In the order in which the self link shows them.
 NAMES = ("_sort", "_count", "_total", "_summary", "_elements", "_contained", "_format", "_pretty")
