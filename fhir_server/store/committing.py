@@ -12,8 +12,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import random
-import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -34,13 +32,13 @@ from fhir_server.store.documents import (
     Change,
     ClaimTaken,
     Method,
-    Unavailable,
     VersionConflict,
     document,
     history_copy,
     history_id,
     tombstone,
 )
+from fhir_server.store.retrying import Retrying
 
 #: Largest body of one resource; a MongoDB document ends at 16 MB and holds the index beside the body.
 LARGEST_BODY = 12 << 20
@@ -51,8 +49,6 @@ _DUPLICATE_KEY = 11000
 _ALONE_FROM = 3
 #: Of so many resources the last version made here is remembered.
 _REACHED = 4096
-_SHORTEST_PAUSE = 0.005
-_LONGEST_PAUSE = 0.25
 
 
 class Pending:
@@ -131,7 +127,7 @@ class Committer:
         await asyncio.gather(*(self._insert(type_, group) for type_, group in by_type.items()))
 
     async def _insert(self, type_: str, waiters: list[Waiting]) -> None:
-        retrying = _Retrying(self._patience)
+        retrying = Retrying(self._patience)
         while True:
             command = {
                 "insert": type_,
@@ -181,7 +177,7 @@ class Committer:
             del self._reached[next(iter(self._reached))]
 
     async def _replace(self, waiters: list[Waiting], attempt: int = 1) -> None:
-        retrying = _Retrying(self._patience)
+        retrying = Retrying(self._patience)
         for number in itertools.count(attempt):
             if number >= _ALONE_FROM and len(waiters) > 1:
                 for waiter in waiters:
@@ -205,7 +201,7 @@ class Committer:
             return
 
     async def _all_or_nothing(self, pendings: list[Pending]) -> None:
-        retrying = _Retrying(self._patience)
+        retrying = Retrying(self._patience)
         while True:
             try:
                 lost = await self._transaction(pendings, is_whole=True)
@@ -251,7 +247,7 @@ class Committer:
 
     async def _settle(self, session: AsyncClientSession) -> None:
         """Commit; when the answer is lost ask again, which the server answers from its records."""
-        retrying = _Retrying(self._patience)
+        retrying = Retrying(self._patience)
         while True:
             try:
                 await session.commit_transaction()
@@ -349,26 +345,6 @@ class Committer:
 
 class _OutrunError(PyMongoError):
     """A replacement found another version than the one its caller had read."""
-
-
-class _Retrying:
-    """Pauses between tries, growing and with jitter; gives up when the patience for outages is used up."""
-
-    def __init__(self, patience_s: float) -> None:
-        self._deadline = time.monotonic() + patience_s
-        self._pause = _SHORTEST_PAUSE
-
-    async def pause(self, *, is_outage: bool = True) -> None:
-        """Wait a little; raise Unavailable when it took too long already."""
-        if time.monotonic() > self._deadline:
-            raise Unavailable(
-                "The database did not confirm the write in time; it may or may not have been made. "
-                "Read the resource, or send the request again with a condition."
-                if is_outage
-                else "Too many others write to the same resources at the moment; nothing was written."
-            )
-        await asyncio.sleep(self._pause * random.uniform(0.5, 1.5))  # noqa: S311 (jitter is no secret)
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
 
 async def _one_by_one(
