@@ -1,7 +1,8 @@
 """The baseline: an AsyncMongoClient that does one by one, without any server, what the workloads need.
 
 It works on the documents that the server stored: it reads them, copies them into a database of its own with the same
-indexes, and inserts, finds, or replaces there at the same concurrency with the same write concern. Prints its figures as JSON.
+indexes, and inserts, finds, or replaces there at the same concurrency with the same write concern.
+Prints its figures as JSON.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ async def run(args: argparse.Namespace) -> dict[str, float]:
         await durable.insert_one({**sample[rng.randrange(len(sample))], "_id": new_id()})
 
     async def read(rng: random.Random) -> None:
-        assert await plain.find_one({"_id": sample[rng.randrange(len(sample))]["_id"]}, {"j": 1, "v": 1, "lu": 1})
+        assert await plain.find_one(
+            {"_id": sample[rng.randrange(len(sample))]["_id"]}, {"j": 1, "v": 1, "lu": 1}
+        )
 
     async def search(rng: random.Random) -> None:
         cursor = plain.find(

@@ -78,9 +78,7 @@ def _cpu(group: list[psutil.Process]) -> float:
     return sum(t.user + t.system for t in (p.cpu_times() for p in group))
 
 
-async def measure(
-    workload: str, side: str, connections: int, seconds: float, calls: list[Call], processes: Processes
-) -> Row:
+async def measure(workload: str, side: str, seconds: float, calls: list[Call], processes: Processes) -> Row:
     """Run ``calls`` (one per connection) again and again for some seconds and return the figures."""
     taken: list[float] = []
     own = psutil.Process()
@@ -100,7 +98,7 @@ async def measure(
     client, server, mongod = ((b - a) * 1000 / len(taken) for a, b in zip(before, after, strict=True))
     taken.sort()
     return Row(
-        workload, side, connections, len(taken) / elapsed,
+        workload, side, len(calls), len(taken) / elapsed,
         taken[len(taken) // 2] * 1000, taken[int(len(taken) * 0.99)] * 1000, client, server, mongod,
     )  # fmt: skip
 
@@ -172,7 +170,9 @@ class Bench:
             assert status == 201, body
 
         async def read(rng: random.Random) -> None:
-            status, _, body = await connection.send(connection.request("GET", f"Observation/{self._one(rng)}"))
+            status, _, body = await connection.send(
+                connection.request("GET", f"Observation/{self._one(rng)}")
+            )
             assert status == 200, body
 
         async def search(rng: random.Random) -> None:
@@ -207,12 +207,8 @@ async def drive(args: argparse.Namespace) -> None:
             rows = []
             for workload in WORKLOADS:
                 for connections in args.connections:
-                    rows.append(
-                        await measure(
-                            workload, "server", connections, args.seconds,
-                            bench.calls(workload, connections), bench.processes,
-                        )  # fmt: skip
-                    )
+                    calls = bench.calls(workload, connections)
+                    rows.append(await measure(workload, "server", args.seconds, calls, bench.processes))
                     rows.append(await baseline(args, workload, connections, bench))
             memory = bench.processes.memory_mb()
         finally:
@@ -220,7 +216,7 @@ async def drive(args: argparse.Namespace) -> None:
             process.wait(30)
     report(load, rows, memory)
     if args.json:
-        Path(args.json).write_text(json.dumps({"load": load, "rows": [asdict(r) for r in rows]}, indent=1))
+        args.json.write(json.dumps({"load": load, "rows": [asdict(row) for row in rows]}, indent=1))
 
 
 def free_port() -> int:
@@ -272,7 +268,9 @@ def report(load: dict[str, float], rows: list[Row], memory: tuple[float, float])
         f"{load['server_mb']:.0f} MB server, {load['mongod_mb']:.0f} MB mongod "
         f"(at the end {memory[0]:.0f} and {memory[1]:.0f} MB)\n"
     )
-    print("| workload | c | /s | p50 ms | p99 ms | server CPU ms | mongod CPU ms | bare /s | bare CPU ms | rate / bare |")
+    print(
+        "| workload | c | /s | p50 ms | p99 ms | server CPU ms | mongod CPU ms | bare /s | bare CPU ms | rate / bare |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|")
     for ours, bare in zip(rows[::2], rows[1::2], strict=True):
         print(
@@ -284,12 +282,14 @@ def report(load: dict[str, float], rows: list[Row], memory: tuple[float, float])
 
 def main() -> None:
     """Parse the command line and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--load", type=int, default=20_000, help="Observations to load first (default 20000)")
     parser.add_argument("--patients", type=int, default=50, help="how many patients they are of (default 50)")
     parser.add_argument("--seconds", type=float, default=3, help="seconds per point (default 3)")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32, 64])
-    parser.add_argument("--json", help="also write the figures to this file")
+    parser.add_argument("--json", type=argparse.FileType("w"), help="also write the figures to this file")
     args = parser.parse_args()
     if uvloop is not None:
         uvloop.run(drive(args))

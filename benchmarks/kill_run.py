@@ -62,7 +62,9 @@ class Load:
             number = next(self.numbers)
             id_ = own[rng.randrange(len(own))] if own and rng.random() < 0.5 else None
             body = {"resourceType": "Basic", "code": {"text": str(number)}, **({"id": id_} if id_ else {})}
-            raw = connection.request("PUT" if id_ else "POST", f"Basic/{id_}" if id_ else "Basic", json.dumps(body).encode())
+            raw = connection.request(
+                "PUT" if id_ else "POST", f"Basic/{id_}" if id_ else "Basic", json.dumps(body).encode()
+            )
             try:
                 status, _, answer = await asyncio.wait_for(connection.send(raw), 60)
             except NETWORK as lost:
@@ -161,7 +163,9 @@ async def run(args: argparse.Namespace) -> int:
             if role == "server":
                 process.wait()
                 await asyncio.sleep(0.5)
-                _, process = await asyncio.to_thread(start_server, Path(scratch), port=port, workers=args.workers)
+                _, process = await asyncio.to_thread(
+                    start_server, Path(scratch), port=port, workers=args.workers
+                )
             gap = await until_writable(base)
             await asyncio.sleep(1)
             load.stopping = True
@@ -181,7 +185,9 @@ async def run(args: argparse.Namespace) -> int:
 
 def main() -> None:
     """Parse the command line and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=4, help="load before each kill, at most")
     parser.add_argument("--connections", type=int, default=16)

@@ -52,7 +52,10 @@ def observation(subject: str, rng: random.Random, sign: int = 0) -> dict[str, An
                 "text": "Vital Signs",
             }
         ],
-        "code": {"coding": [{"system": "http://loinc.org", "code": code, "display": display}], "text": display},
+        "code": {
+            "coding": [{"system": "http://loinc.org", "code": code, "display": display}],
+            "text": display,
+        },
         "subject": {"reference": subject},
         "effectiveDateTime": moment + "Z",
         "issued": moment + ".000Z",

@@ -41,7 +41,14 @@ _LOG = logging.getLogger("fhir_server")
 Asgi = Callable[..., Awaitable[None]]
 
 #: Types whose validators and extractors are compiled at start-up: what a health space is asked for first.
-PRELOADED = ("Patient", "Observation", "DocumentReference", "Consent", "RelatedPerson", "ExplanationOfBenefit")
+PRELOADED = (
+    "Patient",
+    "Observation",
+    "DocumentReference",
+    "Consent",
+    "RelatedPerson",
+    "ExplanationOfBenefit",
+)
 
 
 def create_app(settings: Settings | None = None) -> Application:
@@ -91,9 +98,7 @@ class Application(FastAPI):
         """Return the OpenAPI document of the FHIR API and the pages beside it."""
         if self.openapi_schema is None:
             pages = super().openapi()
-            described = statement(
-                _interactions(), self.serving().registry, self.serving().policy, instant(0)
-            )
+            described = statement(_interactions(), self.serving().registry, self.serving().policy, instant(0))
             self.openapi_schema = openapi(described, self._prefix, pages)
         return self.openapi_schema
 
@@ -164,7 +169,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         max_count=settings.search.max_count,
     )
     described = statement(_interactions(), registry, policy, instant(now()))
-    validator = Validator(definitions, CodeSets(definitions))
+    validator = Validator(definitions, CodeSets(definitions), as_warnings=settings.validation.warning_rules)
     validator.preload(PRELOADED)
     return Server(
         store=store,

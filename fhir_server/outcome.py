@@ -76,7 +76,9 @@ class FhirError(Exception):
     Caught in exactly two places: the router, and a batch entry.
     """
 
-    def __init__(self, *issues: Issue, status: int | None = None, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, *issues: Issue, status: int | None = None, headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(issues[0].diagnostics)
         self.issues: tuple[Issue, ...] = issues
         self.status = status if status is not None else STATUS_BY_CODE.get(issues[0].code, 400)

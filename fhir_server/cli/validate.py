@@ -140,10 +140,12 @@ def _shared_validator() -> Validator:
     """Return this process's validator; it compiles each type when it meets it first."""
     global _validator  # noqa: PLW0603 (one a process: worker processes keep it between documents)
     if _validator is None:
+        from fhir_server import settings
         from fhir_server.definitions import Definitions
         from fhir_server.terminology import CodeSets
         from fhir_server.validation import Validator
 
         definitions = Definitions()
-        _validator = Validator(definitions, CodeSets(definitions))
+        warnings = settings.load().validation.warning_rules
+        _validator = Validator(definitions, CodeSets(definitions), as_warnings=warnings)
     return _validator

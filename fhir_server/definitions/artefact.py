@@ -84,7 +84,8 @@ def compile_package(package: bytes, target: Path, sha256: str) -> None:
         for resource in sorted(resources[kind], key=lambda r: str(r["url"])):
             places[kind][resource["url"]] = add(_trim(resource))
     groups = {
-        kind: add([_trim(r) for r in sorted(resources[kind], key=lambda r: str(r["url"]))]) for kind in GROUPED
+        kind: add([_trim(r) for r in sorted(resources[kind], key=lambda r: str(r["url"]))])
+        for kind in GROUPED
     }
     groups["types"] = add(type_table(structures))
     header = zlib.compress(
@@ -101,9 +102,7 @@ def _trim(resource: dict[str, Any]) -> dict[str, Any]:
         kept["snapshot"] = {"element": [_trim_element(e) for e in resource["snapshot"]["element"]]}
     elif resource["resourceType"] == "CodeSystem":
         kept["concept"] = _trim_concepts(resource.get("concept", []))
-    elif resource["resourceType"] == "OperationDefinition":
-        kept["description"] = resource.get("description", "")
-    elif resource["resourceType"] == "SearchParameter":
+    elif resource["resourceType"] == "OperationDefinition" or resource["resourceType"] == "SearchParameter":
         kept["description"] = resource.get("description", "")
     return kept
 
@@ -169,8 +168,14 @@ def type_table(structures: list[dict[str, Any]]) -> dict[str, Any]:
             types, targets = _types_of(element, element["path"] in parents)
             maximum = element["max"]
             table[parent]["elements"].append(
-                [name, types, element["min"], 0 if maximum == "*" else int(maximum), targets,
-                 bool(element.get("isSummary"))]  # fmt: skip
+                [
+                    name,
+                    types,
+                    element["min"],
+                    0 if maximum == "*" else int(maximum),
+                    targets,
+                    bool(element.get("isSummary")),
+                ]
             )
     return table
 

@@ -36,7 +36,9 @@ async def capabilities(server: Server, request: FhirRequest, target: Target) -> 
     return FhirResponse(200, (), (server.capabilities["statement"],))
 
 
-def statement(interactions: Iterable[str], registry: Registry, policy: Policy, started: str) -> dict[str, Any]:
+def statement(
+    interactions: Iterable[str], registry: Registry, policy: Policy, started: str
+) -> dict[str, Any]:
     """Return the CapabilityStatement resource; ``interactions`` are the codes that the router has rows for."""
     offered = set(interactions)
     return {
@@ -52,7 +54,9 @@ def statement(interactions: Iterable[str], registry: Registry, policy: Policy, s
             {
                 "mode": "server",
                 "documentation": _DOCUMENTATION,
-                "resource": [_of_type(type_, offered, registry, policy) for type_ in registry.types.resource_types],
+                "resource": [
+                    _of_type(type_, offered, registry, policy) for type_ in registry.types.resource_types
+                ],
                 "interaction": [{"code": code} for code in _OF_SYSTEM if code in offered],
             }
         ],

@@ -75,7 +75,9 @@ def parse_history(query: str, policy: Policy) -> HistoryQuery:
             cursor = value
         elif name not in _FORMAT:
             raise error(
-                "not-supported", "A history takes the parameters _count and _since; it has another one.", status=400
+                "not-supported",
+                "A history takes the parameters _count and _since; it has another one.",
+                status=400,
             )
     return HistoryQuery(count, since, since_text, cursor)
 

@@ -75,7 +75,9 @@ async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
         return outcome_response(problem, interaction, type_)
     except Unavailable as problem:
         unavailable = error(
-            "transient", f"The database can't be reached at the moment: {problem}", headers={"Retry-After": "2"}
+            "transient",
+            f"The database can't be reached at the moment: {problem}",
+            headers={"Retry-After": "2"},
         )
         return outcome_response(unavailable, interaction, type_)
 
@@ -131,7 +133,9 @@ def _no_such_path(server: Server, path: tuple[str, ...]) -> FhirError:
     if path[0] not in server.definitions.types.resource_type_names and not _is_word(0, path[0]):
         return _unknown_type(server, path[0])
     if any(part.startswith("$") for part in path):
-        return error("not-supported", "This server does not have that operation; see GET metadata.", status=404)
+        return error(
+            "not-supported", "This server does not have that operation; see GET metadata.", status=404
+        )
     return error("not-found", "There is nothing at this address; GET metadata tells what this server does.")
 
 

@@ -29,7 +29,9 @@ async def search_type(server: Server, request: FhirRequest, target: Target) -> F
     try:
         total, warnings = await _total(server, request, query)
         if query.results.count_only:
-            body = searchset(request.base, (), _links(server, request, query, None), total=total, warnings=warnings)
+            body = searchset(
+                request.base, (), _links(server, request, query, None), total=total, warnings=warnings
+            )
             return FhirResponse(200, (), (body,))
         pager = await _page(server, request, query, position)
     except TimeLimit as slow:
@@ -101,7 +103,9 @@ async def _total(
     cap = None if wanted == "accurate" else ESTIMATE_CAP
     total = await server.store.count(count_plan(query, server.registry), request.access, cap)
     if total == cap:
-        more = Issue("information", "informational", f"There are {cap} matches or more; _total=accurate counts them.")
+        more = Issue(
+            "information", "informational", f"There are {cap} matches or more; _total=accurate counts them."
+        )
         return total, (*query.warnings, more)
     return total, query.warnings
 

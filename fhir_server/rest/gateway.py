@@ -89,15 +89,20 @@ class Gateway:
         except _Disconnected:
             self._metrics.finished("", 499, time.perf_counter() - started)
             return
-        except Exception:
+        except Exception:  # noqa: BLE001 (whatever it was, the client gets an outcome and the log the reason)
             _LOG.exception("request %s failed", request_id)
             response = outcome_response(
-                error("exception", f"The server failed to answer; its operators find the reason under {request_id}.")
+                error(
+                    "exception",
+                    f"The server failed to answer; its operators find the reason under {request_id}.",
+                )
             )
         size = await send_response(send, response, request_id, method, headers, pretty=pretty)
         self._finish(request_id, method, response, time.perf_counter() - started, size)
 
-    def _finish(self, request_id: str, method: str, response: FhirResponse, seconds: float, size: int) -> None:
+    def _finish(
+        self, request_id: str, method: str, response: FhirResponse, seconds: float, size: int
+    ) -> None:
         self._metrics.finished(response.interaction, response.status, seconds)
         if self._access_log is not None:
             self._access_log.add(

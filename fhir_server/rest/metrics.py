@@ -27,14 +27,20 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._requests = Counter(
-            "fhir_requests", "Requests by interaction and status", ["interaction", "status"], registry=self.registry
+            "fhir_requests",
+            "Requests by interaction and status",
+            ["interaction", "status"],
+            registry=self.registry,
         )
         self._seconds = Histogram(
             "fhir_request_seconds", "Time from the last byte of the request to the answer", ["interaction"],
             buckets=_BUCKETS, registry=self.registry,
         )  # fmt: skip
         self._in_flight = Gauge(
-            "fhir_requests_in_flight", "Requests being answered", registry=self.registry, multiprocess_mode="livesum"
+            "fhir_requests_in_flight",
+            "Requests being answered",
+            registry=self.registry,
+            multiprocess_mode="livesum",
         )
         # labels() costs microseconds: the children are kept.
         self._by_status: dict[tuple[str, int], Counter] = {}

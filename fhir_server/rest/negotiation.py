@@ -14,6 +14,8 @@ from fhir_server.outcome import error
 FHIR_JSON = "application/fhir+json; charset=utf-8"
 
 _JSON_TYPES = {"application/fhir+json", "application/json", "text/json", "json", "application/json+fhir"}
+#: What most clients send, accepted without a closer look.
+_PLAIN = {"application/fhir+json", "application/json", "*/*"}
 _ANY = {"*/*", "application/*", "text/*"}
 _R4 = {"4.0", "4.0.1"}
 
@@ -24,7 +26,7 @@ def check_accept(headers: Mapping[str, str], query: str) -> bool:
     ``_format`` outranks Accept. A client that asks for a web page or for anything gets JSON.
     """
     pretty = False
-    if "_" in query:
+    if "_format" in query or "_pretty" in query:
         parameters = parse_qs(query, keep_blank_values=True)
         pretty = parameters.get("_pretty", ["false"])[-1] == "true"
         asked = parameters.get("_format", [""])[-1]
@@ -34,7 +36,7 @@ def check_accept(headers: Mapping[str, str], query: str) -> bool:
                 raise _not_acceptable()
             return pretty
     accept = headers.get("accept")
-    if accept and not any(_is_json(entry) for entry in accept.split(",")):
+    if accept and accept not in _PLAIN and not any(_is_json(entry) for entry in accept.split(",")):
         raise _not_acceptable()
     return pretty
 
@@ -44,7 +46,11 @@ def check_content_type(headers: Mapping[str, str]) -> None:
     if headers.get("content-encoding", "identity") != "identity":
         raise error("not-supported", "Send the body without Content-Encoding.", status=415)
     content_type = headers.get("content-type")
-    if content_type is None or _is_json(content_type, wildcard=False):
+    if (
+        content_type is None
+        or content_type == "application/fhir+json"
+        or _is_json(content_type, wildcard=False)
+    ):
         return
     raise error(
         "not-supported",
@@ -58,9 +64,7 @@ def check_form(headers: Mapping[str, str]) -> None:
     """Raise FhirError 415 unless the body of a _search is a form."""
     found = headers.get("content-type", "application/x-www-form-urlencoded").partition(";")[0].strip().lower()
     if found != "application/x-www-form-urlencoded":
-        raise error(
-            "not-supported", "A POST to _search takes application/x-www-form-urlencoded.", status=415
-        )
+        raise error("not-supported", "A POST to _search takes application/x-www-form-urlencoded.", status=415)
 
 
 def _is_json(entry: str, *, wildcard: bool = True) -> bool:
@@ -71,7 +75,9 @@ def _is_json(entry: str, *, wildcard: bool = True) -> bool:
             return False
         if name.strip() == "fhirversion" and value.strip(' "') not in _R4:
             return False
-    return media in _JSON_TYPES or (wildcard and (media in _ANY or media in ("text/html", "application/xhtml+xml")))
+    return media in _JSON_TYPES or (
+        wildcard and (media in _ANY or media in ("text/html", "application/xhtml+xml"))
+    )
 
 
 def _not_acceptable() -> Exception:

@@ -10,13 +10,21 @@ from typing import Any
 
 FHIR_JSON = "application/fhir+json"
 
-_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": r"^[A-Za-z0-9\-.]{1,64}$"}}
+_ID = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": r"^[A-Za-z0-9\-.]{1,64}$"},
+}
 _VID = {"name": "vid", "in": "path", "required": True, "schema": {"type": "string"}}
 _COMMON: dict[str, dict[str, Any]] = {
     "_count": {"schema": {"type": "integer", "minimum": 0}, "description": "Most matches in a page"},
     "_sort": {"schema": {"type": "string"}, "description": "Comma list of parameters, - for descending"},
     "_total": {"schema": {"type": "string", "enum": ["none", "estimate", "accurate"]}},
-    "_since": {"schema": {"type": "string", "format": "date-time"}, "description": "Only versions since then"},
+    "_since": {
+        "schema": {"type": "string", "format": "date-time"},
+        "description": "Only versions since then",
+    },
 }
 _OF_SEARCH = ("_count", "_sort", "_total")
 _OF_HISTORY = ("_count", "_since")

@@ -34,7 +34,9 @@ def test_every_advertised_search_parameter_is_accepted(fhir, statement):
             assert answer.status_code == 200, (row["type"], parameter, answer.text)
 
 
-@pytest.mark.parametrize(("mode", "status"), [("full", 200), ("normative", 200), ("terminology", 404), ("x", 400)])
+@pytest.mark.parametrize(
+    ("mode", "status"), [("full", 200), ("normative", 200), ("terminology", 404), ("x", 400)]
+)
 def test_mode(fhir, mode, status):
     assert fhir.get(f"metadata?mode={mode}").status_code == status
 

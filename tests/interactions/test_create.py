@@ -21,7 +21,11 @@ def test_a_new_resource_gets_an_id_a_version_and_a_location(fhir):
 def test_server_owned_meta_is_replaced_and_the_rest_of_meta_is_kept(fhir):
     sent = {
         "resourceType": "Patient",
-        "meta": {"versionId": "77", "lastUpdated": "1999-01-01T00:00:00Z", "tag": [{"system": "urn:t", "code": "a"}]},
+        "meta": {
+            "versionId": "77",
+            "lastUpdated": "1999-01-01T00:00:00Z",
+            "tag": [{"system": "urn:t", "code": "a"}],
+        },
     }
     meta = fhir.post("Patient", json=sent).json()["meta"]
     assert meta["versionId"] == "1"
@@ -30,7 +34,8 @@ def test_server_owned_meta_is_replaced_and_the_rest_of_meta_is_kept(fhir):
 
 
 @pytest.mark.parametrize(
-    "number", ["72.50", "1.00", "0.10", "1e-22", "1.0E+2", "0.00000001", "-0.0", "12345678901234567890.123456789"]
+    "number",
+    ["72.50", "1.00", "0.10", "1e-22", "1.0E+2", "0.00000001", "-0.0", "12345678901234567890.123456789"],
 )
 def test_the_text_of_a_decimal_survives(fhir, number):
     body = (
@@ -54,7 +59,11 @@ def test_primitive_extensions_and_the_order_of_elements_survive(fhir):
 
 @pytest.mark.parametrize(
     ("prefer", "expected"),
-    [("return=minimal", None), ("return=representation", "Patient"), ("return=OperationOutcome", "OperationOutcome")],
+    [
+        ("return=minimal", None),
+        ("return=representation", "Patient"),
+        ("return=OperationOutcome", "OperationOutcome"),
+    ],
 )
 def test_prefer_decides_what_comes_back(fhir, prefer, expected):
     answer = fhir.post("Patient", json={"resourceType": "Patient"}, headers={"Prefer": prefer})
@@ -97,5 +106,9 @@ def test_a_broken_invariant_is_422(fhir):
     answer = fhir.post("Patient", json=body)
     assert answer.status_code == 422
     [issue] = answer.json()["issue"]
-    assert (issue["severity"], issue["code"], issue["expression"]) == ("error", "invariant", ["Patient.contact[0]"])
+    assert (issue["severity"], issue["code"], issue["expression"]) == (
+        "error",
+        "invariant",
+        ["Patient.contact[0]"],
+    )
     assert issue["details"]["coding"][0]["code"] == "pat-1"

@@ -9,8 +9,9 @@ def versions(fhir):
     body = {"resourceType": "Basic", "code": {"text": "1"}}
     first = fhir.post("Basic", json=body).json()
     made = [first]
-    for number in (2, 3):
-        made.append(fhir.put(f"Basic/{first['id']}", json={**first, "code": {"text": str(number)}}).json())
+    made += [
+        fhir.put(f"Basic/{first['id']}", json={**first, "code": {"text": text}}).json() for text in ("2", "3")
+    ]
     fhir.delete(f"Basic/{first['id']}")
     return made
 
@@ -68,7 +69,8 @@ def test_an_unknown_id_is_404(fhir):
 
 
 @pytest.mark.parametrize(
-    "query", ["_count=x", "_count=-1", "_since=yesterday", "_since=2023-02-31", "colour=red", "_cursor=forged"]
+    "query",
+    ["_count=x", "_count=-1", "_since=yesterday", "_since=2023-02-31", "colour=red", "_cursor=forged"],
 )
 def test_bad_parameters_are_400(fhir, versions, query):
     answer = fhir.get(f"Basic/{versions[0]['id']}/_history?{query}")

@@ -74,7 +74,9 @@ def test_parameters(fhir, tag, query, count):
     assert found(form) == found(bundle)
 
 
-@pytest.mark.parametrize("sort", ["date", "-date", "-_lastUpdated", "_id", "-value-quantity", "patient,-date"])
+@pytest.mark.parametrize(
+    "sort", ["date", "-date", "-_lastUpdated", "_id", "-value-quantity", "patient,-date"]
+)
 def test_pages_hold_every_match_once_in_order(fhir, tag, sort):
     whole = found(fhir.get("Observation", params={"_tag": tag, "_sort": sort, "_count": "100"}))
     assert len(whole) == 25
@@ -116,7 +118,13 @@ def test_entries_have_full_urls_and_stored_content(fhir, tag):
 
 @pytest.mark.parametrize(
     ("query", "total"),
-    [("", None), ("&_total=none", None), ("&_total=accurate", 25), ("&_total=estimate", 25), ("&_summary=count", 25)],
+    [
+        ("", None),
+        ("&_total=none", None),
+        ("&_total=accurate", 25),
+        ("&_total=estimate", 25),
+        ("&_summary=count", 25),
+    ],
 )
 def test_totals(fhir, tag, query, total):
     bundle = fhir.get(f"Observation?_tag={tag}&_count=3{query}").json()

@@ -74,7 +74,9 @@ def test_concurrent_updates_with_if_match_let_one_win(fhir, patient):
 
 def test_concurrent_updates_without_if_match_make_dense_versions(fhir, patient):
     def attempt(number):
-        return fhir.put(f"Patient/{patient['id']}", json={**patient, "multipleBirthInteger": number}).status_code
+        return fhir.put(
+            f"Patient/{patient['id']}", json={**patient, "multipleBirthInteger": number}
+        ).status_code
 
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         assert set(pool.map(attempt, range(40))) == {200}

@@ -56,7 +56,10 @@ def test_a_broken_body_is_a_400_with_an_outcome(fhir, name, method):
 
 
 def test_a_byte_order_mark_is_no_defect(fhir):
-    assert fhir.post("Patient", content=b'\xef\xbb\xbf{"resourceType":"Patient"}', headers=JSON).status_code == 201
+    assert (
+        fhir.post("Patient", content=b'\xef\xbb\xbf{"resourceType":"Patient"}', headers=JSON).status_code
+        == 201
+    )
 
 
 def test_a_body_over_the_limit_is_413(fhir):
@@ -88,7 +91,9 @@ def test_a_body_over_the_limit_without_length_is_413(fhir):
     ],
 )
 def test_content_types(fhir, content_type, status):
-    answer = fhir.post("Patient", content=b'{"resourceType":"Patient"}', headers={"Content-Type": content_type})
+    answer = fhir.post(
+        "Patient", content=b'{"resourceType":"Patient"}', headers={"Content-Type": content_type}
+    )
     assert answer.status_code == status
     assert answer.json()["resourceType"] in ("Patient", "OperationOutcome")
 

@@ -8,18 +8,28 @@ from fhir_server.rest.negotiation import check_accept, check_content_type, check
 
 @pytest.mark.parametrize(
     ("query", "pretty"),
-    [("", False), ("_pretty=true", True), ("_pretty=false", False), ("code=_pretty", False), ("_format=json&_pretty=true", True)],
+    [
+        ("", False),
+        ("_pretty=true", True),
+        ("_pretty=false", False),
+        ("code=_pretty", False),
+        ("_format=json&_pretty=true", True),
+    ],
 )
 def test_pretty(query, pretty):
     assert check_accept({}, query) is pretty
 
 
-@pytest.mark.parametrize("accept", ["APPLICATION/FHIR+JSON", " application/json ; q=0.1", "text/*", "application/xml,json"])
+@pytest.mark.parametrize(
+    "accept", ["APPLICATION/FHIR+JSON", " application/json ; q=0.1", "text/*", "application/xml,json"]
+)
 def test_accepted(accept):
     check_accept({"accept": accept}, "")
 
 
-@pytest.mark.parametrize("accept", ["application/json;q=0", "application/json;q=0.000", "text/plain", "application/xml"])
+@pytest.mark.parametrize(
+    "accept", ["application/json;q=0", "application/json;q=0.000", "text/plain", "application/xml"]
+)
 def test_not_acceptable(accept):
     with pytest.raises(FhirError) as refused:
         check_accept({"accept": accept}, "")

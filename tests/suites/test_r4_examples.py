@@ -33,10 +33,13 @@ def test_the_official_examples_are_stored_and_read_back_equal(fhir):
             text = archive.extractfile(member).read().decode("utf-8-sig")
             resource = json.loads(text)
             address = f"{resource['resourceType']}/{resource['id']}"
-            answer = fhir.put(address, content=text.encode(), headers={"Content-Type": "application/fhir+json"})
+            answer = fhir.put(
+                address, content=text.encode(), headers={"Content-Type": "application/fhir+json"}
+            )
             if answer.status_code not in (200, 201):
                 refused[Path(member.name).name] = [
-                    f"{i['code']} {i.get('expression', [''])[0]}: {i['diagnostics']}" for i in answer.json()["issue"]
+                    f"{i['code']} {i.get('expression', [''])[0]}: {i['diagnostics']}"
+                    for i in answer.json()["issue"]
                 ]
                 continue
             assert exact(fhir.get(address).text) == exact(text), member.name

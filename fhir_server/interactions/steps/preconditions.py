@@ -41,7 +41,11 @@ def check_preconditions(headers: Mapping[str, str], current: Stored | None) -> N
     if match is not None:
         wanted = versions(match)
         if not exists or ("*" not in wanted and str(current.version if current else 0) not in wanted):
-            now = f"the current version is {current.version}" if exists and current else "there is no current version"
+            now = (
+                f"the current version is {current.version}"
+                if exists and current
+                else "there is no current version"
+            )
             raise error(
                 "conflict",
                 f"If-Match does not hold: {now}. Read the resource again and send the change with its ETag.",

@@ -21,7 +21,9 @@ def body_of_type(request: FhirRequest, type_: str) -> dict[str, Any]:
     resource = decode(request.body)
     found = resource.get("resourceType")
     if found is None:
-        raise error("structure", f'The body has no "resourceType"; this address takes a {type_}.', expression="")
+        raise error(
+            "structure", f'The body has no "resourceType"; this address takes a {type_}.', expression=""
+        )
     if found != type_:
         raise error(
             "structure",
@@ -47,7 +49,9 @@ def require_id(resource: dict[str, Any], id_: str) -> None:
     found = resource.get("id")
     expression = f"{resource['resourceType']}.id"
     if found is None:
-        raise error("required", "An update's body must hold the id that the path names.", expression=expression)
+        raise error(
+            "required", "An update's body must hold the id that the path names.", expression=expression
+        )
     if found != id_:
         raise error("value", "The id in the body differs from the id in the path.", expression=expression)
 

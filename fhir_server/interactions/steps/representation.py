@@ -71,6 +71,8 @@ def _preferred(request: FhirRequest, change: Change, warnings: Sequence[Issue]) 
     if "return=minimal" in prefer:
         return ()
     if "return=OperationOutcome" in prefer:
-        done = Issue("information", "informational", f"Stored as {change.type}/{change.id}, version {change.version}.")
+        done = Issue(
+            "information", "informational", f"Stored as {change.type}/{change.id}, version {change.version}."
+        )
         return (encode(operation_outcome([done, *warnings])),)
     return (change.body,)

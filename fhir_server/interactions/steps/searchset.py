@@ -38,7 +38,9 @@ def searchset(
     return _bundle("searchset", links, entries, total)
 
 
-def history(base: str, rows: Sequence[Stored], links: Mapping[str, str], *, total: int | None = None) -> bytes:
+def history(
+    base: str, rows: Sequence[Stored], links: Mapping[str, str], *, total: int | None = None
+) -> bytes:
     """Return a history Bundle as JSON, newest first; a deletion is an entry without resource."""
     return _bundle("history", links, [_version(base, row) for row in rows], total)
 
@@ -49,7 +51,11 @@ def _version(base: str, row: Stored) -> bytes:
     status = "204" if row.is_deleted else "201" if row.version == 1 else "200"
     envelope: dict[str, Any] = {
         "request": {"method": method, "url": url},
-        "response": {"status": status, "etag": f'W/"{row.version}"', "lastModified": instant(row.last_updated)},
+        "response": {
+            "status": status,
+            "etag": f'W/"{row.version}"',
+            "lastModified": instant(row.last_updated),
+        },
     }
     tail = encode(envelope)[1:]
     full_url = f"{base}/{row.type}/{row.id}".encode()

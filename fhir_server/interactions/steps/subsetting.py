@@ -53,7 +53,9 @@ def is_subsetted(resource: dict[str, Any]) -> bool:
     meta = resource.get("meta")
     tags = meta.get("tag") if isinstance(meta, dict) else None
     return isinstance(tags, list) and any(
-        isinstance(tag, dict) and tag.get("code") == SUBSETTED["code"] and tag.get("system") == SUBSETTED["system"]
+        isinstance(tag, dict)
+        and tag.get("code") == SUBSETTED["code"]
+        and tag.get("system") == SUBSETTED["system"]
         for tag in tags
     )
 

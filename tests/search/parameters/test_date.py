@@ -75,7 +75,9 @@ def test_prefix(asked, prefix, target):
     resource = {"resourceType": "Observation", "effectivePeriod": TARGETS[target]}
     separator = "|" if "|" in PREFIXES[prefix] or " " not in PREFIXES[prefix] else " "
 
-    assert asked.matches(resource, "date", prefix + "2020-01-10") == (target in PREFIXES[prefix].split(separator))
+    assert asked.matches(resource, "date", prefix + "2020-01-10") == (
+        target in PREFIXES[prefix].split(separator)
+    )
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -90,7 +92,19 @@ def test_a_plus_sign_may_have_become_a_space(asked):
 
 
 @pytest.mark.parametrize(
-    "value", ["2020-1-1", "20", "2020-13", "2020-02-30", "2020-01-01T10", "2020-01-01T25:00", "xx2020", "yesterday", "２０２０", "2020-01-01T10:00:00+1"]
+    "value",
+    [
+        "2020-1-1",
+        "20",
+        "2020-13",
+        "2020-02-30",
+        "2020-01-01T10",
+        "2020-01-01T25:00",
+        "xx2020",
+        "yesterday",
+        "\uff12\uff10\uff12\uff10",
+        "2020-01-01T10:00:00+1",
+    ],
 )
 def test_what_is_not_a_date_is_refused(asked, value):
     with pytest.raises(FhirError, match=r"Parameter 'date': .* is not a date") as caught:

@@ -39,7 +39,7 @@ def test_matches(asked, resource, found, other):
 
 
 def test_money(asked):
-    invoice = {"resourceType": "Invoice", "totalGross": {"value": Decimal("48"), "currency": "EUR"}}
+    invoice = {"resourceType": "Invoice", "totalGross": {"value": Decimal(48), "currency": "EUR"}}
 
     assert asked.matches(invoice, "totalgross", "48|urn:iso:std:iso:4217|EUR")
     assert asked.matches(invoice, "totalgross", "gt40||EUR")
@@ -49,7 +49,13 @@ def test_money(asked):
 def test_range(asked):
     condition = {"resourceType": "Condition", "onsetRange": {"low": {"value": 30, "system": UCUM, "code": "a"}, "high": {"value": 40, "system": UCUM, "code": "a"}}}  # fmt: skip
 
-    for value, expected in {"gt35": True, "lt35": True, "35": False, "gt40": False, f"ge480|{UCUM}|mo": True}.items():
+    for value, expected in {
+        "gt35": True,
+        "lt35": True,
+        "35": False,
+        "gt40": False,
+        f"ge480|{UCUM}|mo": True,
+    }.items():
         assert asked.matches(condition, "onset-age", value) == expected, value
 
 
@@ -62,7 +68,10 @@ def test_entry(asked):
 
 
 def test_bounds_of_different_components_are_not_mixed_up(asked):
-    resource = {"resourceType": "Observation", "component": [_quantity("107", "mm[Hg]"), _quantity("60", "mm[Hg]")]}
+    resource = {
+        "resourceType": "Observation",
+        "component": [_quantity("107", "mm[Hg]"), _quantity("60", "mm[Hg]")],
+    }
 
     assert asked.matches(resource, "component-value-quantity", f"60|{UCUM}|mm[Hg]")
     assert not asked.matches(resource, "component-value-quantity", f"80|{UCUM}|mm[Hg]")
