@@ -27,6 +27,8 @@ def _watch(app: Application) -> None:
     supervisor.join()  # a pipe that the supervisor's end closes: no polling, and nothing is missed before we listen
     try:
         app.serving()
-    except RuntimeError:  # still starting, so waiting for a database that may be gone: nothing is lost by leaving
+    except (
+        RuntimeError
+    ):  # still starting, so waiting for a database that may be gone: nothing is lost by leaving
         os._exit(1)
     os.kill(os.getpid(), signal.SIGTERM)
