@@ -14,14 +14,21 @@ if TYPE_CHECKING:
 
 def create_app() -> Application:
     """Return the application; if the supervisor dies (kill -9) this process stops too and frees the port."""
-    threading.Thread(target=_watch, name="supervisor-watch", daemon=True).start()
     from fhir_server.app import create_app as create
 
-    return create()
+    app = create()
+    threading.Thread(target=_watch, args=(app,), name="supervisor-watch", daemon=True).start()
+    return app
 
 
-def _watch() -> None:
+def _watch(app: Application) -> None:
     supervisor = multiprocessing.parent_process()
     assert supervisor is not None
     supervisor.join()  # a pipe that the supervisor's end closes: no polling, and nothing is missed before we listen
+    try:
+        app.serving()
+    except (
+        RuntimeError
+    ):  # still starting, so waiting for a database that may be gone: nothing is lost by leaving
+        os._exit(1)
     os.kill(os.getpid(), signal.SIGTERM)
