@@ -137,16 +137,41 @@ def _ignored_after_shutdown() -> Iterator[None]:
 
 @contextmanager
 def _shared_metrics(settings: Settings) -> Iterator[None]:
-    """Give several workers a folder in which their metrics are summed up."""
-    import tempfile
+    """Give several workers a folder in which their metrics are summed up; those of killed servers are removed."""
+    import shutil
 
     name = "PROMETHEUS_MULTIPROC_DIR"
     if settings.http.workers == 1 or os.environ.get(name):
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="fhir-metrics-") as folder:
-        os.environ[name] = folder
+    for left in settings.data.dir.glob("metrics-*"):
+        if not _is_another(int(left.name.partition("-")[2])):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = settings.data.dir / f"metrics-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as reason:
+        stop(
+            Exit.USAGE,
+            f"The data directory can't be written: {reason}.",
+            "Choose another one with --data-dir.",
+        )
+    os.environ[name] = str(folder)
+    try:
         yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_another(process: int) -> bool:
+    """Tell whether this is a running process and not this one; in a container a restart gets the same number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
 
 
 @contextmanager
