@@ -173,7 +173,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         max_count=settings.search.max_count,
     )
     described = statement(_interactions(), registry, policy, instant(now()), OPERATIONS)
-    validator = Validator(definitions, CodeSets(definitions))
+    validator = Validator(definitions, CodeSets(definitions), as_warnings=settings.validation.warning_rules)
     validator.preload(PRELOADED)
     return Server(
         store=store,

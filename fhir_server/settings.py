@@ -149,6 +149,20 @@ class Search(Section):
     """Milliseconds that the database may work on one search before it is answered with 503."""
 
 
+class Validation(Section):
+    """What is checked before a resource is stored (https://hl7.org/fhir/R4/validation.html)."""
+
+    warnings: Annotated[str, Field(pattern=r"^([A-Za-z0-9-]+(,[A-Za-z0-9-]+)*)?$")] = "txt-2"
+    """Rules (constraint keys, comma list) whose breach is a warning and no error. txt-2, an empty narrative,
+    is one by default: the official R4 examples break it, and the reference implementation accepts them. "none"
+    makes every rule an error."""
+
+    @property
+    def warning_rules(self) -> frozenset[str]:
+        """The rules as a set."""
+        return frozenset(self.warnings.split(",")) - {""}
+
+
 class Update(Section):
     """PUT (https://hl7.org/fhir/R4/http.html#update)."""
 
@@ -200,6 +214,7 @@ class Settings(BaseSettings):
     mongodb: Mongodb = Field(default_factory=Mongodb)
     data: Data = Field(default_factory=Data)
     search: Search = Field(default_factory=Search)
+    validation: Validation = Field(default_factory=Validation)
     update: Update = Field(default_factory=Update)
     log: Log = Field(default_factory=Log)
     examples: Examples = Field(default_factory=Examples)

@@ -29,8 +29,8 @@ class FhirRequest:
 
     ``path`` holds the segments behind the base, percent-decoded; ``query`` is the raw query string; ``headers`` have
     lower-case names; ``base`` is the absolute base URL that links and Location start with, without trailing slash.
-    ``body`` is JSON; what the client sent in another format stands in ``sent``, and in ``faults`` what could not be
-    read of it: only operations that judge a resource go on with those.
+    ``body`` is JSON; ``sent`` is the text as the client wrote it, in whatever format (empty for an entry of a batch);
+    ``faults`` is what could not be read of it: only operations that judge a resource go on with those.
     """
 
     method: str

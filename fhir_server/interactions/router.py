@@ -73,9 +73,8 @@ async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
         response = await route.handler(server, request, target)
         return replace(response, interaction=interaction, type=type_)
     except FhirError as problem:
-        if request.body:
-            # Where in the body it is, in the text that the client sent.
-            problem.issues = located(problem.issues, request.sent or request.body)
+        if request.sent:
+            problem.issues = located(problem.issues, request.sent)
         return outcome_response(problem, interaction, type_)
     except Unavailable as problem:
         unavailable = error(

@@ -51,7 +51,7 @@ async def validate(server: Server, request: FhirRequest, target: Target) -> Fhir
         told = {issue.expression for issue in request.faults}
         issues = [*request.faults, *(issue for issue in issues if issue.expression not in told)]
         if question.resource is not None:
-            issues = [*located(issues, request.sent or request.body, question.place)]
+            issues = [*located(issues, request.sent, question.place)]
     if not issues:
         issues = [Issue("information", "informational", "No issues were found: the resource is valid.")]
     return FhirResponse(200, (), (encode(operation_outcome(issues)),))

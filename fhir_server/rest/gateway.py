@@ -71,7 +71,9 @@ class Gateway:
             body = b""
             if method not in ("GET", "HEAD"):
                 body = await self._body(receive, headers)
-            request = FhirRequest(method, self._path(scope), query, headers, body, self._base(scope, headers))
+            request = FhirRequest(
+                method, self._path(scope), query, headers, body, self._base(scope, headers), sent=body
+            )
             if body:
                 request = self._as_json(request)
             async with asyncio.timeout(self._edge.request_timeout):
@@ -171,12 +173,12 @@ class Gateway:
         if body_format(request.headers) is Format.JSON:
             return request
         resource, faults = self._server.xml.read(request.body)
-        return replace(request, body=encode(resource), sent=request.body, faults=faults)
+        return replace(request, body=encode(resource), faults=faults)
 
 
 def _failed(request_id: str) -> FhirResponse:
     """Log the exception that is being handled, and return the answer that names its place in the log."""
-    _LOG.exception("request %s failed", request_id)
+    _LOG.exception("request failed", extra={"request_id": request_id})
     return outcome_response(
         error("exception", f"The server failed to answer; its operators find the reason under {request_id}.")
     )

@@ -64,7 +64,7 @@ class Cursors:
         """
         issued, pairs, backwards, cut = self._opened(text, type_, actor)
         if now - issued * 60_000 > self._lifetime:
-            raise error("deleted", "This page has expired; start the search again.", status=410)
+            raise error("not-found", "This page has expired; start the search again.", status=410)
         place = None if cut is None else Cut(tuple(cut[0]), cut[1])
         return Cursor(tuple((name, value) for name, value in pairs), Position(place, bool(backwards)))
 

@@ -238,6 +238,9 @@ def texts(document: Document, field: str) -> Iterable[str]:
 
 def any_of(operands: Iterable[Expression]) -> Expression:
     """Return the disjunction without operands that never match; equalities on one field become one."""
+    operands = tuple(operands)
+    if len(operands) == 1:
+        return operands[0]
     equal: dict[str, tuple[str, ...]] = {}
     others: list[Expression] = []
     for operand in operands:

@@ -47,6 +47,8 @@ def decode_pairs(query: str, *, longest: int = LONGEST_URL_QUERY) -> list[tuple[
 
 
 def _decode(text: str) -> str:
+    if "%" not in text and "+" not in text and "\x00" not in text:
+        return text
     try:
         decoded = unquote_to_bytes(text.replace("+", " ")).decode()
     except UnicodeDecodeError:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from fhir_server.outcome import error
 from fhir_server.search.entries import SearchPlan
 from fhir_server.search.expression import Filter, Never
-from fhir_server.search.plan import Choice, base_filter, choose, combined
+from fhir_server.search.plan import Choice, base_filter, choose, distributed
 from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry
 from fhir_server.search.sorting import ComputedOrder, Cut, KeyOrder, Row, order_of
@@ -44,6 +45,7 @@ class Pager(Generic[R]):
             self._choice = _index_of_order(self._order, self._choice)
         self._base: Sequence[Filter] = base_filter(query, self._choice)
         self._start = position or Position()
+        _check(self._start, self._order)
         self._at: Position | None = None if isinstance(query.expression, Never) else self._start
         self._found: list[R] = []
         self._more: Cut | None = None
@@ -88,7 +90,7 @@ class Pager(Generic[R]):
         if isinstance(order, ComputedOrder):
             return replace(
                 common,
-                filter=combined(self._base),
+                filter=distributed(self._choice, self._base),
                 sort=order.sort(backwards=backwards),
                 projection=order.names,
                 computed=order.computed,
@@ -104,7 +106,9 @@ class Pager(Generic[R]):
         elif backwards:
             place = [{order.field: {"$exists": True}}]
         projection = ("s",) if order.field == "s" else ()
-        return replace(common, filter=combined([*self._base, *place]), sort=sort, projection=projection)
+        return replace(
+            common, filter=distributed(self._choice, [*self._base, *place]), sort=sort, projection=projection
+        )
 
     def add(self, rows: Sequence[R]) -> None:
         """Take the rows of the last plan, in its order."""
@@ -120,57 +124,44 @@ class Pager(Generic[R]):
 
     def _add_range(self, order: KeyOrder, rows: Sequence[R], wanted: int) -> None:
         """Take rows up to a change of the key; a group that fills the page is read again in order of id."""
+        assert self._at is not None
+        cut, backwards = self._at.cut, self._at.backwards
         if len(rows) <= wanted:
             self._take(rows)
-            self._end(None)
+            # Behind a cut, rows without a key are still to come; from the beginning, they are among the rows.
+            self._go_on(Cut((None,), "") if cut and order.field == "s" and not backwards else None)
             return
-        assert self._at is not None
         boundary = order.key(rows[wanted])
         whole = [row for row in rows[:wanted] if order.key(row) != boundary]
         self._take(whole)
-        if self._found or (wanted == 0):
-            self._end(self._range_cut(order, whole, boundary))
-            return
-        backwards = self._at.backwards
-        self._at = Position(Cut((boundary,), _LAST_ID if backwards else ""), backwards)
-
-    def _range_cut(self, order: KeyOrder, whole: Sequence[R], boundary: object) -> Cut:
-        """Return the cut between the taken rows and the group beyond them."""
-        assert self._at is not None
-        if self._at.backwards:
-            return Cut((boundary,))
-        if whole:
-            return Cut((order.key(whole[-1]),))
-        return self._last_cut or Cut((boundary,), "")
-
-    @property
-    def _last_cut(self) -> Cut | None:
-        """The cut after the group that was read last, for a page that is full exactly at its end."""
-        return self._at.cut if self._at else None
+        if not self._found:
+            self._go_on(Cut((boundary,), _LAST_ID if backwards else ""))
+        elif backwards:
+            self._end(Cut((boundary,)))
+        else:
+            self._end(Cut((order.key(whole[-1]),)) if whole else cut)
 
     def _add_group(self, order: KeyOrder, cut: Cut, rows: Sequence[R], wanted: int) -> None:
+        """Take rows with one key in order of id, then go on beyond the group."""
         assert self._at is not None
         backwards = self._at.backwards
         [key] = cut.values
         self._take(rows[:wanted])
         if len(rows) > wanted:
-            last = rows[wanted] if backwards else self._found[-1]
-            self._end(Cut((key,), last.id))
-        elif backwards:
-            # Rows before the group: those with a key, if the group has none; else those strictly before the
-            # key.
-            before = None if key is None else self._before(order, key)
-            self._at = Position(before, backwards=True) if before or key is None else None
+            last = rows[wanted].id if backwards else rows[wanted - 1].id if wanted else cut.id
+            self._end(Cut((key,), last))
+        elif not backwards:
+            self._go_on(None if key is None else Cut((key,)))
+        elif key is None:  # all rows that have a key
+            self._at = Position(None, backwards=True)
         else:
-            self._at = None if key is None else Position(Cut((key,)))
-            if key is None:
-                self._end(None)
+            self._go_on(Cut((key + 1 if order.descending else key - 1,)))
 
-    def _before(self, order: KeyOrder, key: int | str) -> Cut | None:
-        """Return the cut that ends right before the group with this key."""
-        if isinstance(key, int):
-            return Cut((key + 1 if order.descending else key - 1,))
-        return None
+    def _go_on(self, cut: Cut | None) -> None:
+        """Read further from a cut to fill the page; without one, the matches end here."""
+        self._end(None)
+        if cut is not None:
+            self._at = Position(cut, self._start.backwards)
 
     def _take(self, rows: Sequence[R]) -> None:
         self._found += rows
@@ -183,6 +174,13 @@ class Pager(Generic[R]):
 
 #: Greater than every id: FHIR ids hold letters, digits, hyphens and full stops.
 _LAST_ID = "~"
+
+
+def _check(position: Position, order: ComputedOrder | KeyOrder) -> None:
+    """Refuse a position that another version of the server made for another order."""
+    width = len(order.names) if isinstance(order, ComputedOrder) else 1
+    if position.cut is not None and len(position.cut.values) != width:
+        raise error("not-found", "This page has expired; start the search again.", status=410)
 
 
 def _cut_of(order: ComputedOrder, rows: Sequence[Row], wanted: int, backwards: bool) -> Cut | None:

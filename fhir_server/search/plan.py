@@ -7,11 +7,11 @@ refine the choice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
-from fhir_server.search.entries import IndexDescriptor, SearchPlan
+from fhir_server.search.entries import SearchPlan
 from fhir_server.search.expression import And, Equal, Expression, Filter, Never, Or, Pattern, Within
 from fhir_server.search.indexes import indexes
 from fhir_server.search.main_dates import MAIN_DATES
@@ -50,42 +50,54 @@ def criteria(expression: Expression) -> tuple[Expression, ...]:
 def choose(query: SearchQuery, registry: Registry) -> tuple[Choice, ...]:
     """Return the ways to run a query, best first; at least one."""
     leaves = criteria(query.expression)
-    known = indexes(query.type, registry)
-    if any(isinstance(leaf, Equal) and leaf.field == "_id" for leaf in leaves):
+    bound = _bound(leaves)
+    if isinstance(bound.get("_id"), Equal):
         return (Choice("_id_", "lu", False, 0),)
-    found = [
-        choice for index in known if (choice := _through(index, leaves, query.type, registry)) is not None
-    ]
-    found += [choice for leaf in leaves if (choice := _through_several(leaf, known, query.type)) is not None]
+    known = _keys(query.type, registry)
+    found = [choice for keys in known if (choice := _through(keys, bound, query.type, registry)) is not None]
+    firsts = {keys.fields[0] for keys in known if keys.fields}
+    found += [choice for leaf in leaves if (choice := _through_several(leaf, firsts, query.type)) is not None]
     return tuple(sorted(found, key=lambda choice: choice.rank)) or (Choice("lu", "lu", True, 99),)
 
 
-def _through(
-    index: IndexDescriptor, leaves: Sequence[Expression], type_: str, registry: Registry
-) -> Choice | None:
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """An index as the choice sees it: the fields to be bounded, and the order that comes after them."""
+
+    name: str
+    fields: tuple[str, ...]
+    order: str
+
+
+@lru_cache(maxsize=1024)
+def _keys(type_: str, registry: Registry) -> tuple[_Keys, ...]:
+    found = []
+    for index in indexes(type_, registry):
+        fields = tuple(name for name, _ in index.keys)
+        order = fields[-1] if fields[-1] in {"s", "lu"} else ""
+        found.append(_Keys(index.name, fields[:-1] if order else fields, order))
+    return tuple(found)
+
+
+def _through(keys: _Keys, bound: Mapping[str, Expression], type_: str, registry: Registry) -> Choice | None:
     """Return the choice that an index offers, or None when no criterion bounds its first key."""
-    fields = [name for name, _ in index.keys]
-    order = fields[-1] if fields[-1] in {"s", "lu"} else ""
-    bounded = fields[:-1] if order else fields
-    if not bounded:  # {lu}: only with bounds of its own
-        return Choice(index.name, "lu", True, _LAST_UPDATED) if _bounding(leaves, "lu") else None
-    ranks = [
-        _rank(leaf, field, registry, type_) for field in bounded for leaf in _bounding(leaves, field)[:1]
-    ]
-    if not _bounding(leaves, bounded[0]) or not ranks:
+    if not keys.fields:  # {lu}: only with bounds of its own
+        return Choice(keys.name, "lu", True, _LAST_UPDATED) if "lu" in bound else None
+    if keys.fields[0] not in bound:
         return None
-    firsts = [_bounding(leaves, field) for field in bounded]
-    is_complete = all(firsts)
+    leaves = [bound.get(field) for field in keys.fields]
     scans = 1
-    for first in firsts:
-        scans *= len(first[0].values) if first and isinstance(first[0], Equal) else MOST_SCANS + 1
-    rank = ranks[0]
-    if bounded[0] == "p":
-        # A second key that is equal to something is best, then a beginning, no second key, one that is not bounded.
-        seconds = [isinstance(first[0], Equal) for first in firsts[1:] if first]
-        rank = _HOME + (len(firsts) > 1 and not is_complete) - sum(2 if equal else 1 for equal in seconds)
-    own_order = order or ("s" if bounded[0] == "p" and type_ in MAIN_DATES else "lu")
-    return Choice(index.name, own_order, bool(order) and scans <= MOST_SCANS, rank)
+    for leaf in leaves:
+        scans *= len(leaf.values) if isinstance(leaf, Equal) else MOST_SCANS + 1
+    if keys.fields[0] == "p":
+        # A second key that is equal to something is best, then a beginning, none, one that is not bounded.
+        rank = _HOME + sum(
+            1 if leaf is None else -2 if isinstance(leaf, Equal) else -1 for leaf in leaves[1:]
+        )
+    else:
+        rank = _rank(bound[keys.fields[0]], keys.fields[0], type_, registry)
+    order = keys.order or ("s" if keys.fields[0] == "p" and type_ in MAIN_DATES else "lu")
+    return Choice(keys.name, order, bool(keys.order) and scans <= MOST_SCANS, rank)
 
 
 #: Ranks of criteria (0 is best); a home patient leads over everything but an id.
@@ -96,51 +108,47 @@ _LAST_UPDATED = 60
 _SEVERAL_SYSTEMS = 5
 
 
-def _rank(leaf: Expression, field: str, registry: Registry, type_: str) -> int:
-    if field == "p":
-        return _HOME
+def _rank(leaf: Expression, field: str, type_: str, registry: Registry) -> int:
     if field == "cp":
         return _RANKS["reference"]
     name = field.removeprefix("i.").partition(".")[0].removesuffix("-range")
-    parameter = registry.parameters(type_).by_name.get(name)
-    if parameter is None:
-        return _RANKS["number"]
+    parameter = registry.parameters(type_).by_name[name]
     if parameter.types == {"Identifier"}:
         return _IDENTIFIER
     return _RANKS[parameter.type] + (0 if isinstance(leaf, Equal) else _SEVERAL_SYSTEMS)
 
 
-def _bounding(leaves: Sequence[Expression], field: str) -> list[Any]:
-    """Return the criteria that bound an index key, equalities first."""
-    equal = [leaf for leaf in leaves if isinstance(leaf, Equal) and leaf.field == field]
-    return equal + [leaf for leaf in leaves if leaf not in equal and _is_bound(leaf, field)]
+def _bound(leaves: Iterable[Expression]) -> dict[str, Expression]:
+    """Return the fields that criteria bound, each with its criterion; equalities win."""
+    found: dict[str, Expression] = {}
+    for leaf in leaves:
+        for field in _fields(leaf):
+            if field not in found or (isinstance(leaf, Equal) and not isinstance(found[field], Equal)):
+                found[field] = leaf
+    return found
 
 
-def _is_bound(leaf: Expression, field: str) -> bool:
+def _fields(leaf: Expression) -> Collection[str]:
+    """Return the fields whose index keys a criterion bounds."""
+    if isinstance(leaf, Equal):
+        return (leaf.field,)
     if isinstance(leaf, AnySystem | Pattern):
-        return leaf.field == field and bool(leaf.prefix)
+        return (leaf.field,) if leaf.prefix else ()
     if isinstance(leaf, Within):
-        return _bounds_member(leaf, field)
-    return isinstance(leaf, Or) and all(_bounding((operand,), field) for operand in leaf.operands)
+        # A member that one alternative leaves open bounds nothing.
+        members = set.intersection(*({member for member, _, _ in tests} for tests in leaf.alternatives))
+        return [f"{leaf.field}.{member}" if member else leaf.field for member in members]
+    if isinstance(leaf, Or):
+        return set.intersection(*(set(_fields(operand)) for operand in leaf.operands))
+    return ()
 
 
-def _bounds_member(leaf: Within, field: str) -> bool:
-    """Tell whether every alternative of an interval bounds the member that an index key names."""
-    if leaf.field == field:
-        return len(leaf.alternatives) == 1 and not leaf.repeats
-    if not field.startswith(leaf.field + "."):
-        return False
-    member = field[len(leaf.field) + 1 :]
-    return all(any(name == member for name, _, _ in tests) for tests in leaf.alternatives)
-
-
-def _through_several(leaf: Expression, known: Sequence[IndexDescriptor], type_: str) -> Choice | None:
+def _through_several(leaf: Expression, firsts: Collection[str], type_: str) -> Choice | None:
     """Return the choice of a disjunction whose parts all have an index; mongod combines them."""
-    if not isinstance(leaf, Or) or len({getattr(operand, "field", "") for operand in leaf.operands}) == 1:
+    if not isinstance(leaf, Or) or _fields(leaf):
         return None
-    for operand in leaf.operands:
-        if not any(_bounding((operand,), index.keys[0][0]) for index in known):
-            return None
+    if not all(any(field in firsts for field in _fields(operand)) for operand in leaf.operands):
+        return None
     is_reference = any(isinstance(operand, Equal) for operand in leaf.operands)
     rank = _RANKS["reference" if is_reference else "quantity"]
     return Choice(None, "s" if type_ in MAIN_DATES else "lu", False, rank)
@@ -167,7 +175,7 @@ def base_filter(query: SearchQuery, choice: Choice) -> list[Filter]:
     """Return the conditions of a query that do not depend on the page; deletions never pass."""
     found = [query.expression.filter()] if query.expression != And(()) else []
     leaves = criteria(query.expression)
-    needs_update = choice.index == "lu" and not any(_bounding(leaves, "lu"))
+    needs_update = choice.index == "lu" and "lu" not in _bound(leaves)
     if needs_update or not any(_excludes_deletions(leaf) for leaf in leaves):
         found.append({"lu": {"$exists": True}})
     if choice.order == "s":
@@ -191,6 +199,18 @@ def combined(filters: Sequence[Filter]) -> Filter:
             return {"$and": list(filters)}
         merged.update(one)
     return merged
+
+
+def distributed(choice: Choice, filters: Sequence[Filter]) -> Filter:
+    """Return the conjunction; in a disjunction over several indexes, each part gets all other conditions.
+
+    Only then does mongod merge the parts in the order of their indexes; else it reads and sorts them all.
+    """
+    whole = combined(filters)
+    if choice.index is not None or "$or" not in whole or len(whole) == 1:
+        return whole
+    rest = {key: value for key, value in whole.items() if key != "$or"}
+    return {"$or": [combined([part, rest]) for part in whole["$or"]]}
 
 
 def count_plan(query: SearchQuery, registry: Registry) -> SearchPlan:

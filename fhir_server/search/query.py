@@ -135,7 +135,7 @@ def _clause(name: str, value: str, parameters: TypeParameters, context: Context)
     """Return the expression of one pair, or None when its parameter is unknown."""
     base, _, modifier = name.partition(":")
     if base in _NOT_SUPPORTED:
-        raise error("not-supported", f"Parameter '{base}' is not supported.", status=400)
+        raise error("not-supported", f"Parameter '{base}' is not supported here: leave it out.", status=400)
     if "." in name:
         if base.partition(".")[0] not in parameters.by_name:
             return None

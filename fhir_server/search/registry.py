@@ -6,7 +6,9 @@ https://hl7.org/fhir/R4/searchparameter-registry.html
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
+from datetime import UTC, tzinfo
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from typing import Any
@@ -57,20 +59,18 @@ class Parameter:
     at_home: bool = False
     searchable: bool = True
 
-    @property
-    def repeats(self) -> bool:
-        """Tell whether a resource can hold several values: the stored shape depends on it."""
-        return not self.branches or any(branch.repeats for branch in self.branches)
+    #: Whether a resource can hold several values: the stored shape depends on it.
+    repeats: bool = dataclass_field(init=False)
+    #: The FHIR types that the expression can yield; empty when it is left to FHIRPath.
+    types: frozenset[str] = dataclass_field(init=False)
+    #: The field of the stored document that holds the values.
+    field: str = dataclass_field(init=False)
 
-    @property
-    def types(self) -> frozenset[str]:
-        """The FHIR types that the expression can yield; empty when it is left to FHIRPath."""
-        return frozenset(branch.type for branch in self.branches)
-
-    @property
-    def field(self) -> str:
-        """The field of the stored document that holds the parameter's values."""
-        return f"i.{'telecom' if self.contact else self.name}"
+    def __post_init__(self) -> None:
+        repeats = not self.branches or any(branch.repeats for branch in self.branches)
+        object.__setattr__(self, "repeats", repeats)
+        object.__setattr__(self, "types", frozenset(branch.type for branch in self.branches))
+        object.__setattr__(self, "field", f"i.{'telecom' if self.contact else self.name}")
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,14 @@ class TypeParameters:
 
 @dataclass(eq=False)
 class Registry:
-    """The search parameters of the definitions, by resource type; each type is read when first asked for."""
+    """The search parameters of the definitions by resource type; a type is read when first asked for.
+
+    ``zone`` is that of dates without offset, in resources and queries; a change requires new index entries.
+    """
 
     definitions: Definitions
-    _types: dict[str, TypeParameters] = field(default_factory=dict, init=False, repr=False)
+    zone: tzinfo = UTC
+    _types: dict[str, TypeParameters] = dataclass_field(default_factory=dict, init=False, repr=False)
 
     @property
     def types(self) -> TypeModel:
@@ -244,15 +248,17 @@ def _home(found: Mapping[str, Parameter]) -> tuple[Branch, ...]:
 
 def _refined(parameter: Parameter, found: Mapping[str, Parameter], home: tuple[Branch, ...]) -> Parameter:
     """Return the parameter with the facts that follow from its neighbours."""
-    values = {name: getattr(parameter, name) for name in Parameter.__dataclass_fields__}
-    values["parts"] = UNIONS.get((parameter.resource, parameter.name), ())
-    if parameter.name in {"phone", "email"} and "telecom" in found:
-        values["contact"] = parameter.name
     paths = {branch.keys for branch in home}
-    values["at_home"] = (
+    at_home = (
         parameter.type == "reference"
         and bool(parameter.branches)
         and not parameter.repeats
         and all(branch.keys in paths and branch.resolves in {"", "Patient"} for branch in parameter.branches)
     )
-    return Parameter(**values)
+    is_contact = parameter.name in {"phone", "email"} and "telecom" in found
+    return replace(
+        parameter,
+        parts=UNIONS.get((parameter.resource, parameter.name), ()),
+        contact=parameter.name if is_contact else "",
+        at_home=at_home,
+    )

@@ -58,11 +58,12 @@ class KeyOrder:
         return ((self.field, -1 if self.descending != backwards else 1),)
 
     def beyond(self, key: Any, *, backwards: bool) -> Filter:
-        """Return the rows after the group with this key, or (backwards) that group and the rows before it."""
+        """Return the rows after the group with this key, or (backwards) that group and the rows before it.
+
+        Rows without a key are not among them: after all others, they are a group of their own.
+        """
         if backwards:
             return {self.field: {"$gte" if self.descending else "$lte": key}}
-        if self.field == "s":  # rows without s come after all others
-            return {"s": {"$not": {"$gte": key}}}
         return {self.field: {"$lt" if self.descending else "$gt": key}}
 
     def group(self, cut: Cut, *, backwards: bool) -> Filter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,8 +125,14 @@ def indexer(registry: Registry) -> Indexer:
     return Indexer(registry)
 
 
+@pytest.fixture(scope="session")
+def new_engine(
+    registry: Registry, indexer: Indexer, mongo_client: MongoClient[dict[str, Any]]
+) -> Callable[[str], Engine]:
+    """Makes an engine on a database by name, for modules that share one."""
+    return lambda name: Engine(registry, indexer, mongo_client[name])
+
+
 @pytest.fixture
-def engine(
-    registry: Registry, indexer: Indexer, mongo_client: MongoClient[dict[str, Any]], database_name: str
-) -> Engine:
-    return Engine(registry, indexer, mongo_client[database_name])
+def engine(new_engine: Callable[[str], Engine], database_name: str) -> Engine:
+    return new_engine(database_name)

@@ -35,13 +35,21 @@ def test_refused(query, status):
 
 @pytest.mark.parametrize(
     ("text", "parts"),
-    [("a,b", ["a", "b"]), ("a\\,b,c", ["a\\,b", "c"]), ("a\\\\,b", ["a\\\\", "b"]), (",", ["", ""]), ("a\\", ["a\\"])],
+    [
+        ("a,b", ["a", "b"]),
+        ("a\\,b,c", ["a\\,b", "c"]),
+        ("a\\\\,b", ["a\\\\", "b"]),
+        (",", ["", ""]),
+        ("a\\", ["a\\"]),
+    ],
 )
 def test_split(text, parts):
     assert split(text, ",") == parts
 
 
-@pytest.mark.parametrize(("text", "plain"), [("a", "a"), ("a\\,b\\|c\\$d\\\\e", "a,b|c$d\\e"), ("\\\\\\\\", "\\\\")])
+@pytest.mark.parametrize(
+    ("text", "plain"), [("a", "a"), ("a\\,b\\|c\\$d\\\\e", "a,b|c$d\\e"), ("\\\\\\\\", "\\\\")]
+)
 def test_unescape(text, plain):
     assert unescape(text, "p") == plain
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.search.conftest import NOW
 
+NOW = 1_790_000_000_000
 TAG = ("_tag", "urn:t|all")
 
 
 def _patient(n, family=None, given_=None, birth=None):
-    made = {"resourceType": "Patient", "id": f"p{n:02}", "meta": {"tag": [{"system": "urn:t", "code": "all"}]}}
+    made = {
+        "resourceType": "Patient",
+        "id": f"p{n:02}",
+        "meta": {"tag": [{"system": "urn:t", "code": "all"}]},
+    }
     if family:
         made["name"] = [{"family": family, "given": given_ or []}]
     if birth:
@@ -20,10 +24,8 @@ def _patient(n, family=None, given_=None, birth=None):
 
 
 @pytest.fixture(scope="module")
-def engine(registry, indexer, mongo_client, module_database_name):
-    from tests.search.conftest import Engine
-
-    made = Engine(registry, indexer, mongo_client[module_database_name])
+def engine(new_engine, module_database_name):
+    made = new_engine(module_database_name)
     families = ["Adams", "Baker", "Baker", None, "Éclair", "van Dyk", "Zola", None, "adams"]
     for n in range(23):
         birth = [None, "1970", "1970-05", "1970-05-03", "1971-01-01"][n % 5]
@@ -147,5 +149,11 @@ def test_deletions_are_never_found(engine):
     engine.put({**_patient(50), "id": "gone"})
     engine.delete("Patient", "gone")
 
-    for pairs in ([], [("_id", "gone")], [("family:missing", "true")], [("gender:not", "male")], [("_sort", "_id")]):
+    for pairs in (
+        [],
+        [("_id", "gone")],
+        [("family:missing", "true")],
+        [("gender:not", "male")],
+        [("_sort", "_id")],
+    ):
         assert "gone" not in engine.ids("Patient", *pairs)

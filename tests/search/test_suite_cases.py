@@ -49,18 +49,14 @@ def _cases() -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def loaded(registry, indexer, mongo_client, module_database_name):
-    from tests.search.conftest import Engine
-
+def loaded(new_engine, mongo_client, module_database_name):
     if not FILE.is_file():
         pytest.skip(f"no suites at {SUITES}: set FHIR_SUITES")
     data = json.loads(FILE.read_text(), parse_float=Decimal)
     engines = {}
     for name, fixture in data["fixture_sets"].items():
         database = "candle" if name == "candle" else "all"
-        engine = engines.setdefault(
-            database, Engine(registry, indexer, mongo_client[f"{module_database_name}_{database}"])
-        )
+        engine = engines.setdefault(database, new_engine(f"{module_database_name}_{database}"))
         engine.put(*fixture["resources"])
     yield engines
     for engine in engines.values():

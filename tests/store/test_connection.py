@@ -65,3 +65,15 @@ async def test_ping_and_stats(store):
     stats = store.stats()
     assert (stats["creates_flushed"], stats["reads_flushed"], stats["replacements_flushes"]) == (1, 1, 0)
     assert stats["creates_waiting"] == stats["creates_flights"] == 0
+
+
+async def test_workers_that_start_together_on_an_empty_database_all_succeed(mongod_uri, database_name):
+    stores = await asyncio.gather(*(connect(mongod_uri, database_name) for _ in range(4)))
+    await asyncio.gather(*(store.commit(create(f"n{n}")) for n, store in enumerate(stores)))
+    assert [(await stores[0].read("Observation", f"n{n}", OPEN)).id for n in range(4)] == [
+        "n0",
+        "n1",
+        "n2",
+        "n3",
+    ]
+    await asyncio.gather(*(store.close() for store in stores))

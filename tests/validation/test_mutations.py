@@ -236,7 +236,7 @@ def choice_type_not_allowed(node: dict[str, Any], site: Site) -> bool:
     return site.element.is_choice
 
 
-@mutation("value")
+@mutation("structure")
 def wrong_reference_type(node: dict[str, Any], site: Site) -> bool:
     if site.type_name != "Reference" or "Resource" in site.element.targets:
         return False

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not SUITE.exists(), reason="the public suites ar
 def test_examples() -> None:
     known = json.loads(Path(__file__).with_name("official_defects.json").read_text())
     definitions = Definitions()
-    validator = Validator(definitions, CodeSets(definitions))
+    validator = Validator(definitions, CodeSets(definitions), as_warnings=frozenset({"txt-2"}))
     rejected: dict[str, set[str]] = {}
     count = 0
     with tarfile.open(SUITE) as archive:
@@ -43,4 +43,4 @@ def test_examples() -> None:
                 rejected[Path(member.name).name] = errors
     assert rejected == {name: set(rules) for name, rules in known.items()}
     assert count > 800
-    assert len(rejected) < 0.015 * count
+    assert len(rejected) < 0.01 * count

@@ -114,8 +114,8 @@ def _members(value: dict[str, Any], names: tuple[str, ...]) -> Iterator[str]:
 def literal(text: str) -> str:
     """Return the text as a pattern that matches itself only, in Python and in MongoDB alike.
 
-    Every character that is not a letter, digit or space gets a backslash. MongoDB reads index bounds from such a
-    text, but not from a pattern that holds a bare ``|`` anywhere, even in a class.
+    Every character that is not a letter, digit or space gets a backslash. MongoDB reads index bounds from
+    such a text, but not from a pattern that holds a bare ``|`` anywhere, even in a class.
     """
     return _SPECIAL.sub(r"\\\g<0>", text)
 

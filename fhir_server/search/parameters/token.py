@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -109,8 +109,14 @@ def convert(type_: str, element: str, parameter: Parameter, registry: Registry) 
     }.get(type_)
 
 
+@lru_cache(maxsize=16)
+def _case_rule(registry: Registry) -> Callable[[str], bool]:
+    """Return the registry's answer about systems, remembered where all converters share it."""
+    return lru_cache(maxsize=4096)(registry.is_case_sensitive)
+
+
 def _codings(registry: Registry, *, is_concept: bool) -> Converter:
-    is_case_sensitive = lru_cache(maxsize=4096)(registry.is_case_sensitive)
+    is_case_sensitive = _case_rule(registry)
 
     def coding(value: dict[str, Any], base: str, out: list[Any], types: list[Any], shown: list[Any]) -> None:  # noqa: ARG001
         code, system = value.get("code", ""), value.get("system", "")

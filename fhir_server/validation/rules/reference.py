@@ -103,7 +103,9 @@ class References:
             if not type_ or type_ in allowed:
                 return None
             return run.error(
-                "value", f"The reference must point to {' or '.join(targets)}, not to {type_}.", "reference@"
+                "structure",
+                f"The reference must point to {' or '.join(targets)}, not to {type_}.",
+                "reference@",
             )
 
         return handler

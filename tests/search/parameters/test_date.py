@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from fhir_server.datatypes.dates import MAXIMUM, MINIMUM
@@ -75,7 +77,9 @@ def test_prefix(asked, prefix, target):
     resource = {"resourceType": "Observation", "effectivePeriod": TARGETS[target]}
     separator = "|" if "|" in PREFIXES[prefix] or " " not in PREFIXES[prefix] else " "
 
-    assert asked.matches(resource, "date", prefix + "2020-01-10") == (target in PREFIXES[prefix].split(separator))
+    assert asked.matches(resource, "date", prefix + "2020-01-10") == (
+        target in PREFIXES[prefix].split(separator)
+    )
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -90,7 +94,19 @@ def test_a_plus_sign_may_have_become_a_space(asked):
 
 
 @pytest.mark.parametrize(
-    "value", ["2020-1-1", "20", "2020-13", "2020-02-30", "2020-01-01T10", "2020-01-01T25:00", "xx2020", "yesterday", "２０２０", "2020-01-01T10:00:00+1"]
+    "value",
+    [
+        "2020-1-1",
+        "20",
+        "2020-13",
+        "2020-02-30",
+        "2020-01-01T10",
+        "2020-01-01T25:00",
+        "xx2020",
+        "yesterday",
+        "\uff12\uff10\uff12\uff10",
+        "2020-01-01T10:00:00+1",
+    ],
 )
 def test_what_is_not_a_date_is_refused(asked, value):
     with pytest.raises(FhirError, match=r"Parameter 'date': .* is not a date") as caught:
@@ -109,3 +125,14 @@ def test_what_is_not_a_date_is_refused(asked, value):
 )  # fmt: skip
 def test_last_updated(asked, value, expected):
     assert asked.matches({"resourceType": "Basic"}, "_lastUpdated", value) == expected
+
+
+def test_dates_without_offset_are_read_in_the_servers_zone(asked_in):
+    local = asked_in(ZoneInfo("Europe/Paris"))
+    late = {"resourceType": "Observation", "effectiveDateTime": "2019-12-31T23:30:00Z"}  # 00:30 in Paris
+    day = {"resourceType": "Observation", "effectivePeriod": {"start": "2020-01-01", "end": "2020-01-01"}}
+
+    assert local.matches(late, "date", "2020-01-01")
+    assert not local.matches(late, "date", "2019-12-31")
+    assert local.matches(day, "date", "2020-01-01")
+    assert local.entries(day).values["date"] == {"l": JANUARY - 3_600_000, "h": JANUARY + DAY - 3_600_001}

@@ -39,7 +39,7 @@ def test_matches(asked, resource, found, other):
 
 
 def test_money(asked):
-    invoice = {"resourceType": "Invoice", "totalGross": {"value": Decimal("48"), "currency": "EUR"}}
+    invoice = {"resourceType": "Invoice", "totalGross": {"value": Decimal(48), "currency": "EUR"}}
 
     assert asked.matches(invoice, "totalgross", "48|urn:iso:std:iso:4217|EUR")
     assert asked.matches(invoice, "totalgross", "gt40||EUR")
@@ -49,7 +49,13 @@ def test_money(asked):
 def test_range(asked):
     condition = {"resourceType": "Condition", "onsetRange": {"low": {"value": 30, "system": UCUM, "code": "a"}, "high": {"value": 40, "system": UCUM, "code": "a"}}}  # fmt: skip
 
-    for value, expected in {"gt35": True, "lt35": True, "35": False, "gt40": False, f"ge480|{UCUM}|mo": True}.items():
+    for value, expected in {
+        "gt35": True,
+        "lt35": True,
+        "35": False,
+        "gt40": False,
+        f"ge480|{UCUM}|mo": True,
+    }.items():
         assert asked.matches(condition, "onset-age", value) == expected, value
 
 
@@ -62,7 +68,10 @@ def test_entry(asked):
 
 
 def test_bounds_of_different_components_are_not_mixed_up(asked):
-    resource = {"resourceType": "Observation", "component": [_quantity("107", "mm[Hg]"), _quantity("60", "mm[Hg]")]}
+    resource = {
+        "resourceType": "Observation",
+        "component": [_quantity("107", "mm[Hg]"), _quantity("60", "mm[Hg]")],
+    }
 
     assert asked.matches(resource, "component-value-quantity", f"60|{UCUM}|mm[Hg]")
     assert not asked.matches(resource, "component-value-quantity", f"80|{UCUM}|mm[Hg]")
@@ -78,3 +87,24 @@ def test_refused(asked, value):
 def test_missing_counts_ranges_as_values(asked):
     assert asked.matches(_quantity("5", "mg", comparator="<"), "value-quantity:missing", "false")
     assert asked.matches({"resourceType": "Observation"}, "value-quantity:missing", "true")
+
+
+@pytest.mark.parametrize(
+    "number", ["1e999", "-1e999", "1e-999", "1e999999999", "-1e999999999", "1e-999999999", "9" * 400]
+)
+def test_numbers_beyond_doubles(asked, number):
+    resource = _quantity(number if "e" in number else "1e399", "mg")
+    entry = asked.entries(resource).values["value-quantity"]
+
+    assert entry["v"] in {float("inf"), float("-inf"), 0.0}
+    if len(number) < 10:
+        for unit in ("", f"|{UCUM}|mg", f"|{UCUM}|kg"):
+            assert isinstance(asked.matches(resource, "value-quantity", f"ge{number}{unit}"), bool)
+
+
+@pytest.mark.parametrize("data", ["NaN 1", "x", "1e999999 1e999999", ""])
+def test_series_that_are_no_numbers_leave_no_entry_or_only_numbers(asked, data):
+    sampled = {"origin": {"value": 1}, "factor": 10, "data": data}
+    entries = asked.entries({"resourceType": "Observation", "valueSampledData": sampled}).values
+
+    assert entries.get("value-quantity-range", {"l": 11.0})["l"] == 11.0
