@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fhir_server import __version__
-from fhir_server.cli import config, doctor, load, serve, validate
+from fhir_server.cli import config, doctor, fhirpath, load, schema, serve, validate
 
 program = typer.Typer(
     no_args_is_help=True,
@@ -40,5 +40,7 @@ def root(
 program.command("serve", epilog=serve.EPILOG)(serve.serve)
 program.command("load", epilog=load.EPILOG)(load.load)
 program.command("validate", epilog=validate.EPILOG)(validate.validate)
+program.command("fhirpath", epilog=fhirpath.EPILOG)(fhirpath.fhirpath)
+program.command("schema", epilog=schema.EPILOG)(schema.schema)
 program.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 program.add_typer(config.program, name="config")

@@ -7,7 +7,7 @@ import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -87,3 +87,40 @@ async def _lines(tally: Tally) -> None:
             file=sys.stderr,
             flush=True,
         )
+
+
+class Counter:
+    """How far a command is that reads ``total`` bytes in a loop: a bar on a terminal, else a line each ten seconds.
+
+    Used as a context manager; a short job on no terminal shows nothing.
+    """
+
+    def __init__(self, total: int) -> None:
+        console = Console(stderr=True)
+        self._bar = (
+            Progress(
+                SpinnerColumn(), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn(),
+                TimeRemainingColumn(), console=console, transient=True,
+            )
+            if console.is_terminal
+            else None
+        )  # fmt: skip
+        self._task = None if self._bar is None else self._bar.add_task("", total=total or None, said="")
+        self._next_line = time.monotonic() + LINE_EVERY_S
+
+    def add(self, size: int, said: str) -> None:
+        """Note that ``size`` bytes more are done; ``said`` tells what came of it so far."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=size, said=said)
+        elif time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + LINE_EVERY_S
+            print(said, file=sys.stderr, flush=True)
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()

@@ -1,4 +1,4 @@
-"""Files, folders and standard input become JSON documents with the place where each starts.
+"""Files, folders and standard input become documents with the place where each starts.
 
 A source is read as a stream; only one document is in memory at a time. Decompression goes by the name (.gz,
 .bz2), NDJSON by the name (.ndjson, .jsonl) or by a first line that is a complete JSON object.
@@ -7,6 +7,7 @@ A source is read as a stream; only one document is in memory at a time. Decompre
 from __future__ import annotations
 
 import bz2
+import glob
 import gzip
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,8 @@ STDIN = "-"
 
 _LINES = (".ndjson", ".jsonl")
 _SUFFIXES = (".json", *_LINES)
+#: What else can be read, but not loaded.
+WITH_XML = (*_SUFFIXES, ".xml")
 _COMPRESSED: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
     ".gz": lambda file: cast("IO[bytes]", gzip.GzipFile(fileobj=file)),
     ".bz2": lambda file: cast("IO[bytes]", bz2.BZ2File(file)),
@@ -29,7 +32,7 @@ _COMPRESSED: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One JSON text of a source: a file's whole content or one line of NDJSON.
+    """One text of a source: a file's whole content (JSON or XML) or one line of NDJSON.
 
     ``number`` counts the documents of the source from 0; ``line`` is where it starts, from 1; ``consumed``
     says how many bytes of the file were read up to its end (0 for standard input).
@@ -42,22 +45,28 @@ class Document:
     consumed: int = 0
 
 
-def sources(paths: Sequence[str]) -> list[str]:
-    """Return the files that the paths mean: folders are searched for .json, .ndjson, .jsonl (also .gz, .bz2).
+def sources(paths: Sequence[str], suffixes: tuple[str, ...] = _SUFFIXES) -> list[str]:
+    """Return the files that the paths mean: folders are searched for the suffixes (also .gz, .bz2).
 
-    Raises FileNotFoundError for a path that doesn't exist, ValueError for a folder that holds none.
+    A path with ``*``, ``?`` or ``[`` that doesn't exist as it is stands for all files that match (``**``: in all
+    folders below). Raises FileNotFoundError for a path that doesn't exist, ValueError for a folder that holds none.
     """
     found: list[str] = []
     for path in paths:
         if path == STDIN:
             found.append(path)
         elif Path(path).is_dir():
-            inside = sorted(str(file) for file in Path(path).rglob("*") if file.is_file() and _is_json(file))
+            inside = sorted(
+                str(file) for file in Path(path).rglob("*") if file.is_file() and _ends(file, suffixes)
+            )
             if not inside:
-                raise ValueError(f"{path} holds no .json, .ndjson or .jsonl file (also .gz, .bz2).")
+                named = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+                raise ValueError(f"{path} holds no {named} file (also .gz, .bz2).")
             found += inside
         elif Path(path).exists():
             found.append(path)
+        elif inside := _matching(path):
+            found += inside
         else:
             raise FileNotFoundError(f"{path} doesn't exist.")
     return found
@@ -95,8 +104,14 @@ def _plain(source: str) -> str:
     return (path.stem if path.suffix in _COMPRESSED else path.name).lower()
 
 
-def _is_json(file: Path) -> bool:
-    return _plain(str(file)).endswith(_SUFFIXES)
+def _ends(file: Path, suffixes: tuple[str, ...]) -> bool:
+    return _plain(str(file)).endswith(suffixes)
+
+
+def _matching(pattern: str) -> list[str]:
+    if not glob.has_magic(pattern):
+        return []
+    return sorted(file for file in glob.iglob(pattern, recursive=True) if Path(file).is_file())  # noqa: PTH207
 
 
 def _is_document(line: bytes) -> bool:

@@ -14,6 +14,7 @@ from fhir_server.definitions import Definitions
 from fhir_server.outcome import Issue
 from fhir_server.search import Cursors, Indexer, Registry
 from fhir_server.store import Store
+from fhir_server.terminology import CodeSets
 from fhir_server.validation import Validator
 
 Clock = Callable[[], int]
@@ -59,6 +60,7 @@ class FhirResponse:
 
     ``body`` is a sequence of byte strings that are sent one after the other: stored bytes are spliced, not decoded.
     ``interaction`` is the R4 code of what was done, for logs and metrics ("" when no interaction matched).
+    ``content_type`` is that of a body that isn't a FHIR resource: it goes out as it is.
     """
 
     status: int
@@ -66,6 +68,7 @@ class FhirResponse:
     body: Sequence[bytes] = ()
     interaction: str = ""
     type: str = ""
+    content_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class Server:
     definitions: Definitions
     xml: XmlFormat
     validator: Validator
+    code_sets: CodeSets
     registry: Registry
     indexer: Indexer
     cursors: Cursors

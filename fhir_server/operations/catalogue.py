@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/operations.html
 from __future__ import annotations
 
 from fhir_server.interactions.exchange import Operation
+from fhir_server.operations.json_schema import json_schema
 from fhir_server.operations.validate import validate
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -16,6 +17,14 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         validate,
         judges_faults=True,
+    ),
+    Operation(
+        "$json-schema",
+        "urn:fhir-space-server:OperationDefinition:json-schema",
+        frozenset({"instance"}),
+        frozenset({"GET"}),
+        json_schema,
+        frozenset({"StructureDefinition"}),
     ),
 )
 

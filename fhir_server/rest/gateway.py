@@ -22,7 +22,7 @@ from fhir_server.interactions.router import dispatch, outcome_response
 from fhir_server.outcome import FhirError, error
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.metrics import Metrics
-from fhir_server.rest.negotiation import JSON, Format, body_format, check_form, wish
+from fhir_server.rest.negotiation import JSON, Format, body_format, check_encoding, check_form, is_xml, wish
 from fhir_server.rest.rendering import formatted, send_response
 
 Scope = MutableMapping[str, Any]
@@ -170,10 +170,14 @@ class Gateway:
         if request.path and request.path[-1] == "_search":
             check_form(request.headers)
             return request
+        if request.method == "PATCH" and not is_xml(request.headers):
+            check_encoding(request.headers)  # which patch it is, the interaction finds out
+            return request
         if body_format(request.headers) is Format.JSON:
             return request
         resource, faults = self._server.xml.read(request.body)
-        return replace(request, body=encode(resource), faults=faults)
+        headers = {**request.headers, "content-type": "application/fhir+json"}
+        return replace(request, headers=headers, body=encode(resource), faults=faults)
 
 
 def _failed(request_id: str) -> FhirResponse:

@@ -44,7 +44,11 @@ _NAMES = {
 _FORMATS = {name: format_ for format_, names in _NAMES.items() for name in names}
 #: What else allows a format, the most specific first. A browser gets JSON.
 _WIDER = {
-    Format.JSON: (("text/html", "application/xhtml+xml"), ("application/*", "text/*"), ("*/*",)),
+    Format.JSON: (
+        ("text/html", "application/xhtml+xml", "application/schema+json"),
+        ("application/*", "text/*"),
+        ("*/*",),
+    ),
     Format.XML: (("application/*", "text/*"), ("*/*",)),
 }
 #: What most clients send, answered without a closer look.
@@ -84,8 +88,7 @@ def body_format(headers: Mapping[str, str]) -> Format:
 
     Raises FhirError 415 for other formats, other versions of FHIR, other encodings than UTF-8.
     """
-    if headers.get("content-encoding", "identity") != "identity":
-        raise error("not-supported", "Send the body without Content-Encoding.", status=415)
+    check_encoding(headers)
     content_type = headers.get("content-type")
     if content_type is None or content_type == "application/fhir+json":
         return Format.JSON
@@ -100,6 +103,17 @@ def body_format(headers: Mapping[str, str]) -> Format:
             headers={"Accept-Post": "application/fhir+json, application/fhir+xml"},
         )
     return format_
+
+
+def is_xml(headers: Mapping[str, str]) -> bool:
+    """Tell whether the body is said to be XML."""
+    return _FORMATS.get(headers.get("content-type", "").partition(";")[0].strip().lower()) is Format.XML
+
+
+def check_encoding(headers: Mapping[str, str]) -> None:
+    """Raise FhirError 415 if the body is compressed."""
+    if headers.get("content-encoding", "identity") != "identity":
+        raise error("not-supported", "Send the body without Content-Encoding.", status=415)
 
 
 def check_form(headers: Mapping[str, str]) -> None:

@@ -42,6 +42,8 @@ async def send_response(
     headers.append((b"x-request-id", request_id.encode()))
     if body:
         headers += (_CONTENT_TYPE if wish is JSON else _content_type(wish), _NOSNIFF, _VARY)
+        if response.content_type:
+            headers[-3] = (b"content-type", response.content_type.encode())
         if len(body) >= _COMPRESS_FROM and "gzip" in request_headers.get("accept-encoding", ""):
             packer = zlib.compressobj(1, zlib.DEFLATED, 31)
             body = packer.compress(body) + packer.flush()
@@ -58,7 +60,7 @@ async def send_response(
 def formatted(response: FhirResponse, wish: Wish, types: XmlFormat) -> FhirResponse:
     """Return the answer, whose body is JSON, in the format that the client wants."""
     body = _joined(response.body)
-    if not body or wish is JSON:
+    if not body or wish is JSON or response.content_type:
         return response
     if wish.format is Format.XML:
         body = types.encode(decode_own(body), pretty=wish.pretty)

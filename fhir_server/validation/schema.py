@@ -11,7 +11,8 @@ from typing import Any
 _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 _SYSTEM = "http://hl7.org/fhirpath/System."
 _FHIR_TYPE = _STRUCTURE + "structuredefinition-fhir-type"
-_BEST_PRACTICE = _STRUCTURE + "elementdefinition-bestpractice"
+#: Marks constraints that are evaluated only on request.
+BEST_PRACTICE = _STRUCTURE + "elementdefinition-bestpractice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def _constraints(definition: dict[str, Any], source: str = "") -> tuple[Constrai
             c["severity"],
             c["human"],
             c.get("expression", ""),
-            any(e["url"] == _BEST_PRACTICE and e.get("valueBoolean") for e in c.get("extension", [])),
+            any(e["url"] == BEST_PRACTICE and e.get("valueBoolean") for e in c.get("extension", [])),
         )
         for c in definition.get("constraint", [])
         if not source or c.get("source", source) == source

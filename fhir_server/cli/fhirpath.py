@@ -1,0 +1,131 @@
+"""``fhir-server fhirpath``: an expression, evaluated on resources in files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fhir_server.cli.exits import Exit, stop
+
+if TYPE_CHECKING:
+    from fhir_server.cli.sources import Document
+    from fhir_server.datatypes.xml_format import XmlFormat
+    from fhir_server.definitions import TypeModel
+
+EPILOG = """\b
+Examples:
+  fhir-server fhirpath 'name.given.first()' patient.json
+  fhir-server fhirpath 'Observation.value.ofType(Quantity).value > 100' examples/
+"""
+
+
+def fhirpath(
+    *,
+    expression: Annotated[str, typer.Argument(metavar="EXPR", help="The FHIRPath expression.")],
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE...", help="As for validate; without any: standard input."),
+    ] = None,
+    names: Annotated[
+        bool, typer.Option("--names/--no-names", help="Print the file and line before each result.")
+    ] = False,
+) -> None:
+    """Evaluate a FHIRPath expression on each resource; print the results as JSON, one a line.
+
+    Names that the resource's type doesn't have are errors. Exit code 1 when a resource can't be read or the expression
+    can't be evaluated on it, 2 when the expression is malformed.
+    """
+    from fhir_server.cli.sources import STDIN, WITH_XML, documents, sources
+    from fhir_server.datatypes.xml_format import XmlFormat
+    from fhir_server.definitions import Definitions
+    from fhir_server.fhirpath import FhirPathError, parse
+
+    try:
+        parse(expression)
+        files = sources(paths or [STDIN], WITH_XML)
+    except FhirPathError as refused:
+        stop(Exit.USAGE, refused.issues[0].diagnostics)
+    except (FileNotFoundError, ValueError) as reason:
+        stop(Exit.USAGE, str(reason))
+    types = Definitions().types
+    evaluated = _Evaluation(expression, types, XmlFormat(types))
+    failed = False
+    for file in files:
+        try:
+            for document in documents(file):
+                failed |= not evaluated.on(document, names=names)
+        except (OSError, EOFError) as reason:
+            stop(Exit.FINDINGS, f"{file} can't be read: {reason}")
+    raise typer.Exit(int(Exit.FINDINGS if failed else Exit.DONE))
+
+
+class _Evaluation:
+    """The expression, compiled for each resource type that comes along."""
+
+    def __init__(self, expression: str, types: TypeModel, xml: XmlFormat) -> None:
+        self._expression = expression
+        self._types = types
+        self._xml = xml
+        self._compiled: dict[str, Any] = {}
+
+    def on(self, document: Document, *, names: bool) -> bool:
+        """Print the results on one document; say why and return False when there are none to be had."""
+        import json
+        import sys
+        from datetime import UTC, datetime
+
+        from fhir_server.fhirpath import Env
+        from fhir_server.outcome import FhirError
+
+        place = f"{document.source}:{document.line}"
+        try:
+            resource = self._read(document.body)
+            env = Env(resource, resource, clock=lambda: datetime.now(UTC))
+            found = self._of_type(resource.get("resourceType")).evaluate(resource, env)
+        except FhirError as refused:
+            print(f"{place}: {refused.issues[0].diagnostics}", file=sys.stderr)
+            return False
+        for value in found:
+            text = json.dumps(_plain(value), ensure_ascii=False)
+            print(f"{place}: {text}" if names else text)
+        return True
+
+    def _read(self, body: bytes) -> dict[str, Any]:
+        from fhir_server.datatypes.json_format import decode
+
+        is_xml = body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<"
+        return self._xml.decode(body) if is_xml else decode(body)
+
+    def _of_type(self, name: Any) -> Any:
+        from fhir_server.fhirpath import compile_expression
+        from fhir_server.outcome import error
+
+        if not isinstance(name, str) or name not in self._types.resource_type_names:
+            raise error("structure", "This is no resource of R4: its resourceType is missing or unknown.")
+        if name not in self._compiled:
+            self._compiled[name] = compile_expression(self._expression, self._types, name, checked=True)
+        return self._compiled[name]
+
+
+def _plain(value: Any) -> Any:
+    """Return a result as what json can write: numbers keep their digits, dates and quantities become text."""
+    from decimal import Decimal
+
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return _Number(str(value))
+    return value if isinstance(value, str | int | bool) or value is None else str(value)
+
+
+class _Number(float):
+    """A number that json writes with the digits that it was given."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
