@@ -33,8 +33,9 @@ def fhirpath(
 ) -> None:
     """Evaluate a FHIRPath expression on each resource; print the results as JSON, one a line.
 
-    Names that the resource's type doesn't have are errors. Exit code 1 when a resource can't be read or the expression
-    can't be evaluated on it, 2 when the expression is malformed.
+    Names that the resource's type doesn't have are errors, unless the expression begins with the name of another type.
+    Exit code 1 when a resource can't be read or the expression can't be evaluated on it, 2 when the expression is
+    malformed.
     """
     from fhir_server.cli.sources import STDIN, WITH_XML, documents, sources
     from fhir_server.datatypes.xml_format import XmlFormat
@@ -55,6 +56,8 @@ def fhirpath(
         try:
             for document in documents(file):
                 failed |= not evaluated.on(document, names=names)
+        except BrokenPipeError:
+            raise
         except (OSError, EOFError) as reason:
             stop(Exit.FINDINGS, f"{file} can't be read: {reason}")
     raise typer.Exit(int(Exit.FINDINGS if failed else Exit.DONE))
@@ -68,13 +71,14 @@ class _Evaluation:
         self._types = types
         self._xml = xml
         self._compiled: dict[str, Any] = {}
+        self._told: set[str] = set()
 
     def on(self, document: Document, *, names: bool) -> bool:
         """Print the results on one document; say why and return False when there are none to be had."""
-        import json
         import sys
         from datetime import UTC, datetime
 
+        from fhir_server.datatypes.json_format import encode
         from fhir_server.fhirpath import Env
         from fhir_server.outcome import FhirError
 
@@ -84,10 +88,13 @@ class _Evaluation:
             env = Env(resource, resource, clock=lambda: datetime.now(UTC))
             found = self._of_type(resource.get("resourceType")).evaluate(resource, env)
         except FhirError as refused:
-            print(f"{place}: {refused.issues[0].diagnostics}", file=sys.stderr)
+            text = refused.issues[0].diagnostics
+            if text not in self._told:  # what is wrong for a type is wrong for all of its resources
+                self._told.add(text)
+                print(f"{place}: {text}", file=sys.stderr)
             return False
         for value in found:
-            text = json.dumps(_plain(value), ensure_ascii=False)
+            text = encode(_plain(value)).decode()
             print(f"{place}: {text}" if names else text)
         return True
 
@@ -104,28 +111,15 @@ class _Evaluation:
         if not isinstance(name, str) or name not in self._types.resource_type_names:
             raise error("structure", "This is no resource of R4: its resourceType is missing or unknown.")
         if name not in self._compiled:
-            self._compiled[name] = compile_expression(self._expression, self._types, name, checked=True)
+            # One that begins with a type speaks of that type only: it is empty on others, not an error.
+            first = self._expression.lstrip("( ").partition(".")[0]
+            checked = first == name or first not in self._types.resource_type_names
+            self._compiled[name] = compile_expression(self._expression, self._types, name, checked=checked)
         return self._compiled[name]
 
 
 def _plain(value: Any) -> Any:
-    """Return a result as what json can write: numbers keep their digits, dates and quantities become text."""
+    """Return a result as JSON has it: dates and quantities that were calculated become text."""
     from decimal import Decimal
 
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, Decimal):
-        return _Number(str(value))
-    return value if isinstance(value, str | int | bool) or value is None else str(value)
-
-
-class _Number(float):
-    """A number that json writes with the digits that it was given."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __repr__(self) -> str:
-        return self._text
+    return value if isinstance(value, dict | list | str | int | bool | Decimal) else str(value)

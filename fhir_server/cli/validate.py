@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -218,8 +219,9 @@ def _read(body: bytes) -> tuple[dict[str, Any], tuple[Issue, ...]]:
 def _placed(issue: Issue, document: Document) -> dict[str, Any]:
     """Return an issue as JSON, with line and column in the file."""
     leading = document.body[: len(document.body) - len(document.body.lstrip())].count(b"\n")
-    line = document.line - leading + max(issue.line - 1, 0) if document.line else 0
-    return {**issue.as_json(), "line": max(line, document.line), "column": issue.column or 1}
+    line = document.line - leading + issue.line - 1 if issue.line else document.line
+    placed = replace(issue, line=max(line, 1), column=issue.column or 1)
+    return {**placed.as_json(), "line": placed.line, "column": placed.column}
 
 
 def _shared() -> tuple[Validator, XmlFormat]:

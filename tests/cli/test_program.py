@@ -11,7 +11,7 @@ import pytest
 from fhir_server import __version__
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("FHIR_")}
-VERBS = ("serve", "load", "validate", "doctor")
+VERBS = ("serve", "load", "validate", "fhirpath", "schema", "doctor")
 
 
 def run(*arguments, **variables):
@@ -55,7 +55,7 @@ USAGE = [
     (["load", "absent.json"], {}, "absent.json doesn't exist"),
     (["load", "--base", "ftp://h", "-"], {}, "no http or https URL"),
     (["validate", "absent.json"], {}, "absent.json doesn't exist"),
-    (["validate", "--format", "xml", "-"], {}, "--format knows text and json"),
+    (["validate", "--format", "xml", "-"], {}, "--format knows text, json, junit"),
     (["config", "check"], {"FHIR_HTTP_PORT": "0"}, "http.port (environment FHIR_HTTP_PORT)"),
 ]
 

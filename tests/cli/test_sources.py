@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from fhir_server.cli.sources import documents, sources
+from fhir_server.cli.sources import WITH_XML, documents, sources
 
 A, B = b'{"resourceType":"Patient","id":"a"}', b'{"resourceType":"Patient","id":"b"}'
 PRETTY = b'{\n  "resourceType": "Patient"\n}\n'
@@ -64,3 +64,22 @@ def test_a_missing_path_and_an_empty_folder_are_errors(tmp_path):
         sources(["nowhere.json"])
     with pytest.raises(ValueError, match="holds no"):
         sources([str(tmp_path)])
+
+
+def test_xml_is_found_where_it_is_wanted(tmp_path):
+    for name in ("a.json", "b.xml", "c.XML.gz"):
+        (tmp_path / name).touch()
+    assert len(sources([str(tmp_path)])) == 1
+    assert len(sources([str(tmp_path)], WITH_XML)) == 3
+
+
+def test_patterns(tmp_path):
+    for name in ("a/1.json", "a/b/2.json", "a/[x].json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    inside = len(str(tmp_path)) + 1
+    assert [file[inside:] for file in sources([f"{tmp_path}/a/?.json"])] == ["a/1.json"]
+    assert [file[inside:] for file in sources([f"{tmp_path}/**/?.json"])] == ["a/1.json", "a/b/2.json"]
+    assert [file[inside:] for file in sources([f"{tmp_path}/a/[x].json"])] == ["a/[x].json"]
+    with pytest.raises(FileNotFoundError):
+        sources([f"{tmp_path}/*.xml"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -29,7 +31,7 @@ def test_text(tmp_path):
     assert result.returncode == 1
     assert result.stderr == "2 resources, 1 invalid\n"
     lines = result.stdout.splitlines()
-    assert {line.split(" ")[0] for line in lines} == {f"{tmp_path / 'a.ndjson'}:2:"}
+    assert [line.split(" ")[0] for line in lines] == [f"{tmp_path / 'a.ndjson'}:2:{n}:" for n in (40, 1)]
     assert any("error Observation.status: " in line for line in lines)
 
 
@@ -68,3 +70,98 @@ def test_the_examples():
     ]
     assert rows
     assert [row["file"] for row in rows if row["valid"]] == []
+
+
+XML = '<Patient xmlns="http://hl7.org/fhir">\n <aktive value="true"/>\n <gender value="m"/></Patient>'
+
+
+def test_xml_and_patterns(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "b.xml").write_text(XML)
+    (tmp_path / "c.txt").write_text("no resource")
+    for path in (tmp_path, f"{tmp_path}/**/*.xml", f"{tmp_path}/deep/?.xml"):
+        result = run(path)
+        assert re.findall(r":(\d+:\d+): error (\S+):", result.stdout) == [
+            ("2:2", "Patient"),
+            ("3:2", "Patient.gender"),
+        ]
+        assert (result.returncode, result.stderr) == (1, "1 resources, 1 invalid\n")
+    assert run(f"{tmp_path}/*.xml").returncode == 2
+
+
+def test_lines_are_those_of_the_file(tmp_path):
+    pretty = '\n\n{"resourceType":"Bundle","type":"collection",\n"entry":[{"resource":\n{"resourceType":"Patient","active":1}}]}'
+    (tmp_path / "a.json").write_text(pretty)
+    [row] = [json.loads(line) for line in run(tmp_path / "a.json", "--format", "json").stdout.splitlines()]
+    issue = next(i for i in row["issues"] if i["severity"] == "error")
+    assert (issue["expression"], issue["line"], issue["column"]) == (
+        ["Bundle.entry[0].resource.active"],
+        5,
+        27,
+    )
+    assert issue["location"] == ["Line[5] Col[27]"]
+
+
+def test_xml_from_standard_input():
+    result = run("-", stdin=XML)
+    assert result.returncode == 1
+    assert "-:2:2: error Patient" in result.stdout
+
+
+WARNING = '{"resourceType":"Bundle","type":"collection","entry":[{"fullUrl":"http://h/Patient/1","resource":{"resourceType":"Patient","id":"2"}}]}'
+
+
+@pytest.mark.parametrize(("severity", "listed"), [("error", False), ("warning", True), ("information", True)])
+def test_severity_chooses_what_is_listed(severity, listed):
+    result = run("-", "--severity", severity, stdin=WARNING)
+    assert result.returncode == 0
+    assert ("warning Bundle.entry[0].fullUrl" in result.stdout) is listed
+
+
+def test_junit(tmp_path):
+    (tmp_path / "a.ndjson").write_text(f"{GOOD}\n{BAD}\n")
+    suites = ET.fromstring(run(tmp_path, "--format", "junit").stdout)
+    assert (suites.tag, suites.get("tests"), suites.get("failures")) == ("testsuites", "2", "1")
+    good, bad = suites.iter("testcase")
+    assert (good.get("name"), len(good)) == ("Observation/a", 0)
+    assert bad.get("name") == "Observation/b"
+    assert "Observation.status" in bad.find("failure").text
+
+
+def test_sarif(tmp_path):
+    (tmp_path / "a b.ndjson").write_text(f"{GOOD}\n{BAD}\n")
+    [log] = json.loads(run(tmp_path, "--format", "sarif").stdout)["runs"]
+    first = log["results"][0]
+    place = first["locations"][0]["physicalLocation"]
+    assert (
+        log["tool"]["driver"]["rules"][first["ruleIndex"]]["id"]
+        == first["ruleId"]
+        == "binding@Observation.status"
+    )
+    assert (first["level"], place["region"]) == ("error", {"startLine": 2, "startColumn": 40})
+    assert place["artifactLocation"]["uri"].endswith("a%20b.ndjson")
+
+
+def test_github(tmp_path):
+    (tmp_path / "a,b.ndjson").write_text(f"{GOOD}\n{BAD}\n")
+    lines = run(tmp_path, "--format", "github").stdout.splitlines()
+    assert lines[0].startswith(
+        f"::error file={tmp_path}/a%2Cb.ndjson,line=2,col=40,title=binding@Observation.status::"
+    )
+
+
+def test_explain():
+    result = run("--explain", "Observation.component[0].value.ofType(Quantity).unit")
+    assert result.returncode == 0
+    assert result.stdout.startswith("Quantity.unit: Unit representation\n")
+    assert (
+        json.loads(run("--explain", "Patient.gender", "--format", "json").stdout)["path"] == "Patient.gender"
+    )
+    missing = run("--explain", "Patient.gendr")
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert "did you mean gender" in missing.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["--severity", "fatal", "-"], ["--format", "html", "-"]])
+def test_usage(arguments):
+    assert run(*arguments).returncode == 2
