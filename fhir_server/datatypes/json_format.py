@@ -20,6 +20,7 @@ from typing import Any, NoReturn, Self
 
 import msgspec
 
+from fhir_server.datatypes.positions import deeper_than, repeated_name
 from fhir_server.outcome import FhirError, Issue, error
 
 #: Levels of objects and arrays that are accepted, the resource itself being the first.
@@ -82,7 +83,7 @@ def decode(data: bytes) -> dict[str, Any]:
     except (msgspec.MsgspecError, UnicodeDecodeError) as reason:
         _malformed(data, reason)
     except RecursionError:
-        raise _too_deep() from None
+        raise _too_deep(data) from None
     if type(value) is not dict:
         raise error(
             "structure", "The body must be a JSON object: a resource with its resourceType.", status=400
@@ -151,12 +152,9 @@ def _number_refused() -> FhirError:
     )
 
 
-def _too_deep() -> FhirError:
-    return error(
-        "structure",
-        f"The body nests objects and arrays more than {MAX_DEPTH} levels deep: flatten it.",
-        status=400,
-    )
+def _too_deep(data: bytes) -> FhirError:
+    problem = f"The body nests objects and arrays more than {MAX_DEPTH} levels deep: flatten it"
+    return _refused("structure", problem, data, deeper_than(data, MAX_DEPTH))
 
 
 def _check_depth(data: bytes, value: dict[str, Any]) -> None:
@@ -181,7 +179,7 @@ def _check_depth(data: bytes, value: dict[str, Any]) -> None:
         if not children:
             return
         level = children
-    raise _too_deep()
+    raise _too_deep(data)
 
 
 def _screened(data: bytes, compact: bytes, value: dict[str, Any]) -> dict[str, Any]:
@@ -202,9 +200,12 @@ def _screened(data: bytes, compact: bytes, value: dict[str, Any]) -> dict[str, A
         and not _NEGATIVE_ZERO.search(data)
     ):
         return value
-    reread: dict[str, Any] = json.loads(
-        data, object_pairs_hook=_unique, parse_float=read_number, parse_int=_integer
-    )
+    try:
+        reread: dict[str, Any] = json.loads(
+            data, object_pairs_hook=_unique, parse_float=read_number, parse_int=_integer
+        )
+    except _Repeated as repeated:
+        raise _refused("structure", str(repeated), data, repeated_name(data)) from None
     return reread
 
 
@@ -224,6 +225,10 @@ def _integer(text: str) -> int | Decimal:
     return WrittenDecimal(text) if text == "-0" else int(text)
 
 
+class _Repeated(Exception):  # noqa: N818 - it carries a finding, it isn't an error of ours
+    pass
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
@@ -231,10 +236,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         for name, _ in pairs:
             if name in seen:
                 shown = f'the property "{name}"' if _WORD.fullmatch(name) else "a property"
-                raise error(
-                    "structure",
-                    f"An object has {shown} more than once: keep one of them (lists are JSON arrays).",
-                    status=400,
+                raise _Repeated(
+                    f"An object has {shown} more than once: keep one of them (lists are JSON arrays)"
                 )
             seen.add(name)
     return members

@@ -30,11 +30,12 @@ Step = tuple[str, int | None]
 class Node:
     """A place that is looked for, and those below it; ``offset`` is where it, or what is nearest to it, begins."""
 
-    __slots__ = ("children", "offset")
+    __slots__ = ("children", "is_found", "offset")
 
     def __init__(self) -> None:
         self.children: dict[Step, Node] = {}
         self.offset = 0
+        self.is_found = False
 
     def at(self, steps: Iterable[Step]) -> Node:
         """Return the place at the end of these steps, made if need be."""
@@ -42,6 +43,10 @@ class Node:
         for step in steps:
             node = node.children.setdefault(step, Node())
         return node
+
+    def size(self) -> int:
+        """Return how many places there are from here on."""
+        return 1 + sum(child.size() for child in self.children.values())
 
     def found(self, offset: int) -> None:
         """Note where this place is; those below it are nowhere else until they are found themselves."""
@@ -100,6 +105,40 @@ def steps(expression: str) -> list[Step]:
         position = match.end()
     # The first step is the type of the resource.
     return found[1:] if found and found[0][0][0].isupper() else found
+
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"(\s*:)?|[{}\[\]]', re.DOTALL)
+
+
+def deeper_than(data: bytes, levels: int) -> int:
+    """Return the offset of the first bracket of JSON that opens a level beyond ``levels``, or that of the end."""
+    depth = 0
+    for token in _TOKEN.finditer(data):
+        sign = token[0]
+        if sign in (b"{", b"["):
+            depth += 1
+            if depth > levels:
+                return token.start()
+        elif sign in (b"}", b"]"):
+            depth -= 1
+    return len(data)
+
+
+def repeated_name(data: bytes) -> int:
+    """Return the offset of the first property name in JSON that its object has already, or that of the end."""
+    objects: list[set[str]] = []
+    for token in _TOKEN.finditer(data):
+        sign = token[0]
+        if sign == b"{":
+            objects.append(set())
+        elif sign == b"}":
+            objects.pop()
+        elif token[1]:
+            name: str = msgspec.json.decode(sign[: len(sign) - len(token[1])])
+            if name in objects[-1]:
+                return token.start()
+            objects[-1].add(name)
+    return len(data)
 
 
 def _lines(data: bytes, offsets: Iterable[int]) -> dict[int, tuple[int, int]]:
@@ -176,11 +215,16 @@ class _JsonSearch:
         return found
 
 
+class _AllFound(Exception):  # noqa: N818 - it says that the rest needn't be read, it isn't an error
+    pass
+
+
 class _XmlSearch:
     """Finds places in XML: an element is where its start tag begins."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self._missing = 0
         self._parser = parser = expat.ParserCreate("utf-8", namespace_separator=" ")
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
@@ -189,7 +233,11 @@ class _XmlSearch:
     def search(self, root: Node) -> None:
         """Note the offsets of all places below ``root``."""
         self._open = [([root], {})]
-        self._parser.Parse(self._data, True)
+        self._missing = root.size()
+        try:
+            self._parser.Parse(self._data, True)
+        except _AllFound:
+            return
 
     def _start(self, name: str, _: dict[str, Any]) -> None:
         nodes, counts = self._open[-1]
@@ -200,14 +248,22 @@ class _XmlSearch:
         if local[:1].isupper():
             # A resource: it stands inside the element that holds it, and has no step of its own.
             if len(self._open) == 1:
-                nodes[0].found(self._parser.CurrentByteIndex)
+                self._note(nodes[0])
             self._open.append((nodes, {}))
             return
         index = counts[local] = counts.get(local, -1) + 1
         children = [child for node in nodes for child in _children(node, local, index)]
         for child in children:
-            child.found(self._parser.CurrentByteIndex)
+            self._note(child)
         self._open.append((children, {}))
+
+    def _note(self, node: Node) -> None:
+        node.found(self._parser.CurrentByteIndex)
+        if not node.is_found:
+            node.is_found = True
+            self._missing -= 1
+            if not self._missing:
+                raise _AllFound
 
     def _end(self, _: str) -> None:
         self._open.pop()

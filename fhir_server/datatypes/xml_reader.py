@@ -22,6 +22,8 @@ from fhir_server.outcome import FhirError, Issue
 
 #: Issues that one reading lists at most; then it stops.
 MAX_ISSUES = 100
+#: Levels of what is skipped: the narrative may have 100.
+MAX_SKIPPED = 1000
 
 _BOM = b"\xef\xbb\xbf"
 _SCHEMA_LOCATION = "http://www.w3.org/2001/XMLSchema-instance schemaLocation"
@@ -306,6 +308,8 @@ class Reader:
 
     def _deeper(self, _: str, __: dict[str, str]) -> None:
         self._skipped += 1
+        if self._skipped > MAX_SKIPPED:
+            raise self._too_deep()
 
     def _higher(self, _: str) -> None:
         self._skipped -= 1

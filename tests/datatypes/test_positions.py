@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fhir_server.datatypes.positions import located, steps
-from fhir_server.outcome import Issue
+from fhir_server.datatypes.json_format import decode
+from fhir_server.datatypes.positions import deeper_than, located, repeated_name, steps
+from fhir_server.outcome import FhirError, Issue
 
 JSON = """{
   "resourceType": "Observation",
@@ -103,3 +104,36 @@ def test_issues_that_have_a_line_or_no_expression_stay():
 )
 def test_steps(expression, expected):
     assert steps(expression) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "levels", "offset"),
+    [('{"a":[{}]}', 2, 6), ('{"a":"[[[","b":[]}', 1, 15), ('{"a\\"{":[1]}', 1, 8), ('{"a":[1]}', 2, 9)],
+)
+def test_deeper_than(text, levels, offset):
+    assert deeper_than(text.encode(), levels) == offset
+
+
+@pytest.mark.parametrize(
+    ("text", "offset"),
+    [
+        ('{"a":1,"a":2}', 7),
+        ('{"a":{"a":1},"b":["a","a",{"a":1}],\n"a" : 2}', 36),
+        ('{"a":1,"\\u0061":2}', 7),
+        ('{"a":"a","b":"a"}', 17),
+    ],
+)
+def test_repeated_name(text, offset):
+    assert repeated_name(text.encode()) == offset
+
+
+def test_what_json_format_refuses_has_its_place():
+    with pytest.raises(FhirError) as refused:
+        decode(b'{"a":1,\n "b":{"c":1,"c":2}}')
+    assert [(i.line, i.column) for i in refused.value.issues] == [(2, 13)]
+    with pytest.raises(FhirError) as refused:
+        decode(b'{"a":' + b"[" * 64 + b"]" * 64 + b"}")
+    assert [(i.line, i.column) for i in refused.value.issues] == [(1, 69)]
+    with pytest.raises(FhirError) as refused:
+        decode(b'{"a":' * 100_000)
+    assert refused.value.issues[0].column
