@@ -83,16 +83,22 @@ def serve(
 
 
 def run(settings: Settings, listener: socket.socket, database: str) -> None:
-    """Serve on the socket until asked to stop; prints the banner when the first request can be answered."""
+    """Serve on the socket until asked to stop; prints the banner when the first request can be answered.
+
+    Also a single worker is a process of its own: when it dies, the supervisor starts another one.
+    """
     import threading
 
     import uvicorn
+    from uvicorn.config import STARTUP_FAILURE
+    from uvicorn.supervisors import Multiprocess
 
     from fhir_server.cli.banner import announce
+    from fhir_server.rest.event_log import configure_logging
 
-    several = settings.http.workers > 1
+    configure_logging(settings.log.level, settings.log.format)
     config = uvicorn.Config(
-        "fhir_server.cli.worker:create_app" if several else "fhir_server.app:create_app",
+        "fhir_server.cli.worker:create_app",
         factory=True,
         workers=settings.http.workers,
         access_log=False,
@@ -106,19 +112,10 @@ def run(settings: Settings, listener: socket.socket, database: str) -> None:
     started = threading.Thread(target=announce, args=(settings, database), name="banner", daemon=True)
     with _ignored_after_shutdown():
         started.start()
-        if several:
-            from uvicorn.config import STARTUP_FAILURE
-            from uvicorn.supervisors import Multiprocess
-
-            supervisor = Multiprocess(config, sockets=[listener])
-            supervisor.run()
-            if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
-                stop(Exit.CONNECTION, "A worker could not start; the reason is above.")
-            return
-        server = uvicorn.Server(config)
-        server.run(sockets=[listener])
-        if not server.started:
-            stop(Exit.CONNECTION, "The server could not start; the reason is above.")
+        supervisor = Multiprocess(config, sockets=[listener])
+        supervisor.run()
+        if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+            stop(Exit.CONNECTION, "A worker could not start; the reason is above.")
 
 
 def _fast() -> dict[str, Any]:

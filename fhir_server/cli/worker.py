@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 def create_app() -> Application:
     """Return the application; if the supervisor dies (kill -9) this process stops too and frees the port."""
     from fhir_server.app import create_app as create
+    from fhir_server.rest.event_log import configure_logging
+    from fhir_server.settings import load
 
-    app = create()
+    settings = load()
+    configure_logging(settings.log.level, settings.log.format)
+    app = create(settings)
     threading.Thread(target=_watch, args=(app,), name="supervisor-watch", daemon=True).start()
     return app
 
@@ -27,8 +31,8 @@ def _watch(app: Application) -> None:
     supervisor.join()  # a pipe that the supervisor's end closes: no polling, and nothing is missed before we listen
     try:
         app.serving()
-    except (
-        RuntimeError
-    ):  # still starting, so waiting for a database that may be gone: nothing is lost by leaving
-        os._exit(1)
+    except RuntimeError:
+        os._exit(
+            1
+        )  # Still starting, and waiting for a database that may be gone: nothing is lost by leaving.
     os.kill(os.getpid(), signal.SIGTERM)

@@ -79,7 +79,7 @@ async def scripted(script):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.wait_closed()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)  # transports close their sockets in the loop's next round
 
 
 def _free_port():
