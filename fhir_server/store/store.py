@@ -53,7 +53,7 @@ class Store:
             catalogue = Catalogue(connection, indexes)
             await catalogue.start()
         except BaseException:
-            await connection.client.close()
+            await connection.close()
             raise
         return cls(connection, catalogue, 2 * timeout_s)
 
@@ -139,4 +139,4 @@ class Store:
         await self._committer.close()
         await self._reader.close()
         await self._catalogue.close()
-        await self._connection.client.close()
+        await self._connection.close()
