@@ -11,7 +11,10 @@ from difflib import get_close_matches
 
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions import (
+    bundle,
     capabilities,
+    conditional_delete,
+    conditional_update,
     create,
     delete,
     history,
@@ -37,13 +40,20 @@ class Route:
     handler: Handler
 
 
+async def _bundle(server: Server, request: FhirRequest, target: Target) -> FhirResponse:  # noqa: ARG001
+    return await bundle.bundle(server, request, dispatch)
+
+
 ROUTES: tuple[Route, ...] = (
+    Route("transaction", "POST", (), _bundle),
     Route("capabilities", "GET", ("metadata",), capabilities.capabilities),
     Route("read", "GET", ("[type]", "[id]"), read.read),
     Route("vread", "GET", ("[type]", "[id]", "_history", "[vid]"), vread.vread),
     Route("create", "POST", ("[type]",), create.create),
     Route("update", "PUT", ("[type]", "[id]"), update.update),
+    Route("update", "PUT", ("[type]",), conditional_update.conditional_update),
     Route("delete", "DELETE", ("[type]", "[id]"), delete.delete),
+    Route("delete", "DELETE", ("[type]",), conditional_delete.conditional_delete),
     Route("search-type", "GET", ("[type]",), search_type.search_type),
     Route("search-type", "POST", ("[type]", "_search"), search_type.search_type),
     Route("history-instance", "GET", ("[type]", "[id]", "_history"), history.history_instance),
@@ -70,7 +80,7 @@ async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
         route, target = match(server, request)
         interaction, type_ = route.interaction, target.type
         response = await route.handler(server, request, target)
-        return replace(response, interaction=interaction, type=type_)
+        return replace(response, interaction=response.interaction or interaction, type=type_)
     except FhirError as problem:
         return outcome_response(problem, interaction, type_)
     except Unavailable as problem:
@@ -123,13 +133,6 @@ def outcome_response(problem: FhirError, interaction: str = "", type_: str = "")
 
 
 def _no_such_path(server: Server, path: tuple[str, ...]) -> FhirError:
-    if not path:
-        return error(
-            "not-supported",
-            "The base address itself takes no request yet; GET metadata tells what this server does.",
-            status=405,
-            headers={"Allow": ""},
-        )
     if path[0] not in server.definitions.types.resource_type_names and not _is_word(0, path[0]):
         return _unknown_type(server, path[0])
     if any(part.startswith("$") for part in path):

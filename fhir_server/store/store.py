@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from fhir_server.access import AccessContext
@@ -104,6 +104,20 @@ class Store:
         return await self._historian.history(
             type_, id_, access, since=since, until=until, cursor=cursor, limit=limit
         )
+
+    async def living(self, type_: str, ids: Collection[str], access: AccessContext) -> set[str]:
+        """Return those of the ids that the caller may see and that are not deleted, by one query."""
+        return await self._reader.living(type_, ids, access)
+
+    async def referrers(self, names: Collection[str], besides: Collection[str]) -> list[str]:
+        """Return ``Type/id`` of resources that refer to one of ``names``, a few at most; ``besides`` don't count.
+
+        Only documents that were written with ``Change.references`` are found.
+        """
+        found: list[str] = []
+        for type_ in await self._catalogue.types():
+            found += await self._reader.referrers(type_, names, besides)
+        return found
 
     def lock(self, type_: str, id_: str) -> AbstractAsyncContextManager[None]:
         """Return a context that one task of this process holds at a time for this id.
