@@ -73,7 +73,7 @@ class Policy:
     max_count: int = 1000
     max_conditional_deletes: int = 1
     max_bundle_entries: int = 10_000
-    max_bundle_mb: int = 60
+    max_bundle_mb: int = 64
     check_references_on_write: bool = False
     check_references_on_delete: bool = False
 

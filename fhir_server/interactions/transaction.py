@@ -38,6 +38,8 @@ from fhir_server.store.documents import Change, ClaimTaken, VersionConflict
 ATTEMPTS = 10
 #: The ids of larger transactions are not locked against other requests of this process: the database decides.
 _MOST_LOCKS = 200
+#: Entries are read in slices of this size; then other requests have their turn.
+_HUNDREDS = 200
 
 
 class Outrun(Exception):  # noqa: N818 (the name says what happened)
@@ -56,6 +58,8 @@ async def transaction(
     writes: list[Write] = []
     entries = []
     for number, received in enumerate(bundle.get("entry", ())):
+        if number % _HUNDREDS == _HUNDREDS - 1:
+            await asyncio.sleep(0)
         try:
             entry = read_entry(number, received, request.base)
             entries.append(entry)
@@ -85,7 +89,11 @@ async def transaction(
         problems.raise_any()
         keep_references(server, request, writes)
         now = server.clock()
-        changes = [change for write in writes for change in write.changes(now)]
+        changes: list[Change] = []
+        for number, write in enumerate(writes):
+            changes += write.changes(now)
+            if number % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
         await _commit(server, changes)
     answers = await reads.answers()
     answers |= {write.entry.number: _answer(write) for write in writes}

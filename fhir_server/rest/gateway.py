@@ -40,7 +40,7 @@ class Edge:
     prefix: str = "/fhir"
     base_url: str | None = None
     max_body: int = 16_000_000
-    max_bundle: int = 60_000_000
+    max_bundle: int = 64_000_000
     request_timeout: float = 30.0
 
 

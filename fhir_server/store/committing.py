@@ -21,11 +21,11 @@ from typing import Any
 from bson import encode
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import DuplicateKeyError, PyMongoError, WriteError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError, WriteError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from fhir_server.outcome import error
+from fhir_server.outcome import FhirError, error
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.coalescing import FLUSH_BYTES, Coalescer, Waiter
 from fhir_server.store.connection import MAJORITY, Connection, is_outage
@@ -47,6 +47,9 @@ LARGEST_BODY = 12 << 20
 #: A tombstone and the envelope of an update are about this long.
 _SMALL = 300
 _DUPLICATE_KEY = 11000
+#: TransactionTooLargeForCache, TransactionTooLarge (in the oplog).
+_TOO_LARGE = {388, 257}
+_ENCODED_AT_ONCE = 50
 #: From this attempt on the changes of a flush are tried one at a time.
 _ALONE_FROM = 3
 #: Of so many resources the last version made here is remembered.
@@ -113,7 +116,11 @@ class Committer:
             _check(change)
         for type_ in {change.type for change in changes}:
             await self._catalogue.ensure(type_)
-        pendings = [Pending(change) for change in changes]
+        pendings: list[Pending] = []
+        for number, change in enumerate(changes, 1):
+            pendings.append(Pending(change))
+            if number % _ENCODED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # a large transaction lets others have their turn
         if pendings:
             # Shielded: when the caller goes away the transaction still ends in a known state.
             await asyncio.shield(self._all_or_nothing(pendings))
@@ -214,6 +221,8 @@ class Committer:
                 if "ck" in (problem.details or {}).get("keyPattern", {}):
                     raise ClaimTaken from problem
             except PyMongoError as problem:
+                if isinstance(problem, OperationFailure) and problem.code in _TOO_LARGE:
+                    raise _too_large() from problem
                 if not _may_succeed(problem):
                     raise
                 await retrying.pause(is_outage=is_outage(problem))
@@ -383,6 +392,14 @@ async def _one_by_one(
         "keyPattern", {}
     )
     waiters[0].refuse(ClaimTaken() if is_claim else problem)
+
+
+def _too_large() -> FhirError:
+    return error(
+        "too-long",
+        "The transaction is larger than the database's cache can hold at once; nothing was written. "
+        "Send several smaller ones, or give the database a larger cache.",
+    )
 
 
 def _check(change: Change) -> None:
