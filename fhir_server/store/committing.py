@@ -82,6 +82,7 @@ class Pending:
 
 
 Waiting = Waiter[Pending, None]
+Also = Callable[[AsyncClientSession], Awaitable[None]]
 
 
 class Committer:
@@ -104,10 +105,10 @@ class Committer:
         queue = self.replacements if change.previous else self.creates
         await queue.submit(pending, size=pending.size, key=(change.type, change.id))
 
-    async def commit_many(self, changes: Sequence[Change]) -> None:
+    async def commit_many(self, changes: Sequence[Change], also: Also | None = None) -> None:
         """Write all changes or none, in one transaction; the same exceptions as ``commit``.
 
-        Each resource may occur once only.
+        Each resource may occur once only. ``also`` writes more in the same transaction.
         """
         assert len({(change.type, change.id) for change in changes}) == len(changes), (
             "a resource occurs twice"
@@ -123,7 +124,7 @@ class Committer:
                 await asyncio.sleep(0)  # a large transaction lets others have their turn
         if pendings:
             # Shielded: when the caller goes away the transaction still ends in a known state.
-            await asyncio.shield(self._all_or_nothing(pendings))
+            await asyncio.shield(self._all_or_nothing(pendings, also))
 
     async def close(self) -> None:
         """Finish what was accepted, refuse what comes later."""
@@ -211,11 +212,11 @@ class Committer:
                     waiter.resolve(None)
             return
 
-    async def _all_or_nothing(self, pendings: list[Pending]) -> None:
+    async def _all_or_nothing(self, pendings: list[Pending], also: Also | None) -> None:
         retrying = _Retrying(self._patience)
         while True:
             try:
-                lost = await self._transaction(pendings, is_whole=True)
+                lost = await self._transaction(pendings, is_whole=True, also=also)
             except DuplicateKeyError as problem:
                 lost = pendings
                 if "ck" in (problem.details or {}).get("keyPattern", {}):
@@ -231,7 +232,9 @@ class Committer:
                 raise _conflict(lost[0].change)
             return
 
-    async def _transaction(self, pendings: Sequence[Pending], *, is_whole: bool) -> list[Pending]:
+    async def _transaction(
+        self, pendings: Sequence[Pending], *, is_whole: bool, also: Also | None = None
+    ) -> list[Pending]:
         """Write what can be written; return the losers. With ``is_whole`` one loser stops all."""
         async with self._connection.client.start_session(causal_consistency=False) as session:
             await session.start_transaction(
@@ -247,6 +250,8 @@ class Committer:
                     return lost
                 won = [pending for pending in pendings if pending not in lost] if lost else pendings
                 await self._write(session, won, previous)
+                if also is not None:
+                    await also(session)
             except BaseException as problem:
                 await session.abort_transaction()
                 was_trusting = _forget(pendings)

@@ -14,6 +14,7 @@ from fhir_server.store.connection import Connection
 from fhir_server.store.documents import Change, Page, Stored
 from fhir_server.store.history import Historian
 from fhir_server.store.reading import Reader
+from fhir_server.store.receipts import Receipts
 from fhir_server.store.searching import Searcher
 
 
@@ -31,6 +32,8 @@ class Store:
         self._historian = Historian(connection, catalogue)
         self._committer = Committer(connection, catalogue, patience_s)
         self._locks = KeyLocks()
+        #: What was done under an Idempotency-Key.
+        self.receipts = Receipts(connection)
 
     @classmethod
     async def connect(
