@@ -22,7 +22,7 @@ async def delete(server: Server, request: FhirRequest, target: Target) -> FhirRe
                 return FhirResponse(204)
             await check_not_referred_to(server, [current])
             now = max(server.clock(), current.last_updated + 1)
-            change = Change(Method.DELETE, target.type, target.id, current.version, now)
+            change = Change(Method.DELETE, target.type, target.id, current.version, now, replaces=current)
             try:
                 await server.store.commit(change)
             except VersionConflict:

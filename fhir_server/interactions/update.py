@@ -37,7 +37,15 @@ async def update(server: Server, request: FhirRequest, target: Target) -> FhirRe
             now = max(server.clock(), current.last_updated + 1 if current else 0)
             body = stamped(resource, target.type, target.id, previous + 1, now)
             change = Change(
-                Method.PUT, target.type, target.id, previous, now, body, entries, references=references
+                Method.PUT,
+                target.type,
+                target.id,
+                previous,
+                now,
+                body,
+                entries,
+                replaces=current,
+                references=references,
             )
             try:
                 await server.store.commit(change)

@@ -11,7 +11,9 @@ def value():
 
 
 def send(fhir, *entries, **headers):
-    answer = fhir.post("", json={"resourceType": "Bundle", "type": "batch", "entry": entries}, headers=headers)
+    answer = fhir.post(
+        "", json={"resourceType": "Bundle", "type": "batch", "entry": entries}, headers=headers
+    )
     assert answer.status_code == 200, answer.text
     assert answer.json()["type"] == "batch-response"
     return answer.json()["entry"]
@@ -61,7 +63,12 @@ def test_prefer_holds_for_the_entries(fhir):
 def test_links_between_entries_are_refused_rather_than_stored_broken(fhir):
     url = f"urn:uuid:{uuid.uuid4()}"
     person = {**entry("POST", "Patient", {"resourceType": "Patient"}), "fullUrl": url}
-    reading = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "subject": {"reference": url}}
+    reading = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": "x"},
+        "subject": {"reference": url},
+    }
     rows = send(fhir, person, entry("POST", "Observation", reading))
     assert statuses(rows) == ["201", "422"]
     assert rows[1]["response"]["outcome"]["issue"][0]["expression"] == ["Bundle.entry[1]"]
@@ -83,7 +90,11 @@ def test_conditional_entries(fhir, value):
 
 def test_a_hundred_reads_and_search_by_post(fhir, value):
     fhir.put(f"Patient/{value}", json={"resourceType": "Patient", "id": value})
-    rows = send(fhir, *(entry("GET", f"Patient/{value}") for _ in range(100)), entry("POST", f"Patient/_search?_id={value}"))
+    rows = send(
+        fhir,
+        *(entry("GET", f"Patient/{value}") for _ in range(100)),
+        entry("POST", f"Patient/_search?_id={value}"),
+    )
     assert set(statuses(rows)) == {"200"}
     assert rows[100]["resource"]["entry"][0]["resource"]["id"] == value
 

@@ -74,7 +74,9 @@ def test_criteria_that_pick_nothing_in_particular_are_refused(fhir, value, heade
 
 def test_prefer_minimal_and_operation_outcome_hold_for_a_match_too(fhir, value):
     fhir.post("Patient", json=patient(value))
-    minimal = fhir.post("Patient", json=patient(value), headers={**criteria(value), "Prefer": "return=minimal"})
+    minimal = fhir.post(
+        "Patient", json=patient(value), headers={**criteria(value), "Prefer": "return=minimal"}
+    )
     assert (minimal.status_code, minimal.content) == (200, b"")
     told = fhir.post(
         "Patient", json=patient(value), headers={**criteria(value), "Prefer": "return=OperationOutcome"}
@@ -84,7 +86,9 @@ def test_prefer_minimal_and_operation_outcome_hold_for_a_match_too(fhir, value):
 
 def test_a_body_that_does_not_match_its_own_criteria_is_created_each_time(fhir, value):
     """There is never a match, so the claim of the first must not stop the second."""
-    ids = {fhir.post("Patient", json=patient("other"), headers=criteria(value)).json()["id"] for _ in range(3)}
+    ids = {
+        fhir.post("Patient", json=patient("other"), headers=criteria(value)).json()["id"] for _ in range(3)
+    }
     assert len(ids) == 3
 
 

@@ -36,7 +36,9 @@ def entry(method, url, resource=None, full_url=None, **request):
 
 
 def send(fhir, *entries, **headers):
-    return fhir.post("", json={"resourceType": "Bundle", "type": "transaction", "entry": entries}, headers=headers)
+    return fhir.post(
+        "", json={"resourceType": "Bundle", "type": "transaction", "entry": entries}, headers=headers
+    )
 
 
 def done(fhir, *entries, **headers):
@@ -127,7 +129,9 @@ def test_all_or_nothing(fhir, value):
         fhir,
         entry("DELETE", f"Patient/{old['id']}"),
         entry("POST", "Patient", patient(value)),
-        entry("POST", "Observation", {"resourceType": "Observation", "status": "wrong", "code": {"text": "x"}}),
+        entry(
+            "POST", "Observation", {"resourceType": "Observation", "status": "wrong", "code": {"text": "x"}}
+        ),
         entry("POST", "Patient", patient(value, gender="wrong", active="yes")),
     )
     assert status == 400
@@ -183,7 +187,10 @@ def test_links_to_new_resources_are_rewritten_everywhere(fhir, value):
     assert first["subject"]["reference"] == names[1]
     assert first["identifier"][0]["value"] == person, "a string is no link"
     assert [r["reference"] for r in first["hasMember"]] == [names[3], f"{names[5]}/_history/1"]
-    assert [r["reference"] for r in first["derivedFrom"]] == [f"{names[2]}#part", "http://other.example/Observation/1"]
+    assert [r["reference"] for r in first["derivedFrom"]] == [
+        f"{names[2]}#part",
+        "http://other.example/Observation/1",
+    ]
     assert first["extension"][0]["valueUri"] == names[1]
     assert first["extension"][1]["valueCanonical"] == person, "R4 excludes canonicals"
     assert first["extension"][2]["valueReference"]["reference"] == names[1]
@@ -230,8 +237,18 @@ def test_circles_of_references(fhir):
     a, b = urn(), urn()
     rows = done(
         fhir,
-        entry("POST", "Organization", {"resourceType": "Organization", "name": "A", "partOf": {"reference": b}}, a),
-        entry("POST", "Organization", {"resourceType": "Organization", "name": "B", "partOf": {"reference": a}}, b),
+        entry(
+            "POST",
+            "Organization",
+            {"resourceType": "Organization", "name": "A", "partOf": {"reference": b}},
+            a,
+        ),
+        entry(
+            "POST",
+            "Organization",
+            {"resourceType": "Organization", "name": "B", "partOf": {"reference": a}},
+            b,
+        ),
     )
     ids = [row["resource"]["id"] for row in rows]
     assert [row["resource"]["partOf"]["reference"] for row in rows] == [
@@ -286,7 +303,9 @@ def test_references_by_search_need_one_match_and_all_failures_are_told(fhir, val
         entry("POST", "Observation", observation("Patient?nonsense=1")),
     )
     assert status == 412
-    assert [place for _, place in issues] == [f"Bundle.entry[{n}].resource.subject.reference" for n in range(3)]
+    assert [place for _, place in issues] == [
+        f"Bundle.entry[{n}].resource.subject.reference" for n in range(3)
+    ]
 
 
 DUPLICATES = {
@@ -377,7 +396,9 @@ def test_what_makes_no_sense_is_refused(fhir, name):
 
 def test_duplicate_full_urls_are_named(fhir, value):
     url = urn()
-    answer = send(fhir, entry("POST", "Patient", patient(value), url), entry("POST", "Patient", patient(value), url))
+    answer = send(
+        fhir, entry("POST", "Patient", patient(value), url), entry("POST", "Patient", patient(value), url)
+    )
     assert answer.status_code == 400
     [issue] = answer.json()["issue"]
     assert (issue["code"], issue["expression"]) == ("duplicate", ["Bundle.entry[1].fullUrl"])
@@ -388,7 +409,10 @@ def test_preconditions_of_entries(fhir, value):
     id_ = fhir.post("Patient", json=patient(value)).json()["id"]
     put = entry("PUT", f"Patient/{id_}", patient(value, id=id_), ifMatch='W/"1"')
     assert statuses(done(fhir, put)) == ["200"]
-    assert refused(fhir, entry("POST", "Patient", patient(value)), put) == (412, [("conflict", "Bundle.entry[1]")])
+    assert refused(fhir, entry("POST", "Patient", patient(value)), put) == (
+        412,
+        [("conflict", "Bundle.entry[1]")],
+    )
     assert len(found(fhir, "Patient", value)) == 1
     read = entry("GET", f"Patient/{id_}", ifNoneMatch='W/"2"')
     assert statuses(done(fhir, read)) == ["304"]

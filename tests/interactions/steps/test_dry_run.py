@@ -34,7 +34,9 @@ def test_updates_and_deletes_are_answered_and_not_stored(fhir, value, version):
     url = f"Patient/{value}"
     update = fhir.put(url, json=patient(value, id=value, active=True), headers=DRY)
     assert (update.status_code, update.json()["meta"]["versionId"]) == (200, "2")
-    assert fhir.put(url, json=patient(value, id=value), headers={**DRY, "If-Match": 'W/"9"'}).status_code == 412
+    assert (
+        fhir.put(url, json=patient(value, id=value), headers={**DRY, "If-Match": 'W/"9"'}).status_code == 412
+    )
     assert fhir.delete(url, headers=DRY).status_code == 204
     assert fhir.delete("Patient", params={"identifier": value}, headers=DRY).status_code == 204
     conditional = fhir.put("Patient", params={"identifier": value}, json=patient(value), headers=DRY)

@@ -96,5 +96,3 @@ def test_receipts_vanish_after_a_day(fhir, value, mongo_client):
             assert indexes["at_1"]["expireAfterSeconds"] == 86400
             return
     pytest.fail("there is no collection of receipts with a TTL index")
-
-

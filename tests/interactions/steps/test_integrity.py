@@ -101,7 +101,9 @@ def test_a_transaction_is_judged_as_a_whole(strict, value):
     )
     assert answer.status_code == 200, answer.text
     first, _, _, second = (row["resource"]["id"] for row in answer.json()["entry"])
-    together = transaction(strict, entry("DELETE", f"Patient/{value}"), entry("DELETE", f"Observation/{second}"))
+    together = transaction(
+        strict, entry("DELETE", f"Patient/{value}"), entry("DELETE", f"Observation/{second}")
+    )
     assert together.status_code == 200
     dangling = transaction(
         strict,
