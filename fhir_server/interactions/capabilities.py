@@ -11,18 +11,29 @@ from urllib.parse import parse_qs
 
 from fhir_server import __version__
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Policy, Server, Target
+from fhir_server.interactions.patching import ACCEPTED
 from fhir_server.outcome import error
 from fhir_server.search import Registry
 
 #: Interactions of a resource type, in the order in which they are listed (type-restful-interaction).
-_OF_TYPE = ("read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type")
+_OF_TYPE = (
+    "read",
+    "vread",
+    "update",
+    "patch",
+    "delete",
+    "history-instance",
+    "history-type",
+    "create",
+    "search-type",
+)
 #: Interactions of the whole system (system-restful-interaction).
 _OF_SYSTEM = ("history-system",)
 
 _DOCUMENTATION = (
     "JSON only; XML is answered with 406 or 415. Searches are strict: an unknown parameter is a 400 that names the "
     "nearest one, unless the client sends Prefer: handling=lenient. Totals are returned on request (_total). "
-    "A batch or transaction, conditional writes, patch, chains and includes are not supported yet."
+    "A batch or transaction, conditional writes, chains and includes are not supported yet."
 )
 
 
@@ -50,6 +61,7 @@ def statement(
         "implementation": {"description": "FHIR R4 server of a digital health space"},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
+        "patchFormat": list(ACCEPTED),
         "rest": [
             {
                 "mode": "server",

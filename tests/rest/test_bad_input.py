@@ -127,9 +127,9 @@ def test_format_outranks_accept(fhir):
 @pytest.mark.parametrize(
     ("method", "path", "status", "allow"),
     [
-        ("PATCH", "Patient/1", 405, "DELETE, GET, PUT"),
+        ("PATCH", "Patient/_history", 405, "GET"),
         ("DELETE", "Patient", 405, "GET, POST"),
-        ("POST", "Patient/1", 405, "DELETE, GET, PUT"),
+        ("POST", "Patient/1", 405, "DELETE, GET, PATCH, PUT"),
         ("PUT", "metadata", 405, "GET"),
         ("POST", "", 405, None),
         ("PROPFIND", "Patient", 405, "GET, POST"),
