@@ -1,1 +1,1 @@
-"""."""
+"""Values and formats of FHIR data; see README.md."""

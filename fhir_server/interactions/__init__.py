@@ -1,1 +1,1 @@
-"""."""
+"""One file per RESTful interaction; see README.md."""

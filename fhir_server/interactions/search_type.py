@@ -12,7 +12,7 @@ from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server,
 from fhir_server.interactions.steps.searchset import searchset
 from fhir_server.interactions.steps.subsetting import subsetted
 from fhir_server.outcome import Issue, error
-from fhir_server.search import Pager, Position, SearchQuery, count_plan, decode_pairs, parse
+from fhir_server.search import LONGEST_FORM, Pager, Position, SearchQuery, count_plan, decode_pairs, parse
 from fhir_server.store.documents import Stored, TimeLimit
 
 #: ``_total=estimate`` counts no further than this.
@@ -57,7 +57,7 @@ def _query(server: Server, request: FhirRequest, type_: str) -> tuple[SearchQuer
     """Return the query of a request, and where its page is; a page link carries the query in its cursor."""
     pairs = decode_pairs(request.query)
     if request.method == "POST":
-        pairs += decode_pairs(request.body.decode("latin-1"))
+        pairs += decode_pairs(request.body.decode("latin-1"), longest=LONGEST_FORM)
     now = server.clock()
     position = None
     cursor = next((value for name, value in pairs if name == _CURSOR), None)

@@ -1,1 +1,1 @@
-"""."""
+"""One file per $operation; see README.md."""

@@ -1,1 +1,1 @@
-"""."""
+"""The HTTP edge: bytes in, bytes out; see README.md."""

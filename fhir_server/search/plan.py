@@ -204,7 +204,7 @@ def combined(filters: Sequence[Filter]) -> Filter:
 def distributed(choice: Choice, filters: Sequence[Filter]) -> Filter:
     """Return the conjunction; in a disjunction over several indexes, each part gets all other conditions.
 
-    Only then does mongod merge the parts in the order of their indexes instead of reading and sorting them all.
+    Only then does mongod merge the parts in the order of their indexes; else it reads and sorts them all.
     """
     whole = combined(filters)
     if choice.index is not None or "$or" not in whole or len(whole) == 1:

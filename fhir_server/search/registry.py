@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
+from datetime import UTC, tzinfo
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from typing import Any
@@ -94,9 +95,13 @@ class TypeParameters:
 
 @dataclass(eq=False)
 class Registry:
-    """The search parameters of the definitions, by resource type; each type is read when first asked for."""
+    """The search parameters of the definitions by resource type; a type is read when first asked for.
+
+    ``zone`` is that of dates without offset, in resources and queries; a change requires new index entries.
+    """
 
     definitions: Definitions
+    zone: tzinfo = UTC
     _types: dict[str, TypeParameters] = dataclass_field(default_factory=dict, init=False, repr=False)
 
     @property

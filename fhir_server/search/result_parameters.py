@@ -13,10 +13,24 @@ from fhir_server.outcome import error
 from fhir_server.search.registry import TypeParameters
 
 DEFAULT_COUNT = 50
-MAXIMUM_COUNT = 1000
+#: Most rows of a page, whatever the settings allow.
+MAXIMUM_COUNT = 10_000
 
 #: In the order in which the self link shows them.
-NAMES = ("_sort", "_count", "_total", "_summary", "_elements", "_contained", "_format", "_pretty")
+NAMES = (
+    "_sort",
+    "_count",
+    "_total",
+    "_totalMethod",
+    "_summary",
+    "_elements",
+    "_contained",
+    "_format",
+    "_pretty",
+)
+
+#: Aidbox's spelling of ``_total``, which the client library fhirpy sends to count.
+_TOTAL_METHODS = {"count": "accurate", "estimate": "estimate", "none": "none"}
 
 _SUMMARIES = frozenset({"true", "text", "data", "count", "false"})
 _TOTALS = frozenset({"none", "estimate", "accurate"})
@@ -62,10 +76,11 @@ def read(given: Mapping[str, list[str]], parameters: TypeParameters) -> ResultPa
             raise error("invalid", f"Parameter '_elements': '{name}' is not the name of a top-level element.")
     if elements and summary not in {"false", "count"}:
         raise error("invalid", "'_elements' and '_summary' can't be used together.")
+    method = _one_of("_totalMethod", values.get("_totalMethod", "none"), frozenset(_TOTAL_METHODS))
     return ResultParameters(
         _sort(values.get("_sort", ""), parameters),
         _count(values.get("_count", str(DEFAULT_COUNT))),
-        _one_of("_total", values.get("_total", "none"), _TOTALS),
+        _one_of("_total", values.get("_total", _TOTAL_METHODS[method]), _TOTALS),
         "" if summary == "false" else summary,
         elements,
     )

@@ -23,6 +23,7 @@ from pymongo.errors import (
 
 from fhir_server.store.documents import TimeLimit, Unavailable, Unsuitable
 from fhir_server.store.mongod_binary import VERSION_FLOOR
+from fhir_server.store.retrying import Retrying
 
 #: Acknowledged means: on a majority of the members, and on their disks.
 MAJORITY = {"w": "majority", "j": True, "wtimeout": 10_000}
@@ -36,7 +37,10 @@ _SECRET_BYTES = 32
 class Connection:
     """One AsyncMongoClient and one database of it."""
 
-    def __init__(self, client: AsyncMongoClient[dict[str, Any]], database: str, limit_ms: int) -> None:
+    def __init__(
+        self, client: AsyncMongoClient[dict[str, Any]], database: str, limit_ms: int, timeout_s: float
+    ) -> None:
+        self.timeout_s = timeout_s
         self.client = client
         self.database: AsyncDatabase[dict[str, Any]] = client[database]
         self.limit_ms = limit_ms
@@ -60,7 +64,7 @@ class Connection:
             )
         except (ConfigurationError, InvalidURI) as problem:
             raise Unsuitable(f"The MongoDB connection string can't be used: {problem}") from problem
-        connection = cls(client, database, limit_ms)
+        connection = cls(client, database, limit_ms, timeout_s)
         try:
             await connection.check()
         except BaseException:
@@ -124,17 +128,28 @@ class Connection:
         """Send a command with the time limit; raises the driver's exceptions."""
         return await self.database.command({**command, "maxTimeMS": self.limit_ms}, session=session)
 
+    async def query(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a command that only reads, again after an outage; raises Unavailable or TimeLimit."""
+        retrying = Retrying(self.timeout_s)
+        while True:
+            try:
+                return await self.command(command)
+            except PyMongoError as problem:
+                is_passing = is_outage(problem) and not isinstance(problem, ExecutionTimeout)
+                if not is_passing or not await retrying.wait():
+                    raise failure(problem) from problem
+
     async def find(self, command: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return all documents of a find or aggregate command; raises Unavailable or TimeLimit.
 
         One plain command is a fifth cheaper than the driver's cursor. Only a reply above 16 MB needs the
         cursor.
         """
+        cursor = (await self.query(command))["cursor"]
+        rows: list[dict[str, Any]] = cursor["firstBatch"]
+        if cursor["id"] == 0:
+            return rows
         try:
-            cursor = (await self.command(command))["cursor"]
-            rows: list[dict[str, Any]] = cursor["firstBatch"]
-            if cursor["id"] == 0:
-                return rows
             collection = cursor["ns"].split(".", 1)[1]
             await self.database.command({"killCursors": collection, "cursors": [cursor["id"]]})
             timed = {**command, "maxTimeMS": self.limit_ms}

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pymongo.errors import PyMongoError
-
 from fhir_server.access import AccessContext
 from fhir_server.search.entries import SearchPlan
 from fhir_server.store.catalogue import Catalogue
-from fhir_server.store.connection import Connection, failure
+from fhir_server.store.connection import Connection
 from fhir_server.store.documents import STORED_FIELDS, Page, stored
 
 #: Fields that a tombstone has not: a condition that asks for one of them finds living documents only.
@@ -79,10 +77,7 @@ class Searcher:
         if cap is not None:
             command["limit"] = cap
         await self._add_hint(command, plan)
-        try:
-            return int((await self._connection.command(command))["n"])
-        except PyMongoError as problem:
-            raise failure(problem) from problem
+        return int((await self._connection.query(command))["n"])
 
     async def _add_hint(self, command: dict[str, Any], plan: SearchPlan) -> None:
         if plan.hint is None:

@@ -11,6 +11,7 @@ from fhir_server.access import OPEN
 from fhir_server.outcome import FhirError
 from fhir_server.store import committing
 from fhir_server.store.documents import Change, ClaimTaken, Method, Unavailable, VersionConflict
+from fhir_server.store.transacting import Pending
 from tests.store.changes import connect, create, delete, entries, everything, update
 
 
@@ -382,6 +383,6 @@ async def test_types_are_made_once_by_workers_that_race(store, other, mongo_clie
 
 def test_a_deletion_needs_no_entries_but_a_version_does():
     with pytest.raises(AssertionError):
-        committing.Pending(Change(Method.PUT, "Observation", "a", 1, 0, b"{}"))
-    assert committing.Pending(delete("a", 1)).document is None
+        Pending(Change(Method.PUT, "Observation", "a", 1, 0, b"{}"))
+    assert Pending(delete("a", 1)).document is None
     assert entries().patient == "pat"

@@ -43,7 +43,14 @@ async def test_acknowledged_writes_survive_kills(tmp_path):
                     pytest.fail(f"{id_} version {version + 1} was taken for a loser, but has one writer")
                 acknowledged[id_] = version + 1
 
+    async def read() -> None:
+        while not stopping:
+            for id_, version in [*acknowledged.items()][-20:]:
+                assert (await store.read("Observation", id_, OPEN)).version >= version
+            await asyncio.sleep(0.01)
+
     writers = [asyncio.create_task(write(worker)) for worker in range(24)]
+    writers.append(asyncio.create_task(read()))
     try:
         await store.commit(create("first"))
         for round_ in range(1, 4):

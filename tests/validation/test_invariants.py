@@ -10,8 +10,8 @@ import pytest
 
 from fhir_server.definitions import Definitions
 from fhir_server.fhirpath import Env, FhirPathError, compile_invariant, parse
-from fhir_server.validation.compiler import NodeWriter
 from fhir_server.validation.invariants import Invariants
+from fhir_server.validation.node_writer import NodeWriter
 from fhir_server.validation.rules.invariant import NATIVE, Presence
 from fhir_server.validation.schema import ElementSchema, NodeSchema, read
 

@@ -1,1 +1,1 @@
-"""."""
+"""Steps that several interactions share."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, tzinfo
+from functools import partial
 from typing import Any
 
 from fhir_server.datatypes.dates import MAXIMUM, MINIMUM, interval, search_interval
@@ -29,30 +30,33 @@ TIE_BITS = 15
 
 
 def convert(type_: str, element: str, parameter: Parameter, registry: Registry) -> Converter | None:  # noqa: ARG001
-    """Return the converter of a FHIR type to intervals."""
+    """Return the converter of a FHIR type to intervals; the registry has the zone of dates without offset."""
     if type_ in {"date", "dateTime", "instant"}:
-        return _moment
-    return {"Period": _period, "Timing": _timing}.get(type_)
+        found: Converter | None = _moment
+    else:
+        found = {"Period": _period, "Timing": _timing}.get(type_)
+    return found if found is None or registry.zone is UTC else partial(found, zone=registry.zone)
 
 
-def _moment(value: str, base: str, out: list[Any]) -> None:  # noqa: ARG001
-    low, high = interval(value)
+def _moment(value: str, base: str, out: list[Any], zone: tzinfo = UTC) -> None:  # noqa: ARG001
+    low, high = interval(value, zone)
     out.append({"l": low, "h": high})
 
 
-def _period(value: dict[str, Any], base: str, out: list[Any]) -> None:  # noqa: ARG001
+def _period(value: dict[str, Any], base: str, out: list[Any], zone: tzinfo = UTC) -> None:  # noqa: ARG001
     start, end = value.get("start"), value.get("end")
     if start or end:
-        out.append({"l": interval(start)[0] if start else MINIMUM, "h": interval(end)[1] if end else MAXIMUM})
+        low = interval(start, zone)[0] if start else MINIMUM
+        out.append({"l": low, "h": interval(end, zone)[1] if end else MAXIMUM})
 
 
-def _timing(value: dict[str, Any], base: str, out: list[Any]) -> None:
+def _timing(value: dict[str, Any], base: str, out: list[Any], zone: tzinfo = UTC) -> None:
     """Append the outer limits of the events and bounds."""
     found: list[dict[str, int]] = []
     for event in value.get("event", ()):
         if event:
-            _moment(event, base, found)
-    _period(value.get("repeat", {}).get("boundsPeriod", {}), base, found)
+            _moment(event, base, found, zone)
+    _period(value.get("repeat", {}).get("boundsPeriod", {}), base, found, zone)
     if found:
         out.append({"l": min(f["l"] for f in found), "h": max(f["h"] for f in found)})
 
@@ -94,13 +98,13 @@ def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: C
         return missing(parameter, values)
 
     def one(text: str) -> Expression:
-        prefix, low, high = read(parameter, text)
+        prefix, low, high = read(parameter, text, context.registry.zone)
         return Within(parameter.field, parameter.repeats, alternatives(prefix, low, high, context.now))
 
     return each(values, one)
 
 
-def read(parameter: Parameter, text: str, zone: tzinfo = UTC) -> tuple[str, int, int]:
+def read(parameter: Parameter, text: str, zone: tzinfo) -> tuple[str, int, int]:
     """Return prefix and interval of a value, or raise FhirError 400."""
     prefix, rest = split_prefix(text)
     try:
@@ -119,7 +123,7 @@ def parse_last_updated(parameter: Parameter, values: Sequence[str], context: Con
     """Return the expression of ``_lastUpdated``: bounds on the order key of the document itself."""
 
     def one(text: str) -> Expression:
-        found = alternatives(*read(parameter, text), context.now)
+        found = alternatives(*read(parameter, text, context.registry.zone), context.now)
         keys = (tuple(("", op, _order_key(op, bound)) for _, op, bound in tests) for tests in found)
         return Within("lu", False, tuple(keys))
 

@@ -35,12 +35,20 @@ def convert(type_: str, element: str, parameter: Parameter, registry: Registry) 
     return None
 
 
+def double(number: Any) -> float:
+    """Return the nearest double of a Decimal, Fraction or integer; beyond all doubles, infinity."""
+    try:
+        return float(number)
+    except OverflowError:
+        return _INFINITE if number > 0 else -_INFINITE
+
+
 def _value(value: Any, base: str, out: list[Any]) -> None:  # noqa: ARG001
-    out.append(float(value))
+    out.append(double(value))
 
 
 def _point(value: Any, base: str, out: list[Any]) -> None:  # noqa: ARG001
-    out.append({"l": float(value), "h": float(value)})
+    out.append({"l": double(value), "h": double(value)})
 
 
 def _range(value: dict[str, Any], base: str, out: list[Any]) -> None:  # noqa: ARG001
@@ -48,8 +56,8 @@ def _range(value: dict[str, Any], base: str, out: list[Any]) -> None:  # noqa: A
     if low is not None or high is not None:
         out.append(
             {
-                "l": -_INFINITE if low is None else float(low),
-                "h": _INFINITE if high is None else float(high),
+                "l": -_INFINITE if low is None else double(low),
+                "h": _INFINITE if high is None else double(high),
             }
         )
 
@@ -59,7 +67,7 @@ def alternatives(prefix: str, number: Bounds, low: str, high: str) -> tuple[tupl
 
     For plain values both are the same member. Precision counts for eq and ne only (R4).
     """
-    value, least, greatest = (float(part) for part in number)
+    value, least, greatest = (double(part) for part in number)
     match prefix:
         case "ne":
             return (((low, "$lt", least),), ((high, "$gte", greatest),))
@@ -76,7 +84,7 @@ def alternatives(prefix: str, number: Bounds, low: str, high: str) -> tuple[tupl
         case "eb":
             return (((high, "$lt", value),),)
         case "ap":
-            distance = float(abs(number[0]) / 10)
+            distance = double(abs(number[0]) / 10)
             return (((low, "$lte", value + distance), (high, "$gte", value - distance)),)
         case _:
             return (((low, "$gte", least), (high, "$lt", greatest)),)

@@ -9,7 +9,7 @@ https://hl7.org/fhir/R4/search.html#quantity
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from fhir_server.datatypes import ucum
 from fhir_server.search.expression import Expression, Test, Within, any_of
 from fhir_server.search.lexing import split, unescape
-from fhir_server.search.parameters.number import alternatives
+from fhir_server.search.parameters.number import alternatives, double
 from fhir_server.search.parameters.parameter_type import (
     Context,
     Converter,
@@ -34,6 +34,8 @@ from fhir_server.search.registry import Parameter, Registry
 
 _CURRENCY = "urn:iso:std:iso:4217"
 _INFINITE = float("inf")
+#: Beyond this power of ten a double is zero or infinite in any unit, and exact arithmetic takes memory.
+_LARGEST_POWER = 400
 _QUANTITIES = frozenset({"Quantity", "SimpleQuantity", "Age", "Duration", "Count", "Distance"})
 
 
@@ -55,7 +57,7 @@ def _quantity(value: dict[str, Any], base: str, out: list[Any], ranges: list[Any
         ranges.append(_interval(low, None if low is not None else number, system, code, unit))
         return
     canonical, canonical_unit = canonical_double(number, system, code)
-    out.append(_named({"u": canonical_unit, "v": canonical, "r": float(number)}, system, code, unit))
+    out.append(_named({"u": canonical_unit, "v": canonical, "r": double(number)}, system, code, unit))
 
 
 def _money(value: dict[str, Any], base: str, out: list[Any], ranges: list[Any]) -> None:
@@ -81,11 +83,10 @@ def _sampled(value: dict[str, Any], base: str, out: list[Any], ranges: list[Any]
     origin = value.get("origin", {})
     if "value" not in origin:
         return
-    factor, zero = Decimal(str(value.get("factor", 1))), Decimal(str(origin["value"]))
-    points = [zero + factor * point for point in _points(value.get("data", ""))]
-    points += [
-        Decimal(str(value[limit])) for limit in ("lowerLimit", "upperLimit") if limit in value and not points
-    ]
+    try:
+        points = _points(value, Decimal(str(origin["value"])))
+    except ArithmeticError:  # numbers beyond what decimals can hold
+        return
     if points:
         ranges.append(
             _interval(
@@ -94,23 +95,21 @@ def _sampled(value: dict[str, Any], base: str, out: list[Any], ranges: list[Any]
         )
 
 
-def _points(data: str) -> list[Decimal]:
-    found = []
-    for text in data.split():
-        if text not in {"E", "U", "L"}:
-            try:
-                found.append(Decimal(text))
-            except InvalidOperation:
-                continue
-    return found
+def _points(sampled: dict[str, Any], zero: Decimal) -> list[Decimal]:
+    """Return the values of a series, or of its limits when no point has a number."""
+    factor = Decimal(str(sampled.get("factor", 1)))
+    data = [text for text in sampled.get("data", "").split() if text not in {"E", "U", "L"}]
+    points = [zero + factor * Decimal(text) for text in data]
+    limits = [Decimal(str(sampled[name])) for name in ("lowerLimit", "upperLimit") if name in sampled]
+    return [point for point in points or limits if point.is_finite()]
 
 
 def _interval(low: Any, high: Any, system: str, code: str, unit: str | None) -> dict[str, Any]:
     bounds: dict[str, Any] = {"u": canonical_double(0, system, code)[1]}
     bounds["l"] = -_INFINITE if low is None else canonical_double(low, system, code)[0]
     bounds["h"] = _INFINITE if high is None else canonical_double(high, system, code)[0]
-    bounds["rl"] = -_INFINITE if low is None else float(low)
-    bounds["rh"] = _INFINITE if high is None else float(high)
+    bounds["rl"] = -_INFINITE if low is None else double(low)
+    bounds["rh"] = _INFINITE if high is None else double(high)
     return _named(bounds, system, code, unit)
 
 
@@ -138,12 +137,14 @@ def canonical_double(number: Any, system: str, code: str) -> tuple[float, str]:
     """
     scale = _scale(code) if system == ucum.SYSTEM and code else None
     if scale is None:
-        return float(number), f"{code}|{hash_of(system)}"
+        return double(number), f"{code}|{hash_of(system)}"
     name, shift, factor = scale
-    if factor == 1 and not shift:
-        return float(number), name
+    if (factor == 1 and not shift) or (
+        isinstance(number, Decimal) and abs(number.adjusted()) > _LARGEST_POWER
+    ):
+        return double(number), name
     exact = Fraction(number) if not isinstance(number, float) else Fraction(repr(number))
-    return float((exact + shift) * factor), name
+    return double((exact + shift) * factor), name
 
 
 def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: Context) -> Expression:  # noqa: ARG001
@@ -208,7 +209,7 @@ def _tests(
     prefix: str, number: Bounds, low: str, high: str, *, is_canonical: bool
 ) -> tuple[tuple[Test, ...], ...]:
     if prefix == "ap" and is_canonical:
-        return (((low, "$lte", float(number[2])), (high, "$gte", float(number[1]))),)
+        return (((low, "$lte", double(number[2])), (high, "$gte", double(number[1]))),)
     return alternatives(prefix, number, low, high)
 
 

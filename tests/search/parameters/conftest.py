@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import tzinfo
 from typing import Any
 
 import pytest
 
+from fhir_server.definitions import Definitions
 from fhir_server.search import Indexer, Registry, parse
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.expression import Expression
@@ -38,3 +41,14 @@ class Asked:
 @pytest.fixture(scope="session")
 def asked(registry: Registry, indexer: Indexer) -> Asked:
     return Asked(registry, indexer)
+
+
+@pytest.fixture(scope="session")
+def asked_in(definitions: Definitions) -> Callable[[tzinfo], Asked]:
+    """The same in another time zone."""
+
+    def made(zone: tzinfo) -> Asked:
+        registry = Registry(definitions, zone)
+        return Asked(registry, Indexer(registry))
+
+    return made

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from fhir_server.datatypes.dates import MAXIMUM, MINIMUM
@@ -123,3 +125,14 @@ def test_what_is_not_a_date_is_refused(asked, value):
 )  # fmt: skip
 def test_last_updated(asked, value, expected):
     assert asked.matches({"resourceType": "Basic"}, "_lastUpdated", value) == expected
+
+
+def test_dates_without_offset_are_read_in_the_servers_zone(asked_in):
+    local = asked_in(ZoneInfo("Europe/Paris"))
+    late = {"resourceType": "Observation", "effectiveDateTime": "2019-12-31T23:30:00Z"}  # 00:30 in Paris
+    day = {"resourceType": "Observation", "effectivePeriod": {"start": "2020-01-01", "end": "2020-01-01"}}
+
+    assert local.matches(late, "date", "2020-01-01")
+    assert not local.matches(late, "date", "2019-12-31")
+    assert local.matches(day, "date", "2020-01-01")
+    assert local.entries(day).values["date"] == {"l": JANUARY - 3_600_000, "h": JANUARY + DAY - 3_600_001}

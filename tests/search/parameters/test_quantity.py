@@ -87,3 +87,24 @@ def test_refused(asked, value):
 def test_missing_counts_ranges_as_values(asked):
     assert asked.matches(_quantity("5", "mg", comparator="<"), "value-quantity:missing", "false")
     assert asked.matches({"resourceType": "Observation"}, "value-quantity:missing", "true")
+
+
+@pytest.mark.parametrize(
+    "number", ["1e999", "-1e999", "1e-999", "1e999999999", "-1e999999999", "1e-999999999", "9" * 400]
+)
+def test_numbers_beyond_doubles(asked, number):
+    resource = _quantity(number if "e" in number else "1e399", "mg")
+    entry = asked.entries(resource).values["value-quantity"]
+
+    assert entry["v"] in {float("inf"), float("-inf"), 0.0}
+    if len(number) < 10:
+        for unit in ("", f"|{UCUM}|mg", f"|{UCUM}|kg"):
+            assert isinstance(asked.matches(resource, "value-quantity", f"ge{number}{unit}"), bool)
+
+
+@pytest.mark.parametrize("data", ["NaN 1", "x", "1e999999 1e999999", ""])
+def test_series_that_are_no_numbers_leave_no_entry_or_only_numbers(asked, data):
+    sampled = {"origin": {"value": 1}, "factor": 10, "data": data}
+    entries = asked.entries({"resourceType": "Observation", "valueSampledData": sampled}).values
+
+    assert entries.get("value-quantity-range", {"l": 11.0})["l"] == 11.0
