@@ -45,6 +45,7 @@ ROUTES: tuple[Route, ...] = (
     Route("create", "POST", ("[type]",), create.create),
     Route("update", "PUT", ("[type]", "[id]"), update.update),
     Route("patch", "PATCH", ("[type]", "[id]"), patch.patch),
+    Route("patch", "PATCH", ("[type]",), patch.conditional_patch),
     Route("delete", "DELETE", ("[type]", "[id]"), delete.delete),
     Route("search-type", "GET", ("[type]",), search_type.search_type),
     Route("search-type", "POST", ("[type]", "_search"), search_type.search_type),

@@ -210,3 +210,24 @@ def test_prefer_minimal(fhir, patient):
 def test_a_growing_patch_is_stopped(fhir, patient):
     operations = [{"op": "copy", "path": f"/c{n}", "from": ""} for n in range(22)]
     assert send(fhir, patient, operations).status_code == 400
+
+
+def test_a_conditional_patch_changes_the_one_match(fhir, patient):
+    operations = json.dumps([{"op": "replace", "path": "/gender", "value": "female"}])
+    value = patient["identifier"][0]["value"]
+
+    def patch(criteria, **headers):
+        return fhir.patch(f"Patient{criteria}", content=operations, headers={**JSON_PATCH, **headers})
+
+    assert patch(f"?identifier={uuid.uuid4()}").status_code == 404
+    assert patch(f"?identifier={value}", **{"If-Match": 'W/"7"'}).status_code == 412
+    done = patch(f"?identifier={value}")
+    assert (done.status_code, done.json()["id"], done.json()["gender"]) == (200, patient["id"], "female")
+    fhir.post("Patient", json={"resourceType": "Patient", "identifier": [{"value": value}]})
+    assert patch(f"?identifier={value}").status_code == 412
+    for criteria in ("", "?", "?_format=json", "?identifier="):
+        assert patch(criteria).status_code == 412
+    for criteria in ("?colour=red", "?_count=1"):
+        assert patch(criteria).status_code == 400
+    fhir.delete(f"Patient/{patient['id']}")
+    assert patch(f"?identifier={value}").status_code == 200
