@@ -11,11 +11,22 @@ from urllib.parse import parse_qs
 
 from fhir_server import __version__
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Policy, Server, Target
+from fhir_server.interactions.patching import ACCEPTED
 from fhir_server.outcome import error
 from fhir_server.search import Registry
 
 #: Interactions of a resource type, in the order in which they are listed (type-restful-interaction).
-_OF_TYPE = ("read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type")
+_OF_TYPE = (
+    "read",
+    "vread",
+    "update",
+    "patch",
+    "delete",
+    "history-instance",
+    "history-type",
+    "create",
+    "search-type",
+)
 #: Interactions of the whole system (system-restful-interaction).
 _OF_SYSTEM = ("transaction", "batch", "history-system")
 
@@ -23,7 +34,7 @@ _DOCUMENTATION = (
     "JSON only; XML is answered with 406 or 415. Searches are strict: an unknown parameter is a 400 that names the "
     "nearest one, unless the client sends Prefer: handling=lenient. Totals are returned on request (_total). "
     "Batches and transactions take up to {entries} entries and {megabytes} MB. A search that picks the resource of a "
-    "conditional interaction is always strict. Patch, chains and includes are not supported yet."
+    "conditional interaction is always strict. Chains and includes are not supported yet."
 )
 
 
@@ -53,6 +64,7 @@ def statement(
         "implementation": {"description": "FHIR R4 server of a digital health space"},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
+        "patchFormat": list(ACCEPTED),
         "rest": [
             {
                 "mode": "server",

@@ -21,7 +21,7 @@ from fhir_server.interactions.router import dispatch, outcome_response
 from fhir_server.outcome import FhirError, error
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.metrics import Metrics
-from fhir_server.rest.negotiation import check_accept, check_content_type, check_form
+from fhir_server.rest.negotiation import check_accept, check_content_type, check_encoding, check_form
 from fhir_server.rest.rendering import send_response
 
 Scope = MutableMapping[str, Any]
@@ -165,6 +165,8 @@ class Gateway:
     def _check_body(request: FhirRequest) -> None:
         if request.path and request.path[-1] == "_search":
             check_form(request.headers)
+        elif request.method == "PATCH":
+            check_encoding(request.headers)  # which patch it is, the interaction finds out
         else:
             check_content_type(request.headers)
 
