@@ -28,12 +28,13 @@ _OF_TYPE = (
     "search-type",
 )
 #: Interactions of the whole system (system-restful-interaction).
-_OF_SYSTEM = ("history-system",)
+_OF_SYSTEM = ("transaction", "batch", "history-system")
 
 _DOCUMENTATION = (
     "JSON only; XML is answered with 406 or 415. Searches are strict: an unknown parameter is a 400 that names the "
     "nearest one, unless the client sends Prefer: handling=lenient. Totals are returned on request (_total). "
-    "A batch or transaction, conditional writes, chains and includes are not supported yet."
+    "Batches and transactions take up to {entries} entries and {megabytes} MB. A search that picks the resource of a "
+    "conditional interaction is always strict. Chains and includes are not supported yet."
 )
 
 
@@ -52,6 +53,8 @@ def statement(
 ) -> dict[str, Any]:
     """Return the CapabilityStatement resource; ``interactions`` are the codes that the router has rows for."""
     offered = set(interactions)
+    if "transaction" in offered:
+        offered.add("batch")  # one address answers both
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -65,7 +68,9 @@ def statement(
         "rest": [
             {
                 "mode": "server",
-                "documentation": _DOCUMENTATION,
+                "documentation": _DOCUMENTATION.format(
+                    entries=policy.max_bundle_entries, megabytes=policy.max_bundle_mb
+                ),
                 "resource": [
                     _of_type(type_, offered, registry, policy) for type_ in registry.types.resource_types
                 ],
@@ -83,10 +88,11 @@ def _of_type(type_: str, offered: set[str], registry: Registry, policy: Policy) 
         "versioning": "versioned-update",
         "readHistory": True,
         "updateCreate": policy.update_create,
-        "conditionalCreate": False,
+        "conditionalCreate": True,
         "conditionalRead": "full-support",
-        "conditionalUpdate": False,
-        "conditionalDelete": "not-supported",
+        "conditionalUpdate": True,
+        "conditionalDelete": "multiple" if policy.max_conditional_deletes > 1 else "single",
+        **({"referencePolicy": ["literal", "enforced"]} if policy.check_references_on_write else {}),
         "searchParam": [
             {"name": parameter.name, "definition": parameter.url, "type": parameter.type}
             for parameter in registry.parameters(type_).by_name.values()
