@@ -116,7 +116,7 @@ async def _page(
     pager: Pager[Stored] = Pager(query, server.registry, position)
     while (plan := pager.plan()) is not None:
         page = await server.store.search(plan, request.access)
-        pager.add(page.rows)
+        pager.add(page.rows, is_cut=page.is_cut)
     return pager
 
 
