@@ -85,12 +85,7 @@ class _Writer:
         """Return the source of the type's function."""
         for name in sorted(self.known.by_name):
             parameter = self.known.by_name[name]
-            if (
-                parameter.searchable
-                and not parameter.parts
-                and not parameter.contact
-                and name not in ON_DOCUMENT
-            ):
+            if parameter.searchable and parameter.is_stored and name not in ON_DOCUMENT:
                 self._add(parameter)
         for branch in self.known.home:
             self._reach(branch).calls.append((branch.resolves, "home(@, base, homes)"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from fhir_server.search.entries import SearchPlan
-from fhir_server.search.expression import And, Equal, Expression, Filter, Never, Or, Pattern, Within
+from fhir_server.search.expression import And, Elements, Equal, Expression, Filter, Never, Or, Pattern, Within
 from fhir_server.search.indexes import indexes
 from fhir_server.search.main_dates import MAIN_DATES
 from fhir_server.search.parameters.date import TIE_BITS
@@ -140,6 +140,8 @@ def _fields(leaf: Expression) -> Collection[str]:
         return [f"{leaf.field}.{member}" if member else leaf.field for member in members]
     if isinstance(leaf, Or):
         return set.intersection(*(set(_fields(operand)) for operand in leaf.operands))
+    if isinstance(leaf, And):  # inside a disjunction
+        return {field for operand in leaf.operands for field in _fields(operand)}
     return ()
 
 
@@ -187,8 +189,10 @@ def _excludes_deletions(leaf: Expression) -> bool:
     """Tell whether a criterion needs a field that a deletion does not have."""
     if isinstance(leaf, Or):
         return all(_excludes_deletions(operand) for operand in leaf.operands)
+    if isinstance(leaf, And):
+        return any(_excludes_deletions(operand) for operand in leaf.operands)
     field = getattr(leaf, "field", "_id")
-    return field != "_id" and isinstance(leaf, Equal | Pattern | Within | AnySystem)
+    return field != "_id" and isinstance(leaf, Equal | Pattern | Within | AnySystem | Elements)
 
 
 def combined(filters: Sequence[Filter]) -> Filter:
