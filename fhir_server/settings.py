@@ -154,7 +154,8 @@ class Validation(Section):
 
     warnings: Annotated[str, Field(pattern=r"^([A-Za-z0-9-]+(,[A-Za-z0-9-]+)*)?$")] = "txt-2"
     """Rules (constraint keys, comma list) whose breach is a warning and no error. txt-2, an empty narrative,
-    is one by default: the official R4 examples break it, and the reference implementation accepts them."""
+    is one by default: the official R4 examples break it, and the reference implementation accepts them. "none"
+    makes every rule an error."""
 
     @property
     def warning_rules(self) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """A small HTTP/1.1 client that keeps its connections: what a loader needs and nothing else.
 
-The parser is httptools, which the server needs anyway; a general client costs about ten times the CPU a
-request, which is what limits a load. No redirects, no proxies, no compression.
+The parser is httptools, which the server needs anyway; a general client takes more CPU for a request than the
+server does (figures in docs/decisions/0008-load-over-http.md). No redirects, no proxies, no compression.
 https://www.rfc-editor.org/rfc/rfc9112
 """
 

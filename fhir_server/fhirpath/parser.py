@@ -199,10 +199,8 @@ class _Parser:
 
 def _temporal(token: Token) -> Temporal:
     text = token.text
-    if text.startswith("T"):
-        value = parse_time(text[1:])
-    else:
-        value = parse_date_time(text) if "T" in text else parse_date(text)
+    parse = parse_time if text.startswith("T") else parse_date_time if "T" in text else parse_date
+    value = parse(text.removeprefix("T"))
     if value is None:
         raise FhirPathError("syntax", f"@{text} is no date on the calendar or no time of day", token.position)
     return value

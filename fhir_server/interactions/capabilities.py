@@ -17,7 +17,7 @@ from fhir_server.search import Registry
 #: Interactions of a resource type, in the order in which they are listed (type-restful-interaction).
 _OF_TYPE = ("read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type")
 #: Interactions of the whole system (system-restful-interaction).
-_OF_SYSTEM = ("history-system",)
+_OF_SYSTEM = ("history-system", "search-system")
 
 _DOCUMENTATION = (
     "JSON only; XML is answered with 406 or 415. Searches are strict: an unknown parameter is a 400 that names the "
@@ -58,6 +58,11 @@ def statement(
                     _of_type(type_, offered, registry, policy) for type_ in registry.types.resource_types
                 ],
                 "interaction": [{"code": code} for code in _OF_SYSTEM if code in offered],
+                **(
+                    {"compartment": list(registry.compartments.values())}
+                    if "search-compartment" in offered
+                    else {}
+                ),
             }
         ],
     }

@@ -21,7 +21,7 @@ async def delete(server: Server, request: FhirRequest, target: Target) -> FhirRe
             if current is None or current.is_deleted:
                 return FhirResponse(204)
             now = max(server.clock(), current.last_updated + 1)
-            change = Change(Method.DELETE, target.type, target.id, current.version, now)
+            change = Change(Method.DELETE, target.type, target.id, current.version, now, replaces=current)
             try:
                 await server.store.commit(change)
             except VersionConflict:

@@ -16,6 +16,8 @@ from fhir_server.interactions import (
     delete,
     history,
     read,
+    search_compartment,
+    search_system,
     search_type,
     update,
     vread,
@@ -29,7 +31,10 @@ Handler = Callable[[Server, FhirRequest, Target], Awaitable[FhirResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row: the R4 interaction code, the method, and the path's shape (``[type]``, ``[id]``, ``[vid]``, words)."""
+    """One row: the R4 interaction code, the method, and the path's shape.
+
+    The shape has words and variables: ``[type]``, ``[id]``, ``[vid]``, ``[member]``.
+    """
 
     interaction: str
     method: str
@@ -46,6 +51,16 @@ ROUTES: tuple[Route, ...] = (
     Route("delete", "DELETE", ("[type]", "[id]"), delete.delete),
     Route("search-type", "GET", ("[type]",), search_type.search_type),
     Route("search-type", "POST", ("[type]", "_search"), search_type.search_type),
+    Route("search-system", "GET", (), search_system.search_system),
+    Route("search-system", "POST", ("_search",), search_system.search_system),
+    Route("search-compartment", "GET", ("[type]", "[id]", "[member]"), search_compartment.search_compartment),
+    Route("search-compartment", "POST", ("[type]", "[id]", "_search"), search_compartment.search_compartment),
+    Route(
+        "search-compartment",
+        "POST",
+        ("[type]", "[id]", "[member]", "_search"),
+        search_compartment.search_compartment,
+    ),
     Route("history-instance", "GET", ("[type]", "[id]", "_history"), history.history_instance),
     Route("history-type", "GET", ("[type]", "_history"), history.history_type),
     Route("history-system", "GET", ("_history",), history.history_system),
@@ -123,13 +138,6 @@ def outcome_response(problem: FhirError, interaction: str = "", type_: str = "")
 
 
 def _no_such_path(server: Server, path: tuple[str, ...]) -> FhirError:
-    if not path:
-        return error(
-            "not-supported",
-            "The base address itself takes no request yet; GET metadata tells what this server does.",
-            status=405,
-            headers={"Allow": ""},
-        )
     if path[0] not in server.definitions.types.resource_type_names and not _is_word(0, path[0]):
         return _unknown_type(server, path[0])
     if any(part.startswith("$") for part in path):

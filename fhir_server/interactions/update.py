@@ -39,7 +39,9 @@ async def update(server: Server, request: FhirRequest, target: Target) -> FhirRe
             previous = current.version if current else 0
             now = max(server.clock(), current.last_updated + 1 if current else 0)
             body = stamped(resource, target.type, target.id, previous + 1, now)
-            change = Change(Method.PUT, target.type, target.id, previous, now, body, entries)
+            change = Change(
+                Method.PUT, target.type, target.id, previous, now, body, entries, replaces=current
+            )
             try:
                 await server.store.commit(change)
             except VersionConflict:

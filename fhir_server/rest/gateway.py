@@ -90,7 +90,7 @@ class Gateway:
             self._metrics.finished("", 499, time.perf_counter() - started)
             return
         except Exception:  # noqa: BLE001 (whatever it was, the client gets an outcome and the log the reason)
-            _LOG.exception("request %s failed", request_id)
+            _LOG.exception("request failed", extra={"request_id": request_id})
             response = outcome_response(
                 error(
                     "exception",

@@ -8,11 +8,10 @@ and puts the answers in; a closed expression has no ``Open`` in it.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from fhir_server.search.expression import And, Document, Expression, Filter, Not, Or, all_of, any_of
-from fhir_server.search.query import SearchQuery
 
 Question = Hashable
 """A frozen dataclass; its type says how it is answered and what the answer looks like."""
@@ -111,8 +110,3 @@ def closed(expression: Expression, answers: Mapping[Question, Any]) -> Expressio
     if isinstance(expression, Not):
         return Not(closed(expression.operand, answers))
     return expression
-
-
-def with_answers(query: SearchQuery, answers: Mapping[Question, Any]) -> SearchQuery:
-    """Return the query with the answers in it."""
-    return replace(query, expression=closed(query.expression, answers))

@@ -162,11 +162,28 @@ class Registry:
         return self._compartments.get(name, {})
 
     @cached_property
+    def compartments(self) -> Mapping[str, str]:
+        """The canonical URLs of the CompartmentDefinitions by the type that has the compartment."""
+        return {
+            d["code"]: d["url"] for d in sorted(self._compartment_definitions, key=lambda d: str(d["code"]))
+        }
+
+    @cached_property
+    def common(self) -> frozenset[str]:
+        """The names of the parameters that every resource type has."""
+        return frozenset(definition["code"] for definition in self._by_base["Resource"])
+
+    @cached_property
     def _compartments(self) -> dict[str, dict[str, tuple[str, ...]]]:
         return {
             definition["code"]: {r["code"]: tuple(r.get("param", ())) for r in definition["resource"]}
-            for definition in self.definitions.compartments()
+            for definition in self._compartment_definitions
         }
+
+    @cached_property
+    def _compartment_definitions(self) -> list[dict[str, Any]]:
+        """The five compartments; the package also holds an example that calls itself Device."""
+        return [d for d in self.definitions.compartments() if not d["url"].endswith("/example")]
 
     def _read(self, resource: str) -> TypeParameters:
         bases = ["Resource", resource]

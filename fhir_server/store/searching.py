@@ -41,7 +41,7 @@ class Searcher:
         command: dict[str, Any] = {
             "find": plan.type,
             "filter": effective_filter(plan, access),
-            "projection": {**STORED_FIELDS, **dict.fromkeys(plan.projection, 1)},
+            "projection": _projection(plan),
             "batchSize": plan.limit or _ALL_ROWS,
         }
         if plan.sort:
@@ -62,7 +62,7 @@ class Searcher:
             pipeline.append({"$sort": dict(plan.sort)})
         if plan.limit:
             pipeline.append({"$limit": plan.limit})
-        pipeline.append({"$project": {**STORED_FIELDS, **dict.fromkeys(plan.projection, 1)}})
+        pipeline.append({"$project": _projection(plan)})
         return {
             "aggregate": plan.type,
             "pipeline": pipeline,
@@ -86,6 +86,13 @@ class Searcher:
             await self._catalogue.notice(plan.type)
         if plan.hint == "_id_" or self._catalogue.is_built(plan.type, plan.hint):
             command["hint"] = plan.hint
+
+
+def _projection(plan: SearchPlan) -> dict[str, int]:
+    fields = {**STORED_FIELDS, **dict.fromkeys(plan.projection, 1)}
+    if plan.keys_only:
+        del fields["j"]
+    return fields
 
 
 def effective_filter(plan: SearchPlan, access: AccessContext) -> dict[str, Any]:

@@ -85,6 +85,10 @@ class Store:
         """Return how many documents match, counted up to ``cap``; raises TimeLimit when it was stopped."""
         return await self._searcher.count(plan, access, cap)
 
+    async def types(self) -> tuple[str, ...]:
+        """Return the resource types that were ever written, in order; raises Unavailable."""
+        return await self._catalogue.types()
+
     async def history(
         self,
         type_: str | None,

@@ -78,6 +78,7 @@ async def scripted(script):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.01)  # transports close their sockets in the loop's next round
 
 
 def _free_port():

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.outcome import error
 from fhir_server.search import SearchQuery
-from fhir_server.search.lookups import Question, questions, with_answers
+from fhir_server.search.lookups import Question, closed, questions
 
 #: Most rounds: a link of a chain is one.
 _MOST_ROUNDS = 10
@@ -31,7 +32,8 @@ async def answered(server: Server, request: FhirRequest, query: SearchQuery) -> 
         if not asked:
             return query
         answers = await asyncio.gather(*(ANSWERS[type(one)](server, request, one) for one in asked))
-        query = with_answers(query, dict(zip(asked, answers, strict=True)))
+        known = dict(zip(asked, answers, strict=True))
+        query = replace(query, expression=closed(query.expression, known))
     raise error("too-costly", f"The search nests more than {_MOST_ROUNDS} levels of look-ups.", status=400)
 
 
