@@ -224,7 +224,7 @@ class Registry:
         # What stands once in a resource needs no pairing: its components' own parameters do.
         inner = paths[0].type if paths and not parts and any(path.repeats for path in paths) else ""
         components = [
-            self._component(number, part, definition, inner, resource, found)
+            self._component(number, part, inner, definition["code"], resource=resource, found=found)
             for number, part in enumerate(definition.get("component", ()))
         ]
         known = tuple(component for component in components if component is not None)
@@ -243,8 +243,9 @@ class Registry:
         self,
         number: int,
         part: dict[str, Any],
-        composite: dict[str, Any],
         inner: str,
+        composite: str,
+        *,
         resource: str,
         found: Mapping[str, Parameter],
     ) -> Component | None:
@@ -253,7 +254,7 @@ class Registry:
         if definition is None or definition["type"] not in SEARCHABLE_TYPES - {"composite"}:
             return None
         name = definition["code"]
-        expressions = _COMPONENT_EXPRESSIONS.get((resource, composite["code"]))
+        expressions = _COMPONENT_EXPRESSIONS.get((resource, composite))
         expression = expressions[number] if expressions else part["expression"]
         if not inner or expression.startswith("%resource"):
             parameter = found.get(name)

@@ -12,9 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from fhir_server.interactions.exchange import FhirRequest, Server
+from fhir_server.interactions.steps.linking import linked
 from fhir_server.outcome import error
 from fhir_server.search import SearchQuery
+from fhir_server.search.chain import Linked, narrowed
 from fhir_server.search.lookups import Question, closed, questions
+from fhir_server.search.result_parameters import ResultParameters
 
 #: Most rounds: a link of a chain is one.
 _MOST_ROUNDS = 10
@@ -28,13 +31,22 @@ async def answered(server: Server, request: FhirRequest, query: SearchQuery) -> 
     Raises FhirError when a question has no answer here (an unknown value set), or one that is too large.
     """
     for _ in range(_MOST_ROUNDS):
-        asked = questions(query.expression)
-        if not asked:
+        if not questions(query.expression):
             return query
-        answers = await asyncio.gather(*(ANSWERS[type(one)](server, request, one) for one in asked))
+        query = replace(query, expression=narrowed(query.expression))
+        asked = questions(query.expression)
+        answers = await asyncio.gather(*(_answer(server, request, one) for one in asked))
         known = dict(zip(asked, answers, strict=True))
         query = replace(query, expression=closed(query.expression, known))
     raise error("too-costly", f"The search nests more than {_MOST_ROUNDS} levels of look-ups.", status=400)
+
+
+async def _answer(server: Server, request: FhirRequest, question: Any) -> Any:
+    if isinstance(question, Linked):  # an inner search, which may ask questions of its own
+        inner = SearchQuery(question.type, question.expression, ResultParameters(), (), ())
+        found = await answered(server, request, inner)
+        return await linked(server, request, replace(question, expression=found.expression))
+    return await ANSWERS[type(question)](server, request, question)
 
 
 ANSWERS: Mapping[type[Question], Answer] = {}
