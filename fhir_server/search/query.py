@@ -13,6 +13,8 @@ from fhir_server.outcome import FhirError, Issue, error
 from fhir_server.search import result_parameters
 from fhir_server.search.chain import chained, has
 from fhir_server.search.expression import Equal, Expression, Not, all_of, any_of
+from fhir_server.search.include import NAMES as INCLUDES
+from fhir_server.search.include import Include, read_include
 from fhir_server.search.lexing import MAXIMUM_VALUES, split, unescape
 from fhir_server.search.parameters import TYPES, Context
 from fhir_server.search.parameters.date import parse_last_updated
@@ -22,8 +24,6 @@ from fhir_server.search.result_parameters import ResultParameters, SortKey
 #: Parameters of R4 that are known here and not supported, whatever the type.
 _NOT_SUPPORTED = frozenset(
     {
-        "_include",
-        "_revinclude",
         "_list",
         "_content",
         "_text",
@@ -79,6 +79,7 @@ def parse(
     results: dict[str, list[str]] = {}
     errors: list[Issue] = []
     warnings: list[Issue] = []
+    includes: dict[Include, tuple[str, str]] = {}
     for name, value in pairs:
         if not value:
             continue
@@ -86,6 +87,9 @@ def parse(
             results.setdefault(name, []).append(value)
             continue
         try:
+            if name.partition(":")[0] in INCLUDES:
+                includes[read_include(name, value, registry)] = (name, value)
+                continue
             found = _clause(name, value, parameters, context)
         except FhirError as problem:
             errors += problem.issues
@@ -101,7 +105,7 @@ def parse(
             errors.append(Issue("error", "not-supported", _unknown(name, parameters)))
     shape = ResultParameters()
     try:
-        shape = result_parameters.read(results, parameters)
+        shape = result_parameters.read(results, parameters, tuple(includes))
     except FhirError as problem:
         errors += problem.issues
     if errors:
@@ -111,7 +115,7 @@ def parse(
         all_of(expressions),
         shape,
         tuple(warnings),
-        (*sorted(criteria), *_shown(results, shape)),
+        (*sorted(criteria), *includes.values(), *_shown(results, shape)),
     )
 
 
