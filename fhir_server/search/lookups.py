@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.outcome import error
-from fhir_server.search.expression import And, Document, Expression, Filter, Not, Or, all_of, any_of
+from fhir_server.search.expression import (
+    And,
+    Document,
+    Elements,
+    Expression,
+    Filter,
+    Never,
+    Not,
+    Or,
+    all_of,
+    any_of,
+)
 
 Question = Hashable
 """A frozen dataclass; its type says how it is answered and what the answer looks like."""
@@ -103,6 +114,8 @@ def questions(expression: Expression) -> tuple[Question, ...]:
             waiting += node.operands
         elif isinstance(node, Not):
             waiting.append(node.operand)
+        elif isinstance(node, Elements):
+            waiting.append(node.inner)
     return tuple(found)
 
 
@@ -116,4 +129,7 @@ def closed(expression: Expression, answers: Mapping[Question, Any]) -> Expressio
         return any_of(closed(operand, answers) for operand in expression.operands)
     if isinstance(expression, Not):
         return Not(closed(expression.operand, answers))
+    if isinstance(expression, Elements):
+        inner = closed(expression.inner, answers)
+        return inner if isinstance(inner, Never) else Elements(expression.field, inner)
     return expression

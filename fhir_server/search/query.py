@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from fhir_server.outcome import FhirError, Issue, error
 from fhir_server.search import result_parameters
+from fhir_server.search.chain import chained, has
 from fhir_server.search.expression import Equal, Expression, Not, all_of, any_of
 from fhir_server.search.lexing import MAXIMUM_VALUES, split, unescape
 from fhir_server.search.parameters import TYPES, Context
@@ -24,7 +25,6 @@ _NOT_SUPPORTED = frozenset(
     {
         "_include",
         "_revinclude",
-        "_has",
         "_list",
         "_content",
         "_text",
@@ -137,10 +137,10 @@ def _clause(name: str, value: str, parameters: TypeParameters, context: Context)
     base, _, modifier = name.partition(":")
     if base in _NOT_SUPPORTED:
         raise error("not-supported", f"Parameter '{base}' is not supported here: leave it out.", status=400)
+    if base == "_has":
+        return has(name, value, parameters, context, _clause)
     if "." in name:
-        if base.partition(".")[0] not in parameters.by_name:
-            return None
-        raise error("not-supported", f"Parameter '{name}': chained parameters are not supported.", status=400)
+        return chained(name, value, parameters, context, _clause)
     parameter = parameters.by_name.get(base)
     if parameter is None:
         return None

@@ -111,7 +111,7 @@ def _sort(text: str, parameters: TypeParameters) -> tuple[SortKey, ...]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name = part.removeprefix("-")
         parameter = parameters.by_name.get(name)
-        if parameter is None or not parameter.searchable:
+        if parameter is None or not parameter.searchable or parameter.type == "composite":
             hint = parameters.closest(name)
             raise error(
                 "not-supported",

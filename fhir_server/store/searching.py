@@ -13,6 +13,7 @@ from fhir_server.search.entries import SearchPlan
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.connection import Connection
 from fhir_server.store.documents import STORED_FIELDS, Page, stored
+from fhir_server.store.gathering import ids_command, values_command
 
 #: Fields that a tombstone has not: a condition that asks for one of them finds living documents only.
 _LIVING = ("lu", "p", "s", "cp", "ck")
@@ -78,6 +79,20 @@ class Searcher:
             command["limit"] = cap
         await self._add_hint(command, plan)
         return int((await self._connection.query(command))["n"])
+
+    async def values(
+        self, plan: SearchPlan, field: str, access: AccessContext, *, whole: bool = False
+    ) -> tuple[Any, ...]:
+        """Return the distinct values of a field over the plan's matches, at most ``plan.limit``."""
+        if plan.never:
+            return ()
+        condition = effective_filter(plan, access)
+        if field == "_id":
+            command = ids_command(plan, condition)
+        else:
+            command = values_command(plan, condition, field, whole=whole)
+        await self._add_hint(command, plan)
+        return tuple(row["_id"] for row in await self._connection.find(command))
 
     async def _add_hint(self, command: dict[str, Any], plan: SearchPlan) -> None:
         if plan.hint is None:

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fhir_server.outcome import FhirError
-from fhir_server.search.lookups import questions
 from fhir_server.search import decode_pairs
+from fhir_server.search.lookups import questions
 
 RESOURCES = [
     {"resourceType": "Observation", "id": "o", "status": "final", "code": {"text": "a|b", "coding": [{"code": "x|y", "system": "http://s"}]},

@@ -65,13 +65,6 @@ def test_all_problems_are_named_at_once(registry):
     assert len(caught.value.issues) == 4
 
 
-def test_a_composite_parameter_is_known_and_refused(registry):
-    with pytest.raises(
-        FhirError, match=r"'code-value-quantity' of Observation \(composite\) is not supported"
-    ):
-        _parse(registry, "code-value-quantity=a$1", "Observation")
-
-
 def test_lenient_ignores_what_is_unknown_with_a_warning(registry):
     query = _parse(registry, "brithdate=1970&gender=male", lenient=True)
 

@@ -28,6 +28,8 @@ from fhir_server.search.parameters.uri import canonical_entries, canonical_value
 from fhir_server.search.paths import Branch
 from fhir_server.search.registry import Parameter, Registry
 
+#: Fields that also say that a reference is there: by identifier only, to a contained resource.
+_COMPANIONS = ("-ident", "-contained")
 _CANONICAL = frozenset({"canonical", "uri"})
 _IDENTIFIER = (Branch((), "Identifier", "Reference.identifier"),)
 
@@ -84,7 +86,7 @@ def _resource(value: dict[str, Any], base: str, out: list[Any], identifiers: lis
 def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: Context) -> Expression:
     """Return the expression of a reference clause; ``modifier`` may be a resource type."""
     if modifier == "missing":
-        return missing(parameter, values, ("-ident",))
+        return missing(parameter, values, _COMPANIONS)
     if modifier == "identifier":
         field = f"{parameter.field}-ident"
         identifier = Parameter(parameter.name, "token", parameter.resource, branches=_IDENTIFIER)
@@ -178,5 +180,5 @@ TYPE = ParameterType(
     convert,
     parse,
     sort,
-    companions=("-ident",),
+    companions=_COMPANIONS,
 )
