@@ -12,6 +12,7 @@ from fhir_server.access import OPEN, AccessContext
 from fhir_server.definitions import Definitions
 from fhir_server.search import Cursors, Indexer, Registry
 from fhir_server.store import Store
+from fhir_server.terminology import CodeSets
 from fhir_server.validation import Validator
 
 Clock = Callable[[], int]
@@ -79,6 +80,7 @@ class Server:
     store: Store
     definitions: Definitions
     validator: Validator
+    code_sets: CodeSets
     registry: Registry
     indexer: Indexer
     cursors: Cursors

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from fhir_server.outcome import error
 from fhir_server.search.expression import (
     And,
     Document,
@@ -30,7 +31,7 @@ Question = Hashable
 
 @dataclass(frozen=True, slots=True)
 class ValueSetCodes:
-    """Which codes are in a value set? Answer: (system, code) pairs, an error when that is not known here."""
+    """Which codes are in a value set? Answer: (system, code) pairs."""
 
     parameter: str
     url: str
@@ -40,13 +41,14 @@ class ValueSetCodes:
 class RelatedCodes:
     """Which codes does a code subsume (below), or which subsume it (above), itself included?
 
-    ``system`` None: in every code system that knows the code. Answer: (system, code) pairs.
+    Answer: codes.
     """
 
     parameter: str
-    system: str | None
+    system: str
     code: str
-    direction: Literal["above", "below"]
+    #: "above" or "below".
+    direction: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class RelatedResources:
     type: str
     id: str
     parent: str
-    direction: Literal["above", "below"]
+    #: "above" or "below".
+    direction: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +90,16 @@ class Open(Expression):
     close: Callable[[Any], Expression]
 
     def filter(self) -> Filter:
-        """Fail: an open criterion has no filter yet."""
-        raise AssertionError(f"not answered: {self.question}")
+        """Refuse: without an answer there is no filter (a caller that answers no questions)."""
+        raise error("not-supported", f"A {self._kind} can't be looked up in this interaction.", status=400)
 
-    def matches(self, document: Document) -> bool:
-        """Fail: an open criterion can't be tested yet."""
-        raise AssertionError(f"not answered: {self.question} ({document})")
+    def matches(self, document: Document) -> bool:  # noqa: ARG002 (no document has the answer)
+        """Refuse, as ``filter`` does."""
+        raise error("not-supported", f"A {self._kind} can't be looked up in this interaction.", status=400)
+
+    @property
+    def _kind(self) -> str:
+        return type(self.question).__name__
 
 
 def questions(expression: Expression) -> tuple[Question, ...]:

@@ -18,6 +18,7 @@ from fhir_server.search.include import Include, read_include
 from fhir_server.search.lexing import MAXIMUM_VALUES, split, unescape
 from fhir_server.search.parameters import TYPES, Context
 from fhir_server.search.parameters.date import parse_last_updated
+from fhir_server.search.parameters.reference import hierarchical
 from fhir_server.search.registry import Parameter, Registry, TypeParameters
 from fhir_server.search.result_parameters import ResultParameters, SortKey
 
@@ -180,7 +181,7 @@ def _check_modifier(parameter: Parameter, modifier: str, registry: Registry) -> 
                     f"it refers to {', '.join(parameter.targets)}.",
                 )
             return
-        if parameter.types <= {"canonical", "uri"}:
+        if parameter.types <= {"canonical", "uri"} or hierarchical(parameter, registry):
             allowed |= {"above", "below"}
     if parameter.name in {"_id", "_lastUpdated"}:
         allowed &= {"not"}

@@ -6,6 +6,7 @@ import pytest
 
 from fhir_server.search import Pager, count_plan, decode_pairs, indexes, parse
 from fhir_server.search.main_dates import MAIN_DATES
+from tests.search.answers import of_any_type
 
 LOINC = "http://loinc.org"
 DAY = 86_400_000
@@ -49,7 +50,7 @@ CHOICES = [
 
 
 def _query(registry, type_, text):
-    return parse(decode_pairs(text), type_, registry, base="http://localhost/fhir", now=0)
+    return of_any_type(parse(decode_pairs(text), type_, registry, base="http://localhost/fhir", now=0))
 
 
 @pytest.mark.parametrize(

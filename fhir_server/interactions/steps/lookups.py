@@ -1,4 +1,4 @@
-"""Answers what a query asks before it can be planned: terminology, hierarchies, lists.
+"""Answers what a query asks before it can be planned: terminology, hierarchies, lists, types of ids.
 
 Each kind of question has one row in ``ANSWERS``; all questions of a round are answered at the same time.
 https://hl7.org/fhir/R4/search.html
@@ -12,11 +12,22 @@ from dataclasses import replace
 from typing import Any
 
 from fhir_server.interactions.exchange import FhirRequest, Server
+from fhir_server.interactions.steps.code_lookups import codes_of_value_set, related_codes
+from fhir_server.interactions.steps.id_lookups import listed, related, types_of_id
 from fhir_server.interactions.steps.linking import linked
 from fhir_server.outcome import error
 from fhir_server.search import SearchQuery
 from fhir_server.search.chain import Linked, narrowed
-from fhir_server.search.lookups import Question, closed, questions
+from fhir_server.search.lookups import (
+    ListedResources,
+    Question,
+    RelatedCodes,
+    RelatedResources,
+    TypesOfId,
+    ValueSetCodes,
+    closed,
+    questions,
+)
 from fhir_server.search.result_parameters import ResultParameters
 
 #: Most rounds: a link of a chain is one.
@@ -49,4 +60,10 @@ async def _answer(server: Server, request: FhirRequest, question: Any) -> Any:
     return await ANSWERS[type(question)](server, request, question)
 
 
-ANSWERS: Mapping[type[Question], Answer] = {}
+ANSWERS: Mapping[type[Question], Answer] = {
+    ListedResources: listed,
+    RelatedCodes: related_codes,
+    RelatedResources: related,
+    TypesOfId: types_of_id,
+    ValueSetCodes: codes_of_value_set,
+}
