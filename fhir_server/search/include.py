@@ -108,15 +108,20 @@ def applies_to(include: Include, types: Sequence[str]) -> bool:
     return include.source == _ANY or include.source in types
 
 
-def _followed(include: Include, known: TypeParameters) -> Iterator[Parameter]:
+def references(type_: str, registry: Registry) -> list[Parameter]:
+    """Return the parameters of a type that includes can follow."""
+    known = registry.parameters(type_).by_name.values()
+    return [one for one in known if one.type == "reference" and one.searchable and one.is_stored]
+
+
+def _followed(include: Include, known: TypeParameters, registry: Registry) -> Iterator[Parameter]:
     """Yield the reference parameters of a type that an include follows."""
     if include.source not in {_ANY, known.resource}:
         return
-    names = known.by_name if include.name == _ANY else (include.name,)
-    for name in names:
-        parameter = known.by_name[name]
-        if parameter.type == "reference" and parameter.searchable and parameter.is_stored:
-            yield parameter
+    if include.name == _ANY:
+        yield from references(known.resource, registry)
+    else:
+        yield known.by_name[include.name]
 
 
 def pointed_to(
@@ -135,7 +140,7 @@ def pointed_to(
     found = Wanted({}, {}, {})
     known = registry.parameters(type_)
     for include in includes:
-        for parameter in _followed(include, known):
+        for parameter in _followed(include, known, registry):
             targets = (include.target,) if include.target else parameter.targets
             versions = _versions(parameter, body, base) if body else {}
             for entry in _entries(parameter, fields):
@@ -211,7 +216,7 @@ def pointing_from(
     ``ids`` are the rows' ids by type, ``urls`` the (url, version) of those that have one.
     """
     found: dict[Expression, None] = {}
-    for parameter in _followed(include, registry.parameters(source)):
+    for parameter in _followed(include, registry.parameters(source), registry):
         for type_, rows in ids.items():
             if include.target not in {"", type_} or (parameter.targets and type_ not in parameter.targets):
                 continue
