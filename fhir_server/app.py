@@ -180,12 +180,14 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         check_references_on_delete=settings.integrity.references in ("delete", "both"),
     )
     described = statement(_interactions(), registry, policy, instant(now()))
-    validator = Validator(definitions, CodeSets(definitions), as_warnings=settings.validation.warning_rules)
+    code_sets = CodeSets(definitions)
+    validator = Validator(definitions, code_sets, as_warnings=settings.validation.warning_rules)
     validator.preload(PRELOADED)
     return Server(
         store=store,
         definitions=definitions,
         validator=validator,
+        code_sets=code_sets,
         registry=registry,
         indexer=Indexer(registry),
         cursors=Cursors([cursor_key(settings)]),

@@ -14,6 +14,7 @@ from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Policy,
 from fhir_server.interactions.patching import ACCEPTED
 from fhir_server.outcome import error
 from fhir_server.search import Registry
+from fhir_server.search.include import references
 
 #: Interactions of a resource type, in the order in which they are listed (type-restful-interaction).
 _OF_TYPE = (
@@ -28,13 +29,15 @@ _OF_TYPE = (
     "search-type",
 )
 #: Interactions of the whole system (system-restful-interaction).
-_OF_SYSTEM = ("transaction", "batch", "history-system")
+_OF_SYSTEM = ("transaction", "batch", "history-system", "search-system")
 
 _DOCUMENTATION = (
     "JSON only; XML is answered with 406 or 415. Searches are strict: an unknown parameter is a 400 that names the "
     "nearest one, unless the client sends Prefer: handling=lenient. Totals are returned on request (_total). "
+    "Chains and _has follow up to 4 links; "
+    "includes end at 1000 resources and 5 levels of :iterate for a page, and an outcome says so. "
     "Batches and transactions take up to {entries} entries and {megabytes} MB. A search that picks the resource of a "
-    "conditional interaction is always strict. Chains and includes are not supported yet."
+    "conditional interaction is always strict."
 )
 
 
@@ -75,6 +78,11 @@ def statement(
                     _of_type(type_, offered, registry, policy) for type_ in registry.types.resource_types
                 ],
                 "interaction": [{"code": code} for code in _OF_SYSTEM if code in offered],
+                **(
+                    {"compartment": list(registry.compartments.values())}
+                    if "search-compartment" in offered
+                    else {}
+                ),
             }
         ],
     }
@@ -98,4 +106,16 @@ def _of_type(type_: str, offered: set[str], registry: Registry, policy: Policy) 
             for parameter in registry.parameters(type_).by_name.values()
             if parameter.searchable
         ],
+        "searchInclude": ["*", f"{type_}:*", *(f"{type_}:{p.name}" for p in references(type_, registry))],
+        "searchRevInclude": ["*", *_pointing_to(type_, registry)],
     }
+
+
+def _pointing_to(type_: str, registry: Registry) -> list[str]:
+    """Return the reverse includes that can find something for a type."""
+    return [
+        f"{source}:{parameter.name}"
+        for source in registry.types.resource_types
+        for parameter in references(source, registry)
+        if not parameter.targets or type_ in parameter.targets
+    ]

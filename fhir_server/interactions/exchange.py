@@ -13,6 +13,7 @@ from fhir_server.definitions import Definitions
 from fhir_server.interactions.steps.links import Links
 from fhir_server.search import Cursors, Indexer, Registry
 from fhir_server.store import Store
+from fhir_server.terminology import CodeSets
 from fhir_server.validation import Validator
 
 Clock = Callable[[], int]
@@ -85,6 +86,7 @@ class Server:
     store: Store
     definitions: Definitions
     validator: Validator
+    code_sets: CodeSets
     registry: Registry
     indexer: Indexer
     cursors: Cursors

@@ -21,6 +21,8 @@ from fhir_server.interactions import (
     history,
     patch,
     read,
+    search_compartment,
+    search_system,
     search_type,
     update,
     vread,
@@ -36,7 +38,10 @@ Handler = Callable[[Server, FhirRequest, Target], Awaitable[FhirResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row: the R4 interaction code, the method, and the path's shape (``[type]``, ``[id]``, ``[vid]``, words)."""
+    """One row: the R4 interaction code, the method, and the path's shape.
+
+    The shape has words and variables: ``[type]``, ``[id]``, ``[vid]``, ``[member]``.
+    """
 
     interaction: str
     method: str
@@ -62,6 +67,16 @@ ROUTES: tuple[Route, ...] = (
     Route("delete", "DELETE", ("[type]",), conditional_delete.conditional_delete),
     Route("search-type", "GET", ("[type]",), search_type.search_type),
     Route("search-type", "POST", ("[type]", "_search"), search_type.search_type),
+    Route("search-system", "GET", (), search_system.search_system),
+    Route("search-system", "POST", ("_search",), search_system.search_system),
+    Route("search-compartment", "GET", ("[type]", "[id]", "[member]"), search_compartment.search_compartment),
+    Route("search-compartment", "POST", ("[type]", "[id]", "_search"), search_compartment.search_compartment),
+    Route(
+        "search-compartment",
+        "POST",
+        ("[type]", "[id]", "[member]", "_search"),
+        search_compartment.search_compartment,
+    ),
     Route("history-instance", "GET", ("[type]", "[id]", "_history"), history.history_instance),
     Route("history-type", "GET", ("[type]", "_history"), history.history_type),
     Route("history-system", "GET", ("_history",), history.history_system),
