@@ -111,6 +111,7 @@ class Application(FastAPI):
             prefix=http.base_path,
             base_url=http.base_url,
             max_body=http.max_body_mb * 1_000_000,
+            max_binary=http.max_binary_mb * 1_000_000,
             max_bundle=http.max_bundle_mb * 1_000_000,
             request_timeout=http.request_timeout_s,
         )

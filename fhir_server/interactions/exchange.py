@@ -53,6 +53,7 @@ class FhirResponse:
     """One interaction's answer: status, headers without content type and length, and the body in parts.
 
     ``body`` is a sequence of byte strings that are sent one after the other: stored bytes are spliced, not decoded.
+    ``content_type`` is that of a Binary's own content, which is sent as it is; "" for FHIR's formats.
     ``interaction`` is the R4 code of what was done, for logs and metrics ("" when no interaction matched).
     """
 
@@ -61,6 +62,7 @@ class FhirResponse:
     body: Sequence[bytes] = ()
     interaction: str = ""
     type: str = ""
+    content_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
