@@ -76,6 +76,23 @@ def decode(data: bytes) -> dict[str, Any]:
     Numbers with a fraction or exponent become Decimal, others int. Raises FhirError with status 400 and one
     issue, naming line and column where they are known, for everything that isn't one well-formed JSON object.
     """
+    value = _decoded(data)
+    if type(value) is not dict:
+        raise error(
+            "structure", "The body must be a JSON object: a resource with its resourceType.", status=400
+        )
+    return value
+
+
+def decode_list(data: bytes) -> list[Any]:
+    """Return the JSON array in ``data``, such as a JSON Patch; reads and raises like ``decode``."""
+    value = _decoded(data)
+    if type(value) is not list:
+        raise error("structure", "The body must be a JSON array of operations.", status=400)
+    return value
+
+
+def _decoded(data: bytes) -> Any:
     if data[:3] == _BOM:
         data = data[3:]
     try:
@@ -84,10 +101,6 @@ def decode(data: bytes) -> dict[str, Any]:
         _malformed(data, reason)
     except RecursionError:
         raise _too_deep(data) from None
-    if type(value) is not dict:
-        raise error(
-            "structure", "The body must be a JSON object: a resource with its resourceType.", status=400
-        )
     if data.count(b"{") + data.count(b"[") > MAX_DEPTH:
         _check_depth(data, value)
     # Written again, a compact body that says nothing twice is the same bytes: the cheapest exact proof.
@@ -96,8 +109,7 @@ def decode(data: bytes) -> dict[str, Any]:
         value = _screened(data, compact, value)
     if _SUSPECT_ESCAPE.search(data):
         _check_controls(data)
-    result: dict[str, Any] = value
-    return result
+    return value
 
 
 def decode_own(data: bytes) -> dict[str, Any]:
@@ -157,7 +169,7 @@ def _too_deep(data: bytes) -> FhirError:
     return _refused("structure", problem, data, deeper_than(data, MAX_DEPTH))
 
 
-def _check_depth(data: bytes, value: dict[str, Any]) -> None:
+def _check_depth(data: bytes, value: Any) -> None:
     """Raise if ``value`` is nested too deeply: peel brackets by level, look closer if strings hold some."""
     brackets = data.translate(_TO_BRACES, _NOT_BRACKETS)
     for _ in range(MAX_DEPTH):
@@ -182,7 +194,7 @@ def _check_depth(data: bytes, value: dict[str, Any]) -> None:
     raise _too_deep(data)
 
 
-def _screened(data: bytes, compact: bytes, value: dict[str, Any]) -> dict[str, Any]:
+def _screened(data: bytes, compact: bytes, value: Any) -> Any:
     """Return ``value``, read once more if the fast parser lost something; raise if a name is repeated.
 
     1. No token is longer in ``compact`` than in ``data``; if both are equally long but for white space,
@@ -201,12 +213,9 @@ def _screened(data: bytes, compact: bytes, value: dict[str, Any]) -> dict[str, A
     ):
         return value
     try:
-        reread: dict[str, Any] = json.loads(
-            data, object_pairs_hook=_unique, parse_float=read_number, parse_int=_integer
-        )
+        return json.loads(data, object_pairs_hook=_unique, parse_float=read_number, parse_int=_integer)
     except _Repeated as repeated:
         raise _refused("structure", str(repeated), data, repeated_name(data)) from None
-    return reread
 
 
 def _check_controls(data: bytes) -> None:

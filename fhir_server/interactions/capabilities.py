@@ -11,18 +11,33 @@ from urllib.parse import parse_qs
 
 from fhir_server import __version__
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Operation, Policy, Server, Target
+from fhir_server.interactions.patching import ACCEPTED
 from fhir_server.outcome import error
 from fhir_server.search import Registry
+from fhir_server.search.include import references
 
 #: Interactions of a resource type, in the order in which they are listed (type-restful-interaction).
-_OF_TYPE = ("read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type")
+_OF_TYPE = (
+    "read",
+    "vread",
+    "update",
+    "patch",
+    "delete",
+    "history-instance",
+    "history-type",
+    "create",
+    "search-type",
+)
 #: Interactions of the whole system (system-restful-interaction).
-_OF_SYSTEM = ("history-system",)
+_OF_SYSTEM = ("transaction", "batch", "history-system", "search-system")
 
 _DOCUMENTATION = (
     "JSON and XML. Searches are strict: an unknown parameter is a 400 that names the "
     "nearest one, unless the client sends Prefer: handling=lenient. Totals are returned on request (_total). "
-    "A batch or transaction, conditional writes, patch, chains and includes are not supported yet."
+    "Chains and _has follow up to 4 links; "
+    "includes end at 1000 resources and 5 levels of :iterate for a page, and an outcome says so. "
+    "Batches and transactions take up to {entries} entries and {megabytes} MB. A search that picks the resource of a "
+    "conditional interaction is always strict."
 )
 
 
@@ -45,6 +60,8 @@ def statement(
 ) -> dict[str, Any]:
     """Return the CapabilityStatement resource; ``interactions`` are the codes that the router has rows for."""
     offered = set(interactions)
+    if "transaction" in offered:
+        offered.add("batch")  # one address answers both
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -54,15 +71,23 @@ def statement(
         "implementation": {"description": "FHIR R4 server of a digital health space"},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json", "application/fhir+xml", "xml"],
+        "patchFormat": list(ACCEPTED),
         "rest": [
             {
                 "mode": "server",
-                "documentation": _DOCUMENTATION,
+                "documentation": _DOCUMENTATION.format(
+                    entries=policy.max_bundle_entries, megabytes=policy.max_bundle_mb
+                ),
                 "resource": [
                     {**_of_type(type_, offered, registry, policy), **_offered(operations, type_)}
                     for type_ in registry.types.resource_types
                 ],
                 "interaction": [{"code": code} for code in _OF_SYSTEM if code in offered],
+                **(
+                    {"compartment": list(registry.compartments.values())}
+                    if "search-compartment" in offered
+                    else {}
+                ),
                 **_offered(operations, ""),
             }
         ],
@@ -92,13 +117,26 @@ def _of_type(type_: str, offered: set[str], registry: Registry, policy: Policy) 
         "versioning": "versioned-update",
         "readHistory": True,
         "updateCreate": policy.update_create,
-        "conditionalCreate": False,
+        "conditionalCreate": True,
         "conditionalRead": "full-support",
-        "conditionalUpdate": False,
-        "conditionalDelete": "not-supported",
+        "conditionalUpdate": True,
+        "conditionalDelete": "multiple" if policy.max_conditional_deletes > 1 else "single",
+        **({"referencePolicy": ["literal", "enforced"]} if policy.check_references_on_write else {}),
         "searchParam": [
             {"name": parameter.name, "definition": parameter.url, "type": parameter.type}
             for parameter in registry.parameters(type_).by_name.values()
             if parameter.searchable
         ],
+        "searchInclude": ["*", f"{type_}:*", *(f"{type_}:{p.name}" for p in references(type_, registry))],
+        "searchRevInclude": ["*", *_pointing_to(type_, registry)],
     }
+
+
+def _pointing_to(type_: str, registry: Registry) -> list[str]:
+    """Return the reverse includes that can find something for a type."""
+    return [
+        f"{source}:{parameter.name}"
+        for source in registry.types.resource_types
+        for parameter in references(source, registry)
+        if not parameter.targets or type_ in parameter.targets
+    ]

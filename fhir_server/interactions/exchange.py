@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fhir_server.access import OPEN, AccessContext
 from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
+from fhir_server.interactions.steps.links import Links
 from fhir_server.outcome import Issue
 from fhir_server.search import Cursors, Indexer, Registry
 from fhir_server.store import Store
@@ -60,7 +61,8 @@ class FhirResponse:
 
     ``body`` is a sequence of byte strings that are sent one after the other: stored bytes are spliced, not decoded.
     ``interaction`` is the R4 code of what was done, for logs and metrics ("" when no interaction matched).
-    ``content_type`` is that of a body that isn't a FHIR resource: it goes out as it is.
+    ``content_type`` is that of a body that isn't in one of FHIR's formats (a Binary's own content, a JSON Schema): it
+    goes out as it is.
     """
 
     status: int
@@ -79,6 +81,11 @@ class Policy:
     strict_search: bool = True
     default_count: int = 50
     max_count: int = 1000
+    max_conditional_deletes: int = 1
+    max_bundle_entries: int = 10_000
+    max_bundle_mb: int = 64
+    check_references_on_write: bool = False
+    check_references_on_delete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,7 @@ class Server:
     clock: Clock
     new_id: NewId
     policy: Policy
+    links: Links
     capabilities: Mapping[str, bytes]
     operations: Mapping[str, Operation] = field(default_factory=dict)
 

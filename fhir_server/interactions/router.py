@@ -7,27 +7,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 
 from fhir_server.datatypes.json_format import encode
 from fhir_server.datatypes.positions import located
 from fhir_server.interactions import (
+    bundle,
     capabilities,
+    conditional_delete,
+    conditional_update,
     create,
     delete,
     history,
+    patch,
     read,
+    search_compartment,
+    search_system,
     search_type,
     update,
     vread,
 )
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Handler, Operation, Server, Target
+from fhir_server.interactions.steps.dry_run import DRY_RUN, dry_run, is_dry_run
+from fhir_server.interactions.steps.idempotency import KEY, once
 from fhir_server.outcome import FhirError, error, operation_outcome
 from fhir_server.store.documents import Unavailable
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row: the R4 interaction code, the method, and the path's shape (``[type]``, ``[id]``, ``[vid]``, words)."""
+    """One row: the R4 interaction code, the method, and the path's shape.
+
+    The shape has words and variables: ``[type]``, ``[id]``, ``[vid]``, ``[member]``.
+    """
 
     interaction: str
     method: str
@@ -36,15 +48,34 @@ class Route:
     judges_faults: bool = False
 
 
+async def _bundle(server: Server, request: FhirRequest, target: Target) -> FhirResponse:  # noqa: ARG001
+    return await bundle.bundle(server, request, dispatch)
+
+
 ROUTES: tuple[Route, ...] = (
+    Route("transaction", "POST", (), _bundle),
     Route("capabilities", "GET", ("metadata",), capabilities.capabilities),
     Route("read", "GET", ("[type]", "[id]"), read.read),
     Route("vread", "GET", ("[type]", "[id]", "_history", "[vid]"), vread.vread),
     Route("create", "POST", ("[type]",), create.create),
     Route("update", "PUT", ("[type]", "[id]"), update.update),
+    Route("update", "PUT", ("[type]",), conditional_update.conditional_update),
+    Route("patch", "PATCH", ("[type]", "[id]"), patch.patch),
+    Route("patch", "PATCH", ("[type]",), patch.conditional_patch),
     Route("delete", "DELETE", ("[type]", "[id]"), delete.delete),
+    Route("delete", "DELETE", ("[type]",), conditional_delete.conditional_delete),
     Route("search-type", "GET", ("[type]",), search_type.search_type),
     Route("search-type", "POST", ("[type]", "_search"), search_type.search_type),
+    Route("search-system", "GET", (), search_system.search_system),
+    Route("search-system", "POST", ("_search",), search_system.search_system),
+    Route("search-compartment", "GET", ("[type]", "[id]", "[member]"), search_compartment.search_compartment),
+    Route("search-compartment", "POST", ("[type]", "[id]", "_search"), search_compartment.search_compartment),
+    Route(
+        "search-compartment",
+        "POST",
+        ("[type]", "[id]", "[member]", "_search"),
+        search_compartment.search_compartment,
+    ),
     Route("history-instance", "GET", ("[type]", "[id]", "_history"), history.history_instance),
     Route("history-type", "GET", ("[type]", "_history"), history.history_type),
     Route("history-system", "GET", ("_history",), history.history_system),
@@ -65,13 +96,17 @@ def _is_word(position: int, part: str) -> bool:
 async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
     """Answer one request; issues that stop an interaction become an OperationOutcome with their status."""
     interaction = type_ = ""
+    headers = request.headers
     try:
         route, target = match(server, request)
         interaction, type_ = route.interaction, target.type
         if request.faults:
             _refuse_faults(route, request)
-        response = await route.handler(server, request, target)
-        return replace(response, interaction=interaction, type=type_)
+        if DRY_RUN in headers and is_dry_run(request):
+            return await dry_run(server, request, partial(_answer, route, target))
+        if KEY in headers and request.method in ("POST", "PATCH") and route.interaction != "search-type":
+            return await once(server, request, partial(_answer, route, target))
+        return await _answer(route, target, server, request)
     except FhirError as problem:
         if request.sent:
             problem.issues = located(problem.issues, request.sent)
@@ -88,6 +123,11 @@ async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
 def _refuse_faults(route: Route, request: FhirRequest) -> None:
     if not route.judges_faults:
         raise FhirError(*request.faults, status=400)
+
+
+async def _answer(route: Route, target: Target, server: Server, request: FhirRequest) -> FhirResponse:
+    response = await route.handler(server, request, target)
+    return replace(response, interaction=response.interaction or route.interaction, type=target.type)
 
 
 def match(server: Server, request: FhirRequest) -> tuple[Route, Target]:
@@ -171,13 +211,6 @@ def outcome_response(problem: FhirError, interaction: str = "", type_: str = "")
 
 
 def _no_such_path(server: Server, path: tuple[str, ...]) -> FhirError:
-    if not path:
-        return error(
-            "not-supported",
-            "The base address itself takes no request yet; GET metadata tells what this server does.",
-            status=405,
-            headers={"Allow": ""},
-        )
     if path[0] not in server.definitions.types.resource_type_names and not _is_word(0, path[0]):
         return _unknown_type(server, path[0])
     return error("not-found", "There is nothing at this address; GET metadata tells what this server does.")

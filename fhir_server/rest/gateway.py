@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -22,7 +22,16 @@ from fhir_server.interactions.router import dispatch, outcome_response
 from fhir_server.outcome import FhirError, error
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.metrics import Metrics
-from fhir_server.rest.negotiation import JSON, Format, body_format, check_encoding, check_form, is_xml, wish
+from fhir_server.rest.negotiation import (
+    JSON,
+    Format,
+    body_format,
+    check_encoding,
+    check_form,
+    is_xml,
+    wish,
+    wish_or_content,
+)
 from fhir_server.rest.rendering import formatted, send_response
 
 Scope = MutableMapping[str, Any]
@@ -40,7 +49,9 @@ class Edge:
 
     prefix: str = "/fhir"
     base_url: str | None = None
-    max_body: int = 16 * 1024 * 1024
+    max_body: int = 16_000_000
+    max_binary: int = 16_000_000
+    max_bundle: int = 64_000_000
     request_timeout: float = 30.0
 
 
@@ -67,13 +78,20 @@ class Gateway:
         response = None
         try:
             query = scope["query_string"].decode("ascii", "replace")
-            wanted = wish(headers, query)
+            path = self._path(scope)
+            is_binary = path[:1] == ("Binary",)
+            if is_binary and method in ("GET", "HEAD") and len(path) in (2, 4):
+                wanted = wish_or_content(headers, query)
+            else:
+                wanted = wish(headers, query)
             body = b""
             if method not in ("GET", "HEAD"):
-                body = await self._body(receive, headers)
-            request = FhirRequest(
-                method, self._path(scope), query, headers, body, self._base(scope, headers), sent=body
-            )
+                # Only batches and transactions go to the base itself.
+                limit = self._edge.max_body if path else self._edge.max_bundle
+                if is_binary:
+                    limit = self._edge.max_binary
+                body = await self._body(receive, headers, limit)
+            request = FhirRequest(method, path, query, headers, body, self._base(scope, headers), sent=body)
             if body:
                 request = self._as_json(request)
             async with asyncio.timeout(self._edge.request_timeout):
@@ -140,10 +158,11 @@ class Gateway:
             raise error("value", "The Host header is missing or malformed.")
         return f"{scope.get('scheme', 'http')}://{host}{self._edge.prefix}"
 
-    async def _body(self, receive: Receive, headers: dict[str, str]) -> bytes:
+    @staticmethod
+    async def _body(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
         announced = headers.get("content-length", "")
-        if announced.isascii() and announced.isdigit() and int(announced) > self._edge.max_body:
-            raise self._too_large()
+        if announced.isascii() and announced.isdigit() and int(announced) > limit:
+            raise _too_large(limit)
         parts: list[bytes] = []
         size = 0
         while True:
@@ -152,30 +171,31 @@ class Gateway:
                 raise _Disconnected
             part = message.get("body", b"")
             size += len(part)
-            if size > self._edge.max_body:
-                raise self._too_large()
+            if size > limit:
+                raise _too_large(limit)
             if not message.get("more_body"):
                 return b"".join([*parts, part]) if parts else bytes(part)
             parts.append(part)
-
-    def _too_large(self) -> FhirError:
-        limit = self._edge.max_body // (1024 * 1024)
-        return error(
-            "too-long", f"The body is larger than {limit} MB, the most that this server takes.",
-            headers={"Connection": "close"},
-        )  # fmt: skip
 
     def _as_json(self, request: FhirRequest) -> FhirRequest:
         """Return the request with a body in JSON; raise FhirError 400 or 415 if it can't be had."""
         if request.path and request.path[-1] == "_search":
             check_form(request.headers)
             return request
-        if request.method == "PATCH" and not is_xml(request.headers):
-            check_encoding(request.headers)  # which patch it is, the interaction finds out
+        # Which patch it is, the interaction finds out; a Binary is any content.
+        if (request.method == "PATCH" or request.path[:1] == ("Binary",)) and not is_xml(request.headers):
+            check_encoding(request.headers)
             return request
         if body_format(request.headers) is Format.JSON:
             return request
-        resource, faults = self._server.xml.read(request.body)
+        try:
+            resource, faults = self._server.xml.read(request.body)
+        except FhirError:
+            if _is_content(request.path, request.headers):
+                return request
+            raise
+        if resource.get("resourceType") != "Binary" and _is_content(request.path, request.headers):
+            return request
         headers = {**request.headers, "content-type": "application/fhir+json"}
         return replace(request, headers=headers, body=encode(resource), faults=faults)
 
@@ -186,6 +206,19 @@ def _failed(request_id: str) -> FhirResponse:
     return outcome_response(
         error("exception", f"The server failed to answer; its operators find the reason under {request_id}.")
     )
+
+
+def _too_large(limit: int) -> FhirError:
+    return error(
+        "too-long",
+        f"The body is larger than {limit / 1_000_000:g} MB, the most that this server takes here.",
+        headers={"Connection": "close"},
+    )
+
+
+def _is_content(path: tuple[str, ...], headers: Mapping[str, str]) -> bool:
+    """Tell whether XML that isn't a Binary resource is the content of one: only FHIR's own media type is not."""
+    return path[:1] == ("Binary",) and "fhir" not in headers.get("content-type", "")
 
 
 class _Disconnected(Exception):  # noqa: N818 (says what happened; never leaves this file)

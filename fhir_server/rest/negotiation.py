@@ -83,6 +83,14 @@ def wish(headers: Mapping[str, str], query: str) -> Wish:
     return Wish(format_, pretty, entry.names_version)
 
 
+def wish_or_content(headers: Mapping[str, str], query: str) -> Wish:
+    """Return the wish of a client that may want the content of a Binary instead of one of FHIR's formats."""
+    try:
+        return wish(headers, query)
+    except FhirError:
+        return JSON
+
+
 def body_format(headers: Mapping[str, str]) -> Format:
     """Return the format of a resource in the body; a missing Content-Type counts as JSON.
 

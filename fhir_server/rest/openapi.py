@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 FHIR_JSON = "application/fhir+json"
+JSON_PATCH = "application/json-patch+json"
 
 _ID = {
     "name": "id",
@@ -25,9 +26,18 @@ _COMMON: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "format": "date-time"},
         "description": "Only versions since then",
     },
+    "_at": {
+        "schema": {"type": "string"},
+        "description": "Only versions that were current at some time in this period",
+    },
+    "_history_sort": {
+        "name": "_sort",
+        "schema": {"type": "string", "enum": ["_lastUpdated", "-_lastUpdated"]},
+        "description": "Oldest or newest version first",
+    },
 }
 _OF_SEARCH = ("_count", "_sort", "_total")
-_OF_HISTORY = ("_count", "_since")
+_OF_HISTORY = ("_count", "_since", "_at", "_history_sort")
 
 
 def openapi(statement: Mapping[str, Any], prefix: str, base: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,6 +143,15 @@ def _update(resource: Mapping[str, Any]) -> Row:
     return f"{type_}/{{id}}", "put", _operation("update", type_, type_, path=(_ID,), takes_body=True)
 
 
+def _patch(resource: Mapping[str, Any]) -> Row:
+    type_ = resource["type"]
+    operation = _operation("patch", type_, type_, path=(_ID,), takes_body=True)
+    operation["requestBody"]["content"][JSON_PATCH] = {
+        "schema": {"type": "array", "items": {"type": "object"}}
+    }
+    return f"{type_}/{{id}}", "patch", operation
+
+
 def _delete(resource: Mapping[str, Any]) -> Row:
     type_ = resource["type"]
     operation = _operation("delete", type_, "", path=(_ID,))
@@ -160,6 +179,7 @@ _BY_CODE: dict[str, Callable[[Mapping[str, Any]], Row]] = {
     "read": _read,
     "vread": _vread,
     "update": _update,
+    "patch": _patch,
     "delete": _delete,
     "history-instance": _history_instance,
     "history-type": _history_type,

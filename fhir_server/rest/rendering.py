@@ -40,10 +40,10 @@ async def send_response(
     body = _joined(response.body)
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
     headers.append((b"x-request-id", request_id.encode()))
-    if body:
+    if response.content_type:
+        headers += ((b"content-type", response.content_type.encode("latin-1")), _NOSNIFF, _VARY)
+    elif body:
         headers += (_CONTENT_TYPE if wish is JSON else _content_type(wish), _NOSNIFF, _VARY)
-        if response.content_type:
-            headers[-3] = (b"content-type", response.content_type.encode())
         if len(body) >= _COMPRESS_FROM and "gzip" in request_headers.get("accept-encoding", ""):
             packer = zlib.compressobj(1, zlib.DEFLATED, 31)
             body = packer.compress(body) + packer.flush()

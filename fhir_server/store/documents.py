@@ -71,7 +71,8 @@ class Change:
     meta.lastUpdated in the body and is later than that of the version before. ``claim`` is the key of a
     conditional create (a hash of type and criteria): two living documents of a type never hold the same one.
     ``replaces`` is the version ``previous`` as ``Store.read`` returned it: it spares the commit a query.
-    ``security`` holds further access keys of the version.
+    ``security`` holds further access keys of the version. ``references`` are the ``Type/id`` that the resource
+    refers to, kept where deletions of what is referred to are refused.
     """
 
     method: Method
@@ -84,6 +85,7 @@ class Change:
     claim: str | None = None
     replaces: Stored | None = None
     security: dict[str, Any] = field(default_factory=dict)
+    references: tuple[str, ...] = ()
 
     @property
     def version(self) -> int:
@@ -116,11 +118,13 @@ class Page:
     """Rows of a search or a history, in order.
 
     ``next`` is the cursor of the history page that follows, None on the last page and for searches (whose
-    plans carry their own cursor).
+    plans carry their own cursor). ``is_cut`` tells that a search page would have been too large: its last row
+    belongs to the next page.
     """
 
     rows: tuple[Stored, ...]
     next: str | None = None
+    is_cut: bool = False
 
 
 def document(change: Change, token: bytes) -> dict[str, Any]:
@@ -144,6 +148,8 @@ def document(change: Change, token: bytes) -> dict[str, Any]:
         made["ck"] = change.claim
     if change.security:
         made["_sec"] = change.security
+    if change.references:
+        made["rf"] = list(change.references)
     made["i"] = entries.values
     if entries.raw:
         made["x"] = entries.raw
@@ -176,8 +182,11 @@ def history_id(type_: str, id_: str, version: int) -> str:
     return f"{type_}/{id_}/{version:08d}"
 
 
-def history_copy(type_: str, previous: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ``history`` document of a version that is about to be replaced, tombstones included."""
+def history_copy(type_: str, previous: Mapping[str, Any], superseded: int) -> dict[str, Any]:
+    """Return the ``history`` document of a version that is about to be replaced, tombstones included.
+
+    ``superseded`` is the lastUpdated of the version that replaces it.
+    """
     id_ = previous["_id"]
     made = {
         "_id": history_id(type_, id_, previous["v"]),
@@ -185,6 +194,7 @@ def history_copy(type_: str, previous: Mapping[str, Any]) -> dict[str, Any]:
         "id": id_,
         "v": previous["v"],
         "lu": previous["dl"] if "dl" in previous else previous["lu"],
+        "u": order_key(superseded, id_),
         "w": previous["w"],
         "m": previous["m"],
     }
