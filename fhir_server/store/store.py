@@ -16,6 +16,7 @@ from fhir_server.store.documents import Change, Page, Stored
 from fhir_server.store.history import Historian, Span
 from fhir_server.store.reading import Reader
 from fhir_server.store.receipts import Receipts
+from fhir_server.store.relabelling import relabel
 from fhir_server.store.searching import Searcher
 
 
@@ -80,6 +81,14 @@ class Store:
     async def commit_many(self, changes: Sequence[Change]) -> None:
         """Return when all changes are durable; otherwise none is made. Exceptions as those of ``commit``."""
         await self._committer.commit_many(changes)
+
+    async def relabel(self, change: Change) -> None:
+        """Return when the current version's body and index are durably replaced, without a new version.
+
+        ``change`` has version, method and lastUpdated of the version that it ``replaces``, as ``read`` returned it.
+        Raises VersionConflict when somebody else was faster, Unavailable when the outcome is unknown.
+        """
+        await relabel(self._connection, change)
 
     async def search(self, plan: SearchPlan, access: AccessContext) -> Page:
         """Return the rows of a plan; raises TimeLimit when it was stopped."""
