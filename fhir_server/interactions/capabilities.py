@@ -13,6 +13,7 @@ from fhir_server import __version__
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Policy, Server, Target
 from fhir_server.outcome import error
 from fhir_server.search import Registry
+from fhir_server.search.include import references
 
 #: Interactions of a resource type, in the order in which they are listed (type-restful-interaction).
 _OF_TYPE = ("read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type")
@@ -22,7 +23,9 @@ _OF_SYSTEM = ("history-system", "search-system")
 _DOCUMENTATION = (
     "JSON only; XML is answered with 406 or 415. Searches are strict: an unknown parameter is a 400 that names the "
     "nearest one, unless the client sends Prefer: handling=lenient. Totals are returned on request (_total). "
-    "A batch or transaction, conditional writes, patch, chains and includes are not supported yet."
+    "Chains and _has follow up to 4 links; "
+    "includes end at 1000 resources and 5 levels of :iterate for a page, and an outcome says so. "
+    "A batch or transaction, conditional writes and patch are not supported yet."
 )
 
 
@@ -85,4 +88,16 @@ def _of_type(type_: str, offered: set[str], registry: Registry, policy: Policy) 
             for parameter in registry.parameters(type_).by_name.values()
             if parameter.searchable
         ],
+        "searchInclude": ["*", f"{type_}:*", *(f"{type_}:{p.name}" for p in references(type_, registry))],
+        "searchRevInclude": ["*", *_pointing_to(type_, registry)],
     }
+
+
+def _pointing_to(type_: str, registry: Registry) -> list[str]:
+    """Return the reverse includes that can find something for a type."""
+    return [
+        f"{source}:{parameter.name}"
+        for source in registry.types.resource_types
+        for parameter in references(source, registry)
+        if not parameter.targets or type_ in parameter.targets
+    ]

@@ -25,9 +25,10 @@ from fhir_server.interactions.steps.asking import (
     too_slow,
     warnings_of,
 )
+from fhir_server.interactions.steps.including import FIELDS, included
 from fhir_server.interactions.steps.lookups import answered
 from fhir_server.interactions.steps.searchset import searchset
-from fhir_server.interactions.steps.subsetting import subsetted
+from fhir_server.interactions.steps.subsetting import parts_shown
 from fhir_server.outcome import FhirError, Issue, error
 from fhir_server.search import Position, SearchPlan, SearchQuery, SystemPager
 from fhir_server.search.result_parameters import NAMES
@@ -36,7 +37,7 @@ from fhir_server.store.documents import Stored, TimeLimit
 #: Types that are asked at the same time; further ones wait.
 _AT_ONCE = 8
 #: Criteria that hold for every type beside the parameters of Resource.
-_FOR_ALL = frozenset({"_filter", "_list"})
+_FOR_ALL = frozenset({"_filter", "_list", "_include", "_revinclude"})
 
 
 async def search_system(server: Server, request: FhirRequest, target: Target) -> FhirResponse:  # noqa: ARG001
@@ -81,6 +82,7 @@ async def _merged(
         rows: Sequence[Stored] = ()
         if not shape.count_only:
             rows = await _page(server, request, pager)
+        beside, told = await included(server, request, rows, shape.includes, types)
     except TimeLimit as slow:
         raise too_slow() from slow
     if shape.count_only:
@@ -88,9 +90,7 @@ async def _merged(
             request.base, (), links(server, request, place, queries[0]), total=total, warnings=warnings
         )
         return FhirResponse(200, (), (body,))
-    bodies = None
-    if shape.summary or shape.elements:
-        bodies = [subsetted(server, row, shape.summary, shape.elements) for row in rows]
+    bodies, shown = parts_shown(server, shape, rows, beside)
     first = Position() if position else None
     neighbours = (("first", first), ("next", pager.next), ("previous", pager.previous))
     body = searchset(
@@ -98,8 +98,9 @@ async def _merged(
         rows,
         links(server, request, place, queries[0], neighbours),
         total=pager.total if total is None else total,
-        warnings=warnings,
+        warnings=(*warnings, *told),
         bodies=bodies,
+        includes=shown,
     )
     return FhirResponse(200, (), (body,))
 
@@ -172,7 +173,10 @@ async def _page(server: Server, request: FhirRequest, pager: SystemPager[Stored]
     ids: dict[str, list[str]] = {}
     for row in pager.rows:
         ids.setdefault(row.type, []).append(row.id)
-    plans = tuple(SearchPlan(type_, {"_id": {"$in": wanted}}, hint="_id_") for type_, wanted in ids.items())
+    plans = tuple(
+        SearchPlan(type_, {"_id": {"$in": wanted}}, hint="_id_", projection=FIELDS)
+        for type_, wanted in ids.items()
+    )
     whole = {
         (row.type, row.id): row for rows in await asyncio.gather(*(run(p) for p in plans)) for row in rows
     }

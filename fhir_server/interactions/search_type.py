@@ -5,6 +5,8 @@ https://hl7.org/fhir/R4/http.html#search, https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.steps.asking import (
     Asked,
@@ -16,9 +18,10 @@ from fhir_server.interactions.steps.asking import (
     too_slow,
     warnings_of,
 )
+from fhir_server.interactions.steps.including import FIELDS, included
 from fhir_server.interactions.steps.lookups import answered
 from fhir_server.interactions.steps.searchset import searchset
-from fhir_server.interactions.steps.subsetting import subsetted
+from fhir_server.interactions.steps.subsetting import parts_shown
 from fhir_server.search import Pager, Position, SearchQuery
 from fhir_server.store.documents import Stored, TimeLimit
 
@@ -42,11 +45,10 @@ async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked
             )
             return FhirResponse(200, (), (body,))
         pager = await _page(server, request, query, position)
+        beside, told = await included(server, request, pager.rows, query.results.includes, (type_,))
     except TimeLimit as slow:
         raise too_slow() from slow
-    bodies = None
-    if query.results.summary or query.results.elements:
-        bodies = [subsetted(server, row, query.results.summary, query.results.elements) for row in pager.rows]
+    bodies, shown = parts_shown(server, query.results, pager.rows, beside)
     first = Position() if position else None
     neighbours = (("first", first), ("next", pager.next), ("previous", pager.previous))
     body = searchset(
@@ -54,8 +56,9 @@ async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked
         pager.rows,
         links(server, request, place, query, neighbours),
         total=pager.total if total is None else total,
-        warnings=warnings,
+        warnings=(*warnings, *told),
         bodies=bodies,
+        includes=shown,
     )
     return FhirResponse(200, (), (body,))
 
@@ -65,6 +68,8 @@ async def _page(
 ) -> Pager[Stored]:
     pager: Pager[Stored] = Pager(query, server.registry, position)
     while (plan := pager.plan()) is not None:
+        if query.results.includes:
+            plan = replace(plan, projection=(*plan.projection, *FIELDS))
         page = await server.store.search(plan, request.access)
         pager.add(page.rows)
     return pager

@@ -178,7 +178,7 @@ def _link(name: str, parameter: Parameter, type_: str, inner: Expression, contex
         found.append(Open(question, lambda answer: _references(parameter, type_, answer)))
     if parameter.types & _CANONICALS and "url" in context.registry.parameters(type_).by_name:
         canonical = Linked(name, type_, inner, URL_AND_VERSION, is_canonical=True)
-        found.append(Open(canonical, lambda answer: _canonicals(parameter, answer)))
+        found.append(Open(canonical, lambda answer: canonicals(parameter, answer)))
     return any_of(found)
 
 
@@ -199,7 +199,7 @@ def refers_to(parameter: Parameter, type_: str, ids: Sequence[str]) -> Expressio
     return Equal(parameter.field, tuple(f"{type_}/{id_}" for id_ in ids))
 
 
-def _canonicals(parameter: Parameter, answer: Answer) -> Expression:
+def canonicals(parameter: Parameter, answer: Answer) -> Expression:
     """Return references to a URL with the version that was found, or without version."""
     found: list[Expression] = []
     for url, version in answer.values:

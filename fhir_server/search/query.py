@@ -15,6 +15,8 @@ from fhir_server.search import result_parameters
 from fhir_server.search.chain import chained, has
 from fhir_server.search.expression import Equal, Expression, Never, Not, all_of, any_of
 from fhir_server.search.filtering import read_filter
+from fhir_server.search.include import NAMES as INCLUDES
+from fhir_server.search.include import Include, read_include
 from fhir_server.search.lexing import MAXIMUM_VALUES, split, unescape
 from fhir_server.search.lookups import ListedResources, Open
 from fhir_server.search.parameters import TYPES, Context
@@ -25,8 +27,6 @@ from fhir_server.search.result_parameters import ResultParameters, SortKey
 
 #: Parameters of R4 that are known here and not supported, whatever the type, and what to do instead.
 _NOT_SUPPORTED = {
-    "_include": "leave it out",
-    "_revinclude": "leave it out",
     "_content": "full-text search is off on this server; search by a string parameter",
     "_text": "full-text search is off on this server; search by a string parameter or by ':text' on a token",
     "_query": "this server has no named queries",
@@ -80,6 +80,7 @@ def parse(
     results: dict[str, list[str]] = {}
     errors: list[Issue] = []
     warnings: list[Issue] = []
+    includes: dict[Include, tuple[str, str]] = {}
     for name, value in pairs:
         if not value:
             continue
@@ -87,6 +88,9 @@ def parse(
             results.setdefault(name, []).append(value)
             continue
         try:
+            if name.partition(":")[0] in INCLUDES:
+                includes[read_include(name, value, registry)] = (name, value)
+                continue
             found = _clause(name, value, parameters, context)
         except FhirError as problem:
             errors += problem.issues
@@ -102,7 +106,7 @@ def parse(
             errors.append(Issue("error", "not-supported", _unknown(name, parameters)))
     shape = ResultParameters()
     try:
-        shape = result_parameters.read(results, parameters)
+        shape = result_parameters.read(results, parameters, tuple(includes))
     except FhirError as problem:
         errors += problem.issues
     if errors:
@@ -112,7 +116,7 @@ def parse(
         all_of(expressions),
         shape,
         tuple(warnings),
-        (*sorted(criteria), *_shown(results, shape)),
+        (*sorted(criteria), *includes.values(), *_shown(results, shape)),
     )
 
 
