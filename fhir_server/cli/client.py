@@ -72,6 +72,7 @@ class Client:
         """Close all idle connections."""
         while self._idle:
             self._idle.pop().close()
+        await asyncio.sleep(0)  # the loop closes sockets in its next round
 
     async def _connection(self) -> _Connection:
         while self._idle:
@@ -107,7 +108,7 @@ class _Connection(asyncio.Protocol):
     def close(self) -> None:
         self.is_open = False
         if self._transport is not None:
-            self._transport.close()
+            self._transport.abort()  # nothing is worth flushing: an answer is complete or given up
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

@@ -32,7 +32,6 @@ def _watch(app: Application) -> None:
     try:
         app.serving()
     except RuntimeError:
-        os._exit(
-            1
-        )  # Still starting, and waiting for a database that may be gone: nothing is lost by leaving.
+        # Still starting, and waiting for a database that may be gone: nothing is lost by leaving.
+        os._exit(1)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -213,9 +213,7 @@ def _excludes_deletions(leaf: Expression) -> bool:
     if isinstance(leaf, And):
         return any(_excludes_deletions(operand) for operand in leaf.operands)
     field = getattr(leaf, "field", "_id")
-    return field != "_id" and isinstance(
-        leaf, Equal | Near | Pattern | Within | AnySystem | Elements
-    )
+    return field != "_id" and isinstance(leaf, Equal | Near | Pattern | Within | AnySystem | Elements)
 
 
 def combined(filters: Sequence[Filter]) -> Filter:
