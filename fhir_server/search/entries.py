@@ -28,10 +28,13 @@ class IndexEntries:
 
 @dataclass(frozen=True, slots=True)
 class IndexDescriptor:
-    """One MongoDB index: ``keys`` as (field, direction); ``partial`` the field that must exist, or None."""
+    """One MongoDB index; ``partial`` is the field that must exist, or None.
+
+    ``keys`` are (field, 1 or -1 or the name of another kind of index, such as "2dsphere").
+    """
 
     name: str
-    keys: tuple[tuple[str, int], ...]
+    keys: tuple[tuple[str, int | str], ...]
     partial: str | None = None
     unique: bool = False
 

@@ -31,6 +31,8 @@ _OWN: Mapping[str, Sequence[str]] = {
     ),
 }  # fmt: skip
 
+_KINDS: Mapping[str, int | str] = {"s": -1, "lu": -1, "near": "2dsphere"}
+
 #: References that people navigate, in the order in which the template takes the first three of a type.
 _NAVIGATED = (
     "encounter", "organization", "practitioner", "location", "based-on", "target", "performer", "author",
@@ -56,12 +58,12 @@ def indexes(type_: str, registry: Registry) -> tuple[IndexDescriptor, ...]:
 
 
 def _descriptor(text: str) -> IndexDescriptor:
-    keys = tuple((name, -1) if name in {"s", "lu"} else (_field(name), 1) for name in text.split())
+    keys = tuple((_field(name), _KINDS.get(name, 1)) for name in text.split())
     return IndexDescriptor(text.replace(" ", "_"), keys, keys[0][0])
 
 
 def _field(name: str) -> str:
-    return name if name == "p" else f"i.{name}"
+    return name if name in {"p", "s", "lu"} else f"i.{name}"
 
 
 def _template(known: TypeParameters) -> list[str]:
@@ -75,6 +77,7 @@ def _template(known: TypeParameters) -> list[str]:
         found += [f"p {name} {order}" for name in tokens[:1]] + [f"p {order}"]
     if known.resource in MAIN_DATES:
         found += [f"{name} s" for name in tokens[:1]]
+    found += [n for n in ("near",) if n in names]
     found += [n for n in ("identifier", "url", "name") if n in names and names[n].type != "reference"]
     found += [
         f"subject {order}"

@@ -12,7 +12,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from fhir_server.search.entries import SearchPlan
-from fhir_server.search.expression import And, Elements, Equal, Expression, Filter, Never, Or, Pattern, Within
+from fhir_server.search.expression import (
+    And,
+    Elements,
+    Equal,
+    Expression,
+    Filter,
+    Near,
+    Never,
+    Or,
+    Pattern,
+    Within,
+)
 from fhir_server.search.indexes import indexes
 from fhir_server.search.main_dates import MAIN_DATES
 from fhir_server.search.parameters.date import TIE_BITS
@@ -103,7 +114,16 @@ def _through(keys: _Keys, bound: Mapping[str, Expression], type_: str, registry:
 
 #: Ranks of criteria (0 is best); a home patient leads over everything but an id.
 _HOME = 5
-_RANKS = {"token": 30, "reference": 20, "uri": 15, "quantity": 25, "string": 40, "date": 50, "number": 55}
+_RANKS = {
+    "token": 30,
+    "reference": 20,
+    "uri": 15,
+    "quantity": 25,
+    "string": 40,
+    "date": 50,
+    "number": 55,
+    "special": 35,
+}
 _IDENTIFIER = 10
 _LAST_UPDATED = 60
 _SEVERAL_SYSTEMS = 5
@@ -131,7 +151,7 @@ def _bound(leaves: Iterable[Expression]) -> dict[str, Expression]:
 
 def _fields(leaf: Expression) -> Collection[str]:
     """Return the fields whose index keys a criterion bounds."""
-    if isinstance(leaf, Equal):
+    if isinstance(leaf, Equal | Near):
         return (leaf.field,)
     if isinstance(leaf, AnySystem | Pattern):
         return (leaf.field,) if leaf.prefix else ()
@@ -193,7 +213,7 @@ def _excludes_deletions(leaf: Expression) -> bool:
     if isinstance(leaf, And):
         return any(_excludes_deletions(operand) for operand in leaf.operands)
     field = getattr(leaf, "field", "_id")
-    return field != "_id" and isinstance(leaf, Equal | Pattern | Within | AnySystem | Elements)
+    return field != "_id" and isinstance(leaf, Equal | Near | Pattern | Within | AnySystem | Elements)
 
 
 def combined(filters: Sequence[Filter]) -> Filter:

@@ -41,7 +41,7 @@ _NOT_YET = frozenset({"_content", "_text", "_query", "phonetic"})
 
 #: Types of search parameters that can be searched now; the others are known, and refused by name.
 SEARCHABLE_TYPES = frozenset(
-    {"composite", "date", "number", "quantity", "reference", "string", "token", "uri"}
+    {"composite", "date", "number", "quantity", "reference", "special", "string", "token", "uri"}
 )
 
 
