@@ -21,6 +21,7 @@ from fhir_server.interactions import (
     history,
     patch,
     read,
+    reindex,
     search_compartment,
     search_system,
     search_type,
@@ -77,6 +78,9 @@ ROUTES: tuple[Route, ...] = (
         ("[type]", "[id]", "[member]", "_search"),
         search_compartment.search_compartment,
     ),
+    Route("operation", "GET", ("[type]", "$reindex"), reindex.state),
+    Route("operation", "GET", ("[type]", "[id]", "$reindex"), reindex.state),
+    Route("operation", "POST", ("[type]", "[id]", "$reindex"), reindex.start),
     Route("history-instance", "GET", ("[type]", "[id]", "_history"), history.history_instance),
     Route("history-type", "GET", ("[type]", "_history"), history.history_type),
     Route("history-system", "GET", ("_history",), history.history_system),
@@ -91,7 +95,7 @@ for _route in ROUTES:
 
 def _is_word(position: int, part: str) -> bool:
     """Tell words of the specification from ids; an id may be called "metadata", but has no underscore."""
-    return part.startswith("_") or (position == 0 and part == "metadata")
+    return part.startswith(("_", "$")) or (position == 0 and part == "metadata")
 
 
 async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:

@@ -91,6 +91,11 @@ def _keys(type_: str, registry: Registry) -> tuple[_Keys, ...]:
     return tuple(found)
 
 
+def forget() -> None:
+    """Look at the indexes again: they have changed."""
+    _keys.cache_clear()
+
+
 def _through(keys: _Keys, bound: Mapping[str, Expression], type_: str, registry: Registry) -> Choice | None:
     """Return the choice that an index offers, or None when no criterion bounds its first key."""
     if not keys.fields:  # {lu}: only with bounds of its own

@@ -113,7 +113,7 @@ def _projection(plan: SearchPlan) -> dict[str, int]:
 def effective_filter(plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
     """Return the plan's filter, the caller's, and the exclusion of tombstones where these don't imply it."""
     parts = [part for part in (plan.filter, access.filter) if part]
-    if not any(asks_for_living(part) for part in parts):
+    if not plan.deleted and not any(asks_for_living(part) for part in parts):
         parts.append({"lu": {"$exists": True}})
     return parts[0] if len(parts) == 1 else {"$and": parts}
 
