@@ -195,6 +195,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         strict_search=settings.search.handling == "strict",
         default_count=settings.search.default_count,
         max_count=settings.search.max_count,
+        explain=settings.search.explain,
         max_conditional_deletes=(
             settings.delete.conditional_max if settings.delete.conditional == "multiple" else 1
         ),

@@ -89,6 +89,10 @@ class Store:
         """Return the rows of a plan; raises TimeLimit when it was stopped."""
         return await self._searcher.search(plan, access)
 
+    async def explain(self, plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
+        """Return how the database runs a plan: type, filter, index, keys, documents, rows, ms."""
+        return await self._searcher.explain(plan, access)
+
     async def count(self, plan: SearchPlan, access: AccessContext, cap: int | None = None) -> int:
         """Return how many documents match, counted up to ``cap``; raises TimeLimit when it was stopped."""
         return await self._searcher.count(plan, access, cap)
