@@ -27,6 +27,7 @@ from fhir_server.interactions.steps.identity import id_source
 from fhir_server.interactions.steps.links import Links
 from fhir_server.interactions.steps.prepare import instant
 from fhir_server.interactions.stored_parameters import StoredParameters
+from fhir_server.operations.catalogue import BY_NAME, OPERATIONS
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.gateway import Edge, Gateway
 from fhir_server.rest.health import health_routes
@@ -103,7 +104,9 @@ class Application(FastAPI):
         """Return the OpenAPI document of the FHIR API and the pages beside it."""
         if self.openapi_schema is None:
             pages = super().openapi()
-            described = statement(_interactions(), self.serving().registry, self.serving().policy, instant(0))
+            described = statement(
+                _interactions(), self.serving().registry, self.serving().policy, instant(0), OPERATIONS
+            )
             self.openapi_schema = openapi(described, self._prefix, pages)
         return self.openapi_schema
 
@@ -114,6 +117,7 @@ class Application(FastAPI):
             prefix=http.base_path,
             base_url=http.base_url,
             max_body=http.max_body_mb * 1_000_000,
+            max_binary=http.max_binary_mb * 1_000_000,
             max_bundle=http.max_bundle_mb * 1_000_000,
             request_timeout=http.request_timeout_s,
         )
@@ -220,6 +224,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         policy=policy,
         links=Links(definitions.types),
         capabilities={"statement": described(registry, policy)},
+        operations=BY_NAME,
     )
 
 
@@ -236,7 +241,7 @@ async def load_examples(server: Server) -> None:
 
 def described(registry: Registry, policy: Policy) -> bytes:
     """Return the CapabilityStatement of what is offered now."""
-    return encode(statement(_interactions(), registry, policy, instant(now())))
+    return encode(statement(_interactions(), registry, policy, instant(now()), OPERATIONS))
 
 
 def _interactions() -> set[str]:

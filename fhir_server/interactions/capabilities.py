@@ -5,12 +5,12 @@ https://hl7.org/fhir/R4/http.html#capabilities, https://hl7.org/fhir/R4/capabili
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
 from fhir_server import __version__
-from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Policy, Server, Target
+from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Operation, Policy, Server, Target
 from fhir_server.interactions.patching import ACCEPTED
 from fhir_server.outcome import error
 from fhir_server.search import Registry
@@ -53,7 +53,11 @@ async def capabilities(server: Server, request: FhirRequest, target: Target) -> 
 
 
 def statement(
-    interactions: Iterable[str], registry: Registry, policy: Policy, started: str
+    interactions: Iterable[str],
+    registry: Registry,
+    policy: Policy,
+    started: str,
+    operations: Sequence[Operation] = (),
 ) -> dict[str, Any]:
     """Return the CapabilityStatement resource; ``interactions`` are the codes that the router has rows for."""
     offered = set(interactions)
@@ -76,7 +80,8 @@ def statement(
                     entries=policy.max_bundle_entries, megabytes=policy.max_bundle_mb
                 ),
                 "resource": [
-                    _of_type(type_, offered, registry, policy) for type_ in registry.types.resource_types
+                    {**_of_type(type_, offered, registry, policy), **_offered(operations, type_)}
+                    for type_ in registry.types.resource_types
                 ],
                 "interaction": [{"code": code} for code in _OF_SYSTEM if code in offered],
                 **(
@@ -84,9 +89,25 @@ def statement(
                     if "search-compartment" in offered
                     else {}
                 ),
+                **_offered(operations, ""),
             }
         ],
     }
+
+
+def _offered(operations: Sequence[Operation], type_: str) -> dict[str, Any]:
+    """Return the operations of a resource type, or of the whole system if it is ""."""
+    rows = [
+        {"name": operation.name[1:], "definition": operation.definition}
+        for operation in operations
+        if (
+            operation.levels & {"type", "instance"} and (not operation.types or type_ in operation.types)
+            if type_
+            else "system" in operation.levels
+        )
+    ]
+    # An empty array is no FHIR JSON.
+    return {"operation": rows} if rows else {}
 
 
 def _of_type(type_: str, offered: set[str], registry: Registry, policy: Policy) -> dict[str, Any]:

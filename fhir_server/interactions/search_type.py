@@ -81,5 +81,5 @@ async def _page(
         if explained is not None:
             explained.append(await explanation(server, request, plan))
         page = await server.store.search(plan, request.access)
-        pager.add(page.rows)
+        pager.add(page.rows, is_cut=page.is_cut)
     return pager

@@ -29,13 +29,20 @@ class Searcher:
         self._catalogue = catalogue
 
     async def search(self, plan: SearchPlan, access: AccessContext) -> Page:
-        """Return the plan's rows, without tombstones, in its order; raises TimeLimit or Unavailable."""
+        """Return the plan's rows, without tombstones, in its order; raises TimeLimit or Unavailable.
+
+        A plan with a limit gets no more than 16 MB: then the page is cut, and its last row is the first of the rest.
+        """
         if plan.never:
             return Page(())
         command = self._aggregate(plan, access) if plan.computed else self._find(plan, access)
         await self._add_hint(command, plan)
-        rows = await self._connection.find(command)
-        return Page(tuple(stored(plan.type, row["_id"], row, plan.projection) for row in rows))
+        if plan.limit:
+            rows, is_cut = await self._connection.find_page_and_next(command)
+        else:
+            rows, is_cut = await self._connection.find(command), False
+        found = tuple(stored(plan.type, row["_id"], row, plan.projection) for row in rows)
+        return Page(found, is_cut=is_cut)
 
     @staticmethod
     def _find(plan: SearchPlan, access: AccessContext) -> dict[str, Any]:

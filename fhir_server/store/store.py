@@ -13,7 +13,7 @@ from fhir_server.store.coalescing import KeyLocks
 from fhir_server.store.committing import Committer
 from fhir_server.store.connection import Connection
 from fhir_server.store.documents import Change, Page, Stored
-from fhir_server.store.history import Historian
+from fhir_server.store.history import Historian, Span
 from fhir_server.store.jobs import Jobs
 from fhir_server.store.reading import Reader
 from fhir_server.store.receipts import Receipts
@@ -126,17 +126,32 @@ class Store:
         *,
         since: int | None = None,
         until: int | None = None,
+        at: tuple[int, int] | None = None,
+        ascending: bool = False,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page:
-        """Return versions, deletions included, newest first.
+        """Return versions, deletions included, newest first unless ``ascending``.
 
         Of one resource, of a type (``id_`` None) or of all types (both None). ``since`` and ``until`` are
-        inclusive milliseconds UTC of lastUpdated; ``cursor`` is ``Page.next`` of the page before.
+        inclusive milliseconds UTC of lastUpdated; ``at`` are the first and last millisecond of a period: versions
+        that were current at some time in it. ``cursor`` is ``Page.next`` of the page before. A page holds no more
+        than 16 MB.
         """
-        return await self._historian.history(
-            type_, id_, access, since=since, until=until, cursor=cursor, limit=limit
-        )
+        span = Span(since, until, at, ascending)
+        return await self._historian.history(type_, id_, access, span, cursor=cursor, limit=limit)
+
+    async def count_history(
+        self,
+        type_: str | None,
+        id_: str | None,
+        access: AccessContext,
+        *,
+        since: int | None = None,
+        at: tuple[int, int] | None = None,
+    ) -> int:
+        """Return how many versions ``history`` has with the same arguments; raises TimeLimit when it was stopped."""
+        return await self._historian.count(type_, id_, access, Span(since=since, at=at))
 
     async def living(self, type_: str, ids: Collection[str], access: AccessContext) -> set[str]:
         """Return those of the ids that the caller may see and that are not deleted, by one query."""

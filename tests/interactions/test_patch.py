@@ -213,7 +213,7 @@ def test_a_growing_patch_is_stopped(fhir, patient):
 
 
 def test_a_conditional_patch_changes_the_one_match(fhir, patient):
-    operations = json.dumps([{"op": "replace", "path": "/gender", "value": "female"}])
+    operations = json.dumps([{"op": "add", "path": "/gender", "value": "female"}])
     value = patient["identifier"][0]["value"]
 
     def patch(criteria, **headers):

@@ -53,6 +53,8 @@ class Engine:
         self.database = database
         self.documents: dict[str, dict[str, dict[str, Any]]] = {}
         self.queries = 0
+        #: How many rows a reply may hold.
+        self.fitting = 1_000_000
 
     def put(self, *resources: dict[str, Any], updated: int = NOW) -> None:
         for number, resource in enumerate(resources):
@@ -96,7 +98,10 @@ class Engine:
     def page(self, query: SearchQuery, position: Position | None = None) -> Pager[Found]:
         pager: Pager[Found] = Pager(query, self.registry, position)
         while (plan := pager.plan()) is not None:
-            pager.add(self.run(plan))
+            rows = self.run(plan)
+            # As the store does when a reply would be too large: the rows that fit, and the first of the rest.
+            is_cut = len(rows) > self.fitting
+            pager.add(rows[: self.fitting + 1], is_cut=is_cut)
         return pager
 
     def pages(self, query: SearchQuery) -> list[Pager[Found]]:

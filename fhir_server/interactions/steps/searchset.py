@@ -48,7 +48,7 @@ def searchset(
 def history(
     base: str, rows: Sequence[Stored], links: Mapping[str, str], *, total: int | None = None
 ) -> bytes:
-    """Return a history Bundle as JSON, newest first; a deletion is an entry without resource."""
+    """Return a history Bundle as JSON, in the order of the rows; a deletion is an entry without resource."""
     return _bundle("history", links, [_version(base, row) for row in rows], total)
 
 

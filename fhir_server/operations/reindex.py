@@ -15,18 +15,23 @@ from fhir_server.outcome import error
 from fhir_server.search.customizing import defects, is_effective
 
 
-async def state(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
+async def reindex(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
+    """Return the state of jobs (GET), or begin one (POST)."""
+    return await (_start if request.method == "POST" else _state)(server, request, target)
+
+
+async def _state(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
     """Return 200 with Parameters: one ``job`` for each parameter, with state and progress."""
-    _check(target)
     if target.id:
         await _definition(server, request, target.id)
     jobs = [j for j in await server.store.jobs.all(KIND) if target.id in ("", j["parameter"])]
     return FhirResponse(200, (), (_parameters(jobs),))
 
 
-async def start(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
+async def _start(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
     """Return 202 with Parameters when the job is waiting; 422 for a parameter that is not in effect."""
-    _check(target)
+    if not target.id:
+        raise error("required", "Name the SearchParameter: POST SearchParameter/[id]/$reindex.")
     definition = await _definition(server, request, target.id)
     if not is_effective(definition, server.registry):
         raise error("business-rule", "Only an active SearchParameter of this server's own can be indexed.")
@@ -36,11 +41,6 @@ async def start(server: Server, request: FhirRequest, target: Target) -> FhirRes
     jobs = [j for j in await server.store.jobs.all(KIND) if j["parameter"] == target.id]
     location = ("Content-Location", f"{request.base}/SearchParameter/{target.id}/$reindex")
     return FhirResponse(202, (location,), (_parameters(jobs),))
-
-
-def _check(target: Target) -> None:
-    if target.type != "SearchParameter":
-        raise error("not-supported", "$reindex is an operation of SearchParameter.", status=404)
 
 
 async def _definition(server: Server, request: FhirRequest, id_: str) -> dict[str, Any]:
