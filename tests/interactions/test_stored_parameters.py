@@ -169,5 +169,9 @@ def test_reindex_elsewhere(fhir, path):
     assert fhir.get(path).status_code == 404
 
 
+def test_a_job_needs_its_parameter(fhir):
+    assert fhir.post("SearchParameter/$reindex").status_code == 400
+
+
 def test_all_jobs(fhir):
     assert fhir.get("SearchParameter/$reindex").json()["resourceType"] == "Parameters"
