@@ -7,9 +7,18 @@ from __future__ import annotations
 
 from fhir_server.interactions.exchange import Operation
 from fhir_server.operations.meta import meta, meta_add, meta_delete
+from fhir_server.operations.reindex import reindex
 from fhir_server.operations.validate import validate
 
 OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "$reindex",
+        "urn:fhir-space-server:operation:reindex",
+        frozenset({"type", "instance"}),
+        frozenset({"GET", "POST"}),
+        reindex,
+        frozenset({"SearchParameter"}),
+    ),
     Operation(
         "$validate",
         "http://hl7.org/fhir/OperationDefinition/Resource-validate",

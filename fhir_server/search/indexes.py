@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from fhir_server.search.entries import IndexDescriptor
 from fhir_server.search.main_dates import MAIN_DATES
-from fhir_server.search.registry import Registry, TypeParameters
+from fhir_server.search.registry import Parameter, Registry, TypeParameters
+
+#: Most indexes of a type beside those that every type has.
+MOST_INDEXES = 12
 
 #: Written as field names: ``s`` and ``lu`` descending, all others ascending and, but for ``p``, below ``i.``.
 _OWN: Mapping[str, Sequence[str]] = {
@@ -54,7 +57,25 @@ def indexes(type_: str, registry: Registry) -> tuple[IndexDescriptor, ...]:
     if any(not known.by_name[name].at_home for name in known.compartment if name in known.by_name):
         order = "s" if type_ in MAIN_DATES else "lu"
         always.append(IndexDescriptor(f"cp_{order}", (("cp", 1), (order, -1)), "cp"))
-    return (*always, *(_descriptor(text) for text in _OWN.get(type_) or _template(known)))
+    own = list(_OWN.get(type_) or _template(known))
+    customs = [text for p in known.by_name.values() if p.is_custom and (text := _for_custom(p))]
+    own += [text for text in customs if text not in own][: max(0, MOST_INDEXES - len(own))]
+    return (*always, *(_descriptor(text) for text in own))
+
+
+def _for_custom(parameter: Parameter) -> str:
+    """Return the index of a parameter of this server's own; "" for one that is searched beside others."""
+    name = parameter.name
+    if not parameter.is_stored or parameter.at_home:
+        return ""
+    return {
+        "date": f"{name}.l",
+        "quantity": f"{name}.u {name}.v",
+        "token": name,
+        "string": name,
+        "reference": name,
+        "uri": name,
+    }.get(parameter.type, "")
 
 
 def _descriptor(text: str) -> IndexDescriptor:

@@ -91,6 +91,40 @@ def _keys(type_: str, registry: Registry) -> tuple[_Keys, ...]:
     return tuple(found)
 
 
+def forget() -> None:
+    """Look at the indexes again: they have changed."""
+    _keys.cache_clear()
+
+
+#: A choice of at most so many rows is good enough, and counts go no further than the cap.
+FEW = 100
+COUNT_CAP = 1_001
+_MOST_RIVALS = 3
+
+
+def rivals(query: SearchQuery, registry: Registry) -> tuple[tuple[Choice, SearchPlan], ...]:
+    """Return the choices worth counting, best guess first, each with the plan that counts what its index reads.
+
+    None for a known patient or identifier, and where there is one choice only. All have the same order, so that
+    the pages of one search agree whichever leads.
+    """
+    choices = choose(query, registry)
+    if choices[0].rank <= _IDENTIFIER:
+        return ()
+    same = [choice for choice in choices if choice.order == choices[0].order and choice.index is not None]
+    if len(same) < 2:
+        return ()
+    bound = _bound(criteria(query.expression))
+    known = {keys.name: keys for keys in _keys(query.type, registry)}
+    found = []
+    for choice in same[:_MOST_RIVALS]:
+        leaves = {field: bound[field] for field in known[choice.index or ""].fields if field in bound}
+        filters = [leaf.filter() for leaf in dict.fromkeys(leaves.values())]
+        if filters:
+            found.append((choice, SearchPlan(query.type, combined(filters), hint=choice.index)))
+    return tuple(found) if len(found) > 1 else ()
+
+
 def _through(keys: _Keys, bound: Mapping[str, Expression], type_: str, registry: Registry) -> Choice | None:
     """Return the choice that an index offers, or None when no criterion bounds its first key."""
     if not keys.fields:  # {lu}: only with bounds of its own

@@ -153,6 +153,13 @@ def _clause(name: str, value: str, parameters: TypeParameters, context: Context)
     parameter = parameters.by_name.get(base)
     if parameter is None:
         return None
+    if parameter.building:
+        raise error(
+            "not-supported",
+            f"Parameter '{base}' of {parameters.resource} is being built: older resources are still being indexed. "
+            "SearchParameter/$reindex tells how far it is.",
+            status=400,
+        )
     if not parameter.searchable:
         raise error(
             "not-supported",
