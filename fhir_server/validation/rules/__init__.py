@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.validation.report import Findings, Run
-from fhir_server.validation.rules.attachment import stated_size
+from fhir_server.validation.rules.attachment import stated_hash, stated_size
 from fhir_server.validation.rules.bundle import full_url
 from fhir_server.validation.rules.contained import contained_rules
 from fhir_server.validation.rules.reference import References
@@ -37,4 +37,5 @@ RULES: tuple[Rule, ...] = (
     Rule("Reference", ("reference",), lambda types: References(types).text),
     Rule("Bundle.entry", ("fullUrl",), lambda _: full_url),
     Rule("Attachment", ("data", "size"), lambda _: stated_size),
+    Rule("DocumentReference.content", ("attachment",), lambda _: stated_hash),
 )
