@@ -25,6 +25,7 @@ from fhir_server.interactions.router import ROUTES, dispatch
 from fhir_server.interactions.steps.identity import id_source
 from fhir_server.interactions.steps.links import Links
 from fhir_server.interactions.steps.prepare import instant
+from fhir_server.operations.catalogue import BY_NAME, OPERATIONS
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.gateway import Edge, Gateway
 from fhir_server.rest.health import health_routes
@@ -100,7 +101,9 @@ class Application(FastAPI):
         """Return the OpenAPI document of the FHIR API and the pages beside it."""
         if self.openapi_schema is None:
             pages = super().openapi()
-            described = statement(_interactions(), self.serving().registry, self.serving().policy, instant(0))
+            described = statement(
+                _interactions(), self.serving().registry, self.serving().policy, instant(0), OPERATIONS
+            )
             self.openapi_schema = openapi(described, self._prefix, pages)
         return self.openapi_schema
 
@@ -111,6 +114,7 @@ class Application(FastAPI):
             prefix=http.base_path,
             base_url=http.base_url,
             max_body=http.max_body_mb * 1_000_000,
+            max_binary=http.max_binary_mb * 1_000_000,
             max_bundle=http.max_bundle_mb * 1_000_000,
             request_timeout=http.request_timeout_s,
         )
@@ -179,13 +183,15 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         check_references_on_write=settings.integrity.references in ("write", "both"),
         check_references_on_delete=settings.integrity.references in ("delete", "both"),
     )
-    described = statement(_interactions(), registry, policy, instant(now()))
-    validator = Validator(definitions, CodeSets(definitions), as_warnings=settings.validation.warning_rules)
+    described = statement(_interactions(), registry, policy, instant(now()), OPERATIONS)
+    code_sets = CodeSets(definitions)
+    validator = Validator(definitions, code_sets, as_warnings=settings.validation.warning_rules)
     validator.preload(PRELOADED)
     return Server(
         store=store,
         definitions=definitions,
         validator=validator,
+        code_sets=code_sets,
         registry=registry,
         indexer=Indexer(registry),
         cursors=Cursors([cursor_key(settings)]),
@@ -194,6 +200,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         policy=policy,
         links=Links(definitions.types),
         capabilities={"statement": encode(described)},
+        operations=BY_NAME,
     )
 
 

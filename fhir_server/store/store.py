@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from fhir_server.access import AccessContext
 from fhir_server.search.entries import IndexDescriptor, SearchPlan
@@ -87,6 +88,19 @@ class Store:
     async def count(self, plan: SearchPlan, access: AccessContext, cap: int | None = None) -> int:
         """Return how many documents match, counted up to ``cap``; raises TimeLimit when it was stopped."""
         return await self._searcher.count(plan, access, cap)
+
+    async def values(
+        self, plan: SearchPlan, field: str, access: AccessContext, *, whole: bool = False
+    ) -> tuple[Any, ...]:
+        """Return the distinct values of a field over a plan's matches, at most ``plan.limit``, in no order.
+
+        The elements of arrays count one by one unless ``whole``. Raises TimeLimit when it was stopped.
+        """
+        return await self._searcher.values(plan, field, access, whole=whole)
+
+    async def types(self) -> tuple[str, ...]:
+        """Return the resource types that were ever written, in order; raises Unavailable."""
+        return await self._catalogue.types()
 
     async def history(
         self,

@@ -132,7 +132,7 @@ def test_format_outranks_accept(fhir):
         ("POST", "Patient/1", 405, "DELETE, GET, PATCH, PUT"),
         ("PUT", "metadata", 405, "GET"),
         ("POST", "", 400, None),
-        ("GET", "", 405, "POST"),
+        ("DELETE", "", 405, "GET, POST"),
         ("PROPFIND", "Patient", 405, "DELETE, GET, PATCH, POST, PUT"),
         ("GET", "Patient/1/2/3", 404, None),
         ("GET", "Patient/$everything", 404, None),

@@ -14,6 +14,7 @@ from pymongo.database import Database
 from fhir_server.definitions import Definitions
 from fhir_server.search import IndexEntries, Indexer, Pager, Position, Registry, SearchPlan, indexes, parse
 from fhir_server.search.query import SearchQuery
+from tests.search.answers import of_any_type
 
 BASE = "http://localhost/fhir"
 NOW = 1_790_000_000_000  # 2026-09-21
@@ -92,7 +93,7 @@ class Engine:
         return [Found(r["_id"], r["lu"], {k: r[k] for k in plan.projection if k in r}) for r in rows]
 
     def parse(self, type_: str, pairs: list[tuple[str, str]], *, lenient: bool = False) -> SearchQuery:
-        return parse(pairs, type_, self.registry, base=BASE, now=NOW, lenient=lenient)
+        return of_any_type(parse(pairs, type_, self.registry, base=BASE, now=NOW, lenient=lenient))
 
     def page(self, query: SearchQuery, position: Position | None = None) -> Pager[Found]:
         pager: Pager[Found] = Pager(query, self.registry, position)

@@ -20,6 +20,8 @@ from fhir_server.datatypes.json_format import decode
 from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.outcome import FhirError, Issue, error
 
+#: Entries are asked and answered in JSON.
+FHIR_JSON = "application/fhir+json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH")
 #: Entries are handled in slices of this size; then other requests have their turn.
 SLICE = 20
@@ -204,7 +206,7 @@ def read_entry(number: int, entry: Mapping[str, Any], base: str) -> Entry:
     path, query = _address(request["url"], base, place)
     made = Entry(number, method, path, query, entry.get("fullUrl", ""), entry.get("resource"))
     made.headers = _headers(request, method, place)
-    if path[0] == "":
+    if not path and method not in ("GET", "HEAD"):
         raise error(
             "value", "request.url is empty: name a type or a resource.", expression=f"{place}.request.url"
         )
@@ -224,7 +226,8 @@ def _address(url: str, base: str, place: str) -> tuple[tuple[str, ...], str]:
             expression=f"{place}.request.url",
         )
     path, _, query = text.removeprefix("/").partition("?")
-    return tuple(unquote(part) for part in path.rstrip("/").split("/")), query
+    path = path.rstrip("/")
+    return tuple(unquote(part) for part in path.split("/")) if path else (), query
 
 
 _OF_METHOD = {
@@ -261,7 +264,7 @@ def _headers(request: Mapping[str, Any], method: str, place: str) -> dict[str, s
 
 def as_request(entry: Entry, request: FhirRequest, body: bytes = b"") -> FhirRequest:
     """Return the entry as the request of a single interaction of the same caller."""
-    headers = dict(entry.headers)
+    headers = {"accept": FHIR_JSON, "content-type": FHIR_JSON, **entry.headers}
     if "prefer" in request.headers:
         headers["prefer"] = request.headers["prefer"]
     return FhirRequest(entry.method, entry.path, entry.query, headers, body, request.base, request.access)

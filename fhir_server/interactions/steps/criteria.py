@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, Server
+from fhir_server.interactions.steps.lookups import answered
 from fhir_server.outcome import FhirError, error
 from fhir_server.search import SearchQuery, count_plan, decode_pairs, parse
 from fhir_server.search.result_parameters import NAMES
@@ -73,10 +74,16 @@ def if_none_exist(server: Server, request: FhirRequest, type_: str) -> Criteria 
     return read_criteria(server, type_, text, request.base, "If-None-Exist")
 
 
+async def settled(server: Server, request: FhirRequest, criteria: Criteria) -> Criteria:
+    """Return the criteria with their open questions answered: links of chains, codes of value sets."""
+    return replace(criteria, query=await answered(server, request, criteria.query))
+
+
 async def matches(
     server: Server, request: FhirRequest, criteria: Criteria, most: int = 2
 ) -> tuple[Stored, ...]:
     """Return the resources that match and that the caller may see, at most ``most``."""
+    criteria = await settled(server, request, criteria)
     plan = replace(count_plan(criteria.query, server.registry), limit=most)
     return (await server.store.search(plan, request.access)).rows
 
@@ -93,6 +100,7 @@ async def too_many(
     server: Server, request: FhirRequest, criteria: Criteria, found: Sequence[Stored]
 ) -> FhirError:
     """Return the 412 of criteria that are not selective enough, with the number of matches."""
+    criteria = await settled(server, request, criteria)
     number = max(
         len(found),
         await server.store.count(count_plan(criteria.query, server.registry), request.access, _COUNTED),
