@@ -58,7 +58,7 @@ def read_criteria(server: Server, type_: str, text: str, base: str, name: str) -
             status=412,
         )
     for shaping, _ in pairs:
-        if shaping.partition(":")[0] in NAMES:
+        if shaping.partition(":")[0] in (*NAMES, "_include", "_revinclude"):
             raise error("not-supported", f"{name} can't hold {shaping}: it picks no resource.")
     query = parse(pairs, type_, server.registry, base=base, now=server.clock())
     identity = encode([type_, sorted(pairs)])
