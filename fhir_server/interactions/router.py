@@ -104,7 +104,7 @@ async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
             _refuse_faults(route, request)
         if DRY_RUN in headers and is_dry_run(request):
             return await dry_run(server, request, partial(_answer, route, target))
-        if KEY in headers and request.method in ("POST", "PATCH") and route.interaction != "search-type":
+        if KEY in headers and request.method in ("POST", "PATCH") and "search" not in route.interaction:
             return await once(server, request, partial(_answer, route, target))
         return await _answer(route, target, server, request)
     except FhirError as problem:

@@ -62,6 +62,7 @@ def test_with_several_matches_it_is_a_412_that_says_how_many(fhir, value):
         ("identifer=x", 400),
         ("_count=1&identifier=x", 400),
         ("identifier:foo=x", 400),
+        ("identifier=x&_include=Patient:organization", 400),
     ],
 )
 def test_criteria_that_pick_nothing_in_particular_are_refused(fhir, value, header, status):

@@ -585,3 +585,21 @@ def test_large_bundles_are_read_as_strictly_as_small_ones(fhir, value, where):
     assert len(found(fhir, "Patient", value)) == 1
     cut = fhir.post("", content=text[:-1])
     assert cut.status_code == 400
+
+
+def test_criteria_with_a_chain_and_a_search_of_the_system(fhir, value):
+    person = fhir.post("Patient", json=patient(value)).json()["id"]
+    identifier = [{"value": value}]
+    fhir.post("Observation", json=observation(f"Patient/{person}", identifier=identifier))
+    rows = done(
+        fhir,
+        entry(
+            "POST",
+            "Observation",
+            observation(f"Patient/{person}", identifier=identifier),
+            ifNoneExist=f"subject:Patient.identifier={value}",
+        ),
+        entry("GET", f"?_type=Patient&_id={person}"),
+    )
+    assert statuses(rows) == ["200", "200"]
+    assert rows[1]["resource"]["entry"][0]["resource"]["id"] == person

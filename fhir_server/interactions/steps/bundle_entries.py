@@ -206,7 +206,7 @@ def read_entry(number: int, entry: Mapping[str, Any], base: str) -> Entry:
     path, query = _address(request["url"], base, place)
     made = Entry(number, method, path, query, entry.get("fullUrl", ""), entry.get("resource"))
     made.headers = _headers(request, method, place)
-    if path[0] == "":
+    if not path and method not in ("GET", "HEAD"):
         raise error(
             "value", "request.url is empty: name a type or a resource.", expression=f"{place}.request.url"
         )
@@ -226,7 +226,8 @@ def _address(url: str, base: str, place: str) -> tuple[tuple[str, ...], str]:
             expression=f"{place}.request.url",
         )
     path, _, query = text.removeprefix("/").partition("?")
-    return tuple(unquote(part) for part in path.rstrip("/").split("/")), query
+    path = path.rstrip("/")
+    return tuple(unquote(part) for part in path.split("/")) if path else (), query
 
 
 _OF_METHOD = {

@@ -12,7 +12,7 @@ from typing import Any
 
 from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.interactions.steps.bundle_entries import SLICE, Problems
-from fhir_server.interactions.steps.criteria import Criteria, matches, read_criteria
+from fhir_server.interactions.steps.criteria import Criteria, matches, read_criteria, settled
 from fhir_server.interactions.steps.links import place_of
 from fhir_server.interactions.steps.new_resources import NewResources
 from fhir_server.interactions.steps.transaction_writes import AT_ONCE, Write, judge, note_overlap
@@ -81,6 +81,7 @@ class _Searches:
             if type_ not in self._server.definitions.types.resource_type_names:
                 raise error("value", f"{type_} is no resource type of R4.", status=400)
             criteria = read_criteria(self._server, type_, text, self._request.base, "The reference")
+            criteria = await settled(self._server, self._request, criteria)
             most = 2 + sum(1 for changed, _ in self._changed if changed == type_)
             rows = await matches(self._server, self._request, criteria, most)
         except FhirError as problem:

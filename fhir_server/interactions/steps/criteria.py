@@ -75,12 +75,17 @@ def if_none_exist(server: Server, request: FhirRequest, type_: str) -> Criteria 
     return read_criteria(server, type_, text, request.base, "If-None-Exist")
 
 
+async def settled(server: Server, request: FhirRequest, criteria: Criteria) -> Criteria:
+    """Return the criteria with their open questions answered: links of chains, codes of value sets."""
+    return replace(criteria, query=await answered(server, request, criteria.query))
+
+
 async def matches(
     server: Server, request: FhirRequest, criteria: Criteria, most: int = 2
 ) -> tuple[Stored, ...]:
     """Return the resources that match and that the caller may see, at most ``most``."""
-    query = await answered(server, request, criteria.query)
-    plan = replace(count_plan(query, server.registry), limit=most)
+    criteria = await settled(server, request, criteria)
+    plan = replace(count_plan(criteria.query, server.registry), limit=most)
     return (await server.store.search(plan, request.access)).rows
 
 
@@ -96,10 +101,10 @@ async def too_many(
     server: Server, request: FhirRequest, criteria: Criteria, found: Sequence[Stored]
 ) -> FhirError:
     """Return the 412 of criteria that are not selective enough, with the number of matches."""
-    query = await answered(server, request, criteria.query)
+    criteria = await settled(server, request, criteria)
     number = max(
         len(found),
-        await server.store.count(count_plan(query, server.registry), request.access, _COUNTED),
+        await server.store.count(count_plan(criteria.query, server.registry), request.access, _COUNTED),
     )
     counted = f"{number} or more" if number == _COUNTED else str(number)
     return error(

@@ -21,6 +21,7 @@ from fhir_server.interactions.steps.criteria import (
     if_none_exist,
     matches,
     read_criteria,
+    settled,
     too_many,
 )
 from fhir_server.interactions.steps.full_urls import FullUrls, Place
@@ -201,6 +202,7 @@ async def find_matches(
 
 async def _search(server: Server, write: Write) -> tuple[Stored, ...]:
     assert write.criteria is not None
+    write.criteria = await settled(server, write.request, write.criteria)
     if write.method != "DELETE":
         return await matches(server, write.request, write.criteria, server.policy.max_bundle_entries)
     most = server.policy.max_conditional_deletes
