@@ -30,6 +30,8 @@ def test_every_advertised_search_parameter_is_accepted(fhir, statement):
     for row in statement["rest"][0]["resource"]:
         for parameter in row["searchParam"]:
             value = "Patient/x" if parameter["type"] == "reference" else sample.get(parameter["type"])
+            if parameter["type"] == "special":
+                value = "48.8|2.3|5|km"
             if value is None:
                 width = 3 if parameter["name"].endswith("-coordinate") else 2
                 value = "$".join(["2020"] * width)
