@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/validation.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fhir_server.definitions import Definitions
@@ -39,12 +39,13 @@ class Validator:
         self._compiler = Compiler(definitions, code_sets, best_practices=best_practices)
         self._as_warnings = as_warnings
 
-    def validate(self, resource: dict[str, Any]) -> tuple[Issue, ...]:
+    def validate(self, resource: dict[str, Any], profiles: Sequence[str] = ()) -> tuple[Issue, ...]:
         """Return the issues of a resource as ``json_format.decode`` gave it; empty when it is valid.
 
         Issues of severity warning don't make it invalid. There is one issue for each defect, at most 100,
         and one more that tells if others were left out. Expressions are FHIRPaths from the resource's type
-        on.
+        on. ``profiles`` are canonical URLs (``url`` or ``url|version``) to check against, besides those that
+        ``meta.profile`` claims.
         """
         run = Run(resource)
         name = resource_type(resource, self._compiler.resource_types, run)
