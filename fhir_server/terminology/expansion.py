@@ -17,7 +17,7 @@ Concepts = set[tuple[str, str]]
 
 
 @dataclass(slots=True)
-class _System:
+class System:
     """One code system, read once: codes in order, parents and properties by code."""
 
     url: str
@@ -70,10 +70,10 @@ class _System:
                         yield {True: "true", False: "false"}.get(value, str(value))
 
 
-_Test = Callable[[_System, str], bool]
+_Test = Callable[[System, str], bool]
 
 
-def _filter(property_: str, operator: str, value: str) -> _Test | None:
+def filter_test(property_: str, operator: str, value: str) -> _Test | None:
     """Return the test of a filter in ``compose``, or None for an operator that R4 doesn't have."""
     words = {word.strip() for word in value.split(",")}
     if operator == "regex":
@@ -145,17 +145,17 @@ class Expander:
         system = self._system(url)
         if system is None:
             return None
-        tests = [_filter(f["property"], f["op"], f["value"]) for f in clause.get("filter", [])]
+        tests = [filter_test(f["property"], f["op"], f["value"]) for f in clause.get("filter", [])]
         known = [test for test in tests if test is not None]
         if len(known) < len(tests):
             return None
         return {(url, code) for code in system.codes if all(test(system, code) for test in known)}
 
-    def _system(self, url: str) -> _System | None:
+    def _system(self, url: str) -> System | None:
         resource = self._definitions.code_system(url)
         if resource is None or resource.get("content") != "complete":
             return None
-        system = _System(url)
+        system = System(url)
         system.add(resource.get("concept", []), None)
         return system
 

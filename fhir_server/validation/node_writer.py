@@ -78,6 +78,8 @@ class NodeWriter:
         source = self.write()
         checks = self._checks
 
+        prefix = f"{schema.profile}#" if schema.profile else ""
+
         def misfit(node: Any, run: Run) -> Findings:
             if type(node) is dict:
                 return run.error(
@@ -87,7 +89,7 @@ class NodeWriter:
 
         def add(found: Findings | None, problem: Findings, key: str) -> Findings:
             segment, definition = segments[key]
-            moved = placed(problem, segment, definition)
+            moved = placed(problem, segment, definition, schema.profile)
             return moved if found is None else found + moved
 
         def unfamiliar(found: Findings | None, key: Any, run: Run) -> Findings:
@@ -98,7 +100,8 @@ class NodeWriter:
                 if element.minimum > 0 and not mask & self.bits[element.name]:
                     name = element.name + ("[x]" if element.is_choice else "")
                     text = f"{schema.path} must have {name}: add it."
-                    found = [*(found or ()), *run.error("required", text, f"cardinality@{element.path}")]
+                    rule = f"cardinality@{prefix}{element.path}"
+                    found = [*(found or ()), *run.error("required", text, rule)]
             return found or []
 
         choice_elements = tuple(e for e in schema.elements if e.is_choice)
