@@ -11,6 +11,12 @@ from typing import Any, Protocol
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Misplaced, Run
 
+_BASE = "http://hl7.org/fhir/StructureDefinition/"
+#: Extensions that the official R4 definitions themselves use outside the contexts that they give them.
+_WIDER = frozenset(
+    _BASE + name for name in ("structuredefinition-fhir-type", "structuredefinition-normative-version", "regex")
+)
+
 
 class Surroundings(Protocol):
     """What the rules on extensions ask of the compiler."""
@@ -118,7 +124,7 @@ class Extensions:
 
     def _fits(self, known: _Known, holder: str) -> bool:
         """Tell whether the definition alone says that the extension may be here."""
-        if not known.contexts:
+        if not known.contexts or known.url in _WIDER or ("element", "Element") in known.contexts:
             return True
         path = holder.replace("[x]", "")
         return any(
