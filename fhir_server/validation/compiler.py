@@ -91,6 +91,8 @@ class Compiler:
             else:
                 nodes = read(definition)
             self._schemas[structure] = nodes
+        if path and path not in nodes:
+            raise LookupError(f"{structure} has no element {path} with children")
         return nodes[path] if path else next(iter(nodes.values()))
 
     def _base_node(self, name: str) -> NodeSchema | None:
@@ -101,6 +103,10 @@ class Compiler:
 
     def profile_tree(self, url: str) -> Element | None:
         """Return the snapshot of a profile as a tree, or None."""
+        canonical, _, id_ = url.partition("#")
+        if id_:
+            root = self.profile_tree(canonical)
+            return next((e for e in root.walk() if e.id == id_), None) if root is not None else None
         if url not in self._trees:
             definition = self.definitions.structure(url)
             try:
@@ -110,6 +116,10 @@ class Compiler:
             except LookupError:
                 self._trees[url] = None
         return self._trees[url]
+
+    def is_known(self, url: str) -> bool:
+        """Tell whether there is a profile, and in it the element that the URL names behind ``#``."""
+        return self.definitions.structure(url.partition("#")[0]) is not None
 
     def extension_definition(self, url: str) -> dict[str, Any] | None:
         """Return the StructureDefinition of an extension with its snapshot, or None."""
@@ -185,10 +195,16 @@ class Compiler:
 
     def node(self, structure: str, path: str) -> Handler:
         """Return the function of a node of a type or profile; "" is the root's path. Raises LookupError."""
+        url, _, element = structure.partition("#")
+        if element:
+            structure, path = url, element
         key = (structure, path)
         known = self._functions.get(key)
         if known is not None:
             return known
+        if not path and self.is_primitive_type(self.base_of(structure)):
+            function = self._functions[key] = self.elements.primitive_profile(structure)
+            return function
         schema = self.schema(structure, path)
         writer = NodeWriter(schema, self.invariants, self.resource_types)
         rows: Rows = {}
@@ -205,7 +221,7 @@ class Compiler:
                 fills.append(_lazy(rows, name, bit, build))
                 if self.is_primitive(type_):
                     segments[f"_{name}"] = (segment, element.path)
-                    sibling = self.elements.sibling_builder(element, name)
+                    sibling = self.elements.sibling_builder(structure, element, name)
                     fills.append(_lazy(rows, f"_{name}", bit, sibling))
         if schema.profile:
             self._forbidden(schema, rows, segments, writer.bits)
@@ -229,12 +245,14 @@ class Compiler:
                     segments[name] = (f".{element.name}", element.path)
                     rows[name] = (bits[element.name], handler)
 
+    def is_primitive_type(self, name: str) -> bool:
+        """Tell whether a type is a primitive one."""
+        info = self.types.type(name) if name else None
+        return info is not None and info.kind == "primitive-type"
+
     def is_primitive(self, type_: ElementType | None) -> bool:
         """Tell whether the values of a type are primitives of JSON."""
-        if type_ is None or type_.code == "element-id":
-            return False
-        info = self.types.type(type_.code)
-        return info is not None and info.kind == "primitive-type"
+        return type_ is not None and type_.code != "element-id" and self.is_primitive_type(type_.code)
 
 
 def _wrong_type(element: ElementSchema) -> Handler:

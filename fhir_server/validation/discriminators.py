@@ -14,7 +14,7 @@ from fhir_server.fhirpath.tree import Call, Literal, Member, Special, Tree, type
 from fhir_server.validation.element_tree import Element
 from fhir_server.validation.report import Run
 from fhir_server.validation.rules.value import equals, fits
-from fhir_server.validation.schema import bound
+from fhir_server.validation.schema import bound, type_profiles
 
 #: Tells whether an item belongs to a slice.
 Predicate = Callable[[Any, Run], bool]
@@ -72,6 +72,8 @@ def predicate(slice_: Element, discriminators: tuple[tuple[str, str], ...], arou
         targets = _targets(slice_, steps, around)
         criteria = [c for c in (_criterion(kind, t, around) for t in targets) if c is not None]
         if not criteria:
+            if kind == "profile":
+                continue  # the slice says nothing of this one
             return None
         tests += [(_selector(steps, around), c) for c in criteria]
     if not tests:
@@ -138,6 +140,11 @@ def _step(target: _Target, step: _Step, around: Surroundings) -> Iterator[_Targe
         child = element.children[step.name]
         needed = [s for s in child.slices if s.definition.get("min", 0) > 0 and not _says(child)]
         yield from (_Target(s) for s in needed or [child])
+        for url in _profiles(element):
+            # The children may be plain copies: what tells them is the element that the type's profile names.
+            root = around.profile_tree(url) if "#" in url else None
+            if root is not None:
+                yield from _step(_Target(root), step, around)
     elif (value := element.value("fixed") or element.value("pattern")) is not None:
         yield _Target(values=tuple(_members(list(value), step.name)))
     else:
@@ -168,7 +175,7 @@ def _extension(element: Element, url: str, around: Surroundings) -> Iterator[_Ta
 
 
 def _profiles(element: Element) -> list[str]:
-    return [p for t in element.definition.get("type", []) for p in t.get("profile", [])]
+    return [p for t in element.definition.get("type", []) for p in type_profiles(t)]
 
 
 def _says(element: Element) -> bool:
@@ -315,5 +322,5 @@ def _looks_like(value: Any, name: str) -> bool:
 def _of_profile(target: _Target, around: Surroundings) -> Criterion | None:
     profiles = tuple(_profiles(target.element)) if target.element is not None else target.profiles
     if not profiles:
-        return _of_type(target, around) if target.element is not None else None
+        return None
     return lambda values, run: any(around.conforms(v, p, run) for v in values for p in profiles)

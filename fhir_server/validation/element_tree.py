@@ -27,6 +27,7 @@ class Element:
     type_name: str
     is_choice: bool
     is_list: bool
+    id: str = ""
     children: dict[str, Element] = field(default_factory=dict)
     slices: list[Element] = field(default_factory=list)
 
@@ -52,7 +53,7 @@ class Element:
 def tree(structure: dict[str, Any], types: TypeModel) -> Element:
     """Return the root of a StructureDefinition's snapshot."""
     definitions = structure["snapshot"]["element"]
-    root = Element(definitions[0], definitions[0]["path"], definitions[0]["path"], structure["type"], False, False)
+    root = Element(definitions[0], definitions[0]["path"], definitions[0]["path"], structure["type"], False, False, definitions[0]["path"])
     latest: dict[str, Element] = {root.path: root}
     for definition in definitions[1:]:
         raw = definition["path"]
@@ -86,7 +87,9 @@ def _element(definition: dict[str, Any], parent: Element, types: TypeModel) -> E
     base_maximum = definition.get("base", {}).get("max", definition.get("max", "1"))
     is_list = model.is_list if model is not None else base_maximum != "1"
     path = f"{parent.path}.{name}"
-    return Element(definition, name.removesuffix("[x]"), path, type_name, is_choice, is_list)
+    slice_name = definition.get("sliceName", "")
+    id_ = f"{parent.id}.{name}" + (f":{slice_name}" if slice_name else "")
+    return Element(definition, name.removesuffix("[x]"), path, type_name, is_choice, is_list, id_)
 
 
 def _is_backbone(name: str, types: TypeModel) -> bool:

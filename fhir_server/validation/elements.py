@@ -9,13 +9,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fhir_server.validation.discriminators import Predicate, predicate
+from fhir_server.validation.profile_schema import read_facets
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run, has_errors
 from fhir_server.validation.rules import binding, cardinality, contained, primitive
 from fhir_server.validation.rules.extension import Extensions
 from fhir_server.validation.rules.reference import References
 from fhir_server.validation.rules.value import with_facets
-from fhir_server.validation.schema import ElementSchema, ElementType, NodeSchema
+from fhir_server.validation.schema import (
+    ElementSchema,
+    ElementType,
+    NodeSchema,
+    constraints,
+    type_profiles,
+)
 from fhir_server.validation.slicing import Group, Slice, sliced_list, sliced_single
 
 if TYPE_CHECKING:
@@ -57,14 +64,19 @@ class Elements:
             return lambda: self._scalars(structure, schema, element, type_, key)
         return lambda: self._repeated(self._item(structure, schema, element, type_, key), element)
 
-    def sibling_builder(self, element: ElementSchema, key: str) -> Callable[[], Handler]:
+    def sibling_builder(self, structure: str, element: ElementSchema, key: str) -> Callable[[], Handler]:
         """Return what makes the handler of the ids and extensions of a primitive."""
-        function = self._compiler.function
         if element.is_prohibited:
             return lambda: _prohibited
         if element.is_list:
-            return lambda: cardinality.sibling_of_list(function("Element"), element)
-        return lambda: cardinality.sibling_of_single(function("Element"), key)
+            return lambda: cardinality.sibling_of_list(self._sibling(structure, element), element)
+        single = cardinality.sibling_of_single
+        return lambda: _with_value(single(self._sibling(structure, element), key), element, key)
+
+    def _sibling(self, structure: str, element: ElementSchema) -> Handler:
+        if element.sibling_node:
+            return self._compiler.node(structure, element.sibling_node)
+        return self._compiler.function("Element")
 
     def _is_scalar(self, type_: ElementType | None) -> bool:
         return type_ is not None and (self._compiler.is_primitive(type_) or type_.code == "element-id")
@@ -100,13 +112,38 @@ class Elements:
             handler = self._scalar(element, type_)
         elif type_ is None:
             handler = self._compiler.node(element.owner or structure, element.node)
+            for url in self._backbone_profiles(element):
+                handler = both(handler, self._compiler.function(url))
         else:
             handler = self._typed(structure, schema, element, type_)
         if element.facets is not None:
             handler = with_facets(handler, element.facets)
+        if element.sibling_node and not element.is_list:
+            handler = self._with_extensions(structure, element, handler, key)
         type_name = type_.code if type_ is not None else self._node_type(structure, element)
         own = self._compiler.invariants.on_element(element.constraints, type_name, key if not element.is_list else "")
         return constrained(handler, own)
+
+    def _with_extensions(
+        self, structure: str, element: ElementSchema, handler: Handler, key: str
+    ) -> Handler:
+        """Return the handler of a primitive that must also have the extensions that a profile demands."""
+        node = self._compiler.schema(structure, element.sibling_node)
+        needed = [e.name for e in node.elements if e.minimum > 0]
+        sibling = f"_{key}"
+
+        def with_extensions(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
+            found = handler(value, parent, run)
+            if not needed or sibling in parent:
+                return found
+            text = f"{element.name} must have the {needed[0]} that the profile demands: add {sibling}."
+            return [*(found or ()), *run.error("required", text, "cardinality@")]
+
+        return with_extensions
+
+    def _backbone_profiles(self, element: ElementSchema) -> list[str]:
+        types = element.element.definition.get("type", ()) if element.element is not None else ()
+        return [p for t in types for p in type_profiles(t) if self._compiler.is_known(p)]
 
     def _node_type(self, structure: str, element: ElementSchema) -> str:
         return self._compiler.schema(element.owner or structure, element.node).type_name
@@ -116,7 +153,24 @@ class Elements:
             return primitive.SPECIAL[type_.code]
         found = self._test(element, type_)
         handler = primitive.single(*(found or (primitive.scalar(type_.code), type_.code)))
+        for profile in type_.profiles:
+            if self._compiler.is_known(profile):
+                handler = both(handler, self._compiler.function(profile))
         return self._weighed(handler, element, type_.code, is_done=found is not None)
+
+    def primitive_profile(self, url: str) -> Handler:
+        """Return the handler of a value by a profile on a primitive type."""
+        root = self._compiler.profile_tree(url)
+        name = self._compiler.base_of(url)
+        handler = primitive.single(primitive.scalar(name), name)
+        if root is None or url == name:
+            return handler
+        for element in (root, root.children.get("value")):
+            facets = read_facets(element) if element is not None else None
+            if facets is not None:
+                handler = with_facets(handler, facets)
+        own = tuple(c for c in constraints(root.definition) if c.key != "ele-1")
+        return constrained(handler, self._compiler.invariants.on_element(own, name))
 
     def _weighed(self, handler: Handler, element: ElementSchema, type_code: str, *, is_done: bool) -> Handler:
         """Return the handler with the bindings that aren't checked yet."""
@@ -179,7 +233,7 @@ class Elements:
     def _profiled(self, type_: ElementType) -> Handler:
         """Return the function of a datatype, or of the profiles on it of which one must be kept."""
         compiler = self._compiler
-        known = [p for p in type_.profiles if compiler.definitions.structure(p) is not None]
+        known = [p for p in type_.profiles if compiler.is_known(p)]
         if not known or len(known) < len(type_.profiles):
             return compiler.function(type_.code)
         if len(known) == 1:
@@ -328,6 +382,20 @@ def any_of(handlers: tuple[Handler, ...], names: str) -> Handler:
 
 def _prohibited(_value: Any, _parent: dict[str, Any], run: Run) -> Findings | None:
     return run.error("structure", "The element must not be there: leave it out.", "cardinality@")
+
+
+def _with_value(handler: Handler, element: ElementSchema, key: str) -> Handler:
+    if not element.needs_value:
+        return handler
+
+    def with_value(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
+        found = handler(value, parent, run)
+        if key in parent:
+            return found
+        text = f"{element.name} must have a value; extensions alone won't do."
+        return [*(found or ()), *run.error("required", text, "cardinality@")]
+
+    return with_value
 
 
 def _never(*_: object) -> None:

@@ -89,7 +89,8 @@ class NodeWriter:
 
         def add(found: Findings | None, problem: Findings, key: str) -> Findings:
             segment, definition = segments[key]
-            moved = placed(problem, segment, definition, schema.profile)
+            plain = f"{schema.type_name}.{definition.rpartition('.')[2]}"
+            moved = placed(problem, segment, definition, schema.profile, plain)
             return moved if found is None else found + moved
 
         def unfamiliar(found: Findings | None, key: Any, run: Run) -> Findings:

@@ -48,18 +48,21 @@ class ProfileReader:
 
     def _node(self, element: Element, key: str) -> bool:
         """Read the node of an element with children; return whether it has one."""
-        base = self._base_node(element.type_name) if element.type_name else None
-        info = self._types.type(element.type_name)
+        name = element.type_name
+        info = self._types.type(name)
+        if info is not None and info.kind == "primitive-type":
+            name = "Element"  # its extensions stand beside its value
+        base = self._base_node(name) if name else None
         if base is None or info is None or (info.is_abstract and info.kind == "resource"):
             return False
         elements = []
         for known in base.elements:
             child = element.children.get(known.name)
-            owner = known.owner or element.type_name.partition(".")[0]
+            owner = known.owner or name.partition(".")[0]
             if child is None:
                 elements.append(replace(known, owner=owner))
             else:
-                elements.append(self._element(child, replace(known, owner=owner), f"{key}.{child.name}"))
+                elements.append(self._element(child, replace(known, owner=owner), child.id))
         own = {c.key: c for c in (*base.constraints, *constraints(element.definition))}
         self._nodes[key] = NodeSchema(
             element.path, base.type_name, base.kind, tuple(elements), tuple(own.values()), self._profile
@@ -68,7 +71,12 @@ class ProfileReader:
 
     def _element(self, element: Element, base: ElementSchema, key: str) -> ElementSchema:
         definition = element.definition
+        info = self._types.type(element.type_name)
+        is_primitive = info is not None and info.kind == "primitive-type"
         is_inline = bool(element.children) and definition.get("max") != "0" and self._node(element, key)
+        needs_value = is_primitive and "value" in element.children and bool(
+            element.children["value"].definition.get("min")
+        )
         maximum = definition.get("max", str(base.maximum) if base.maximum else "*")
         types = self._element_types(element, base)
         slicing = self._slicing(element, base, key)
@@ -88,11 +96,13 @@ class ProfileReader:
             value_set=value_set,
             strength=strength,
             max_value_set=largest,
-            node=key if is_inline else base.node,
-            owner="" if is_inline else base.owner,
-            constraints=() if is_inline else self._added(definition, types, base),
+            node=key if is_inline and not is_primitive else base.node,
+            owner="" if is_inline and not is_primitive else base.owner,
+            sibling_node=key if is_inline and is_primitive else "",
+            needs_value=needs_value,
+            constraints=() if is_inline and not is_primitive else self._added(definition, types, base),
             is_prohibited=maximum == "0",
-            facets=_facets(element),
+            facets=read_facets(element),
             slicing=slicing,
             slice_name=element.slice_name,
             element=element,
@@ -128,7 +138,7 @@ class ProfileReader:
             definition.get("rules", "open"),
             bool(definition.get("ordered", False)),
             tuple(
-                self._element(other, replace(base, minimum=0, slicing=None), f"{key}:{other.slice_name}")
+                self._element(other, replace(base, minimum=0, slicing=None), other.id)
                 for other in element.slices
             ),
         )
@@ -144,7 +154,8 @@ def _of_closed(
     return tuple(t for t in types if t.code in left) or types
 
 
-def _facets(element: Element) -> Facets | None:
+def read_facets(element: Element) -> Facets | None:
+    """Return what an element's definition demands of a value itself, None if nothing."""
     facets = Facets(
         element.value("fixed"),
         element.value("pattern"),

@@ -175,8 +175,13 @@ class Run:
 _BASE_FACETS = ("type@", "unknown@", "primitive@", "xhtml@", "element-id@")
 
 
-def placed(findings: Findings, segment: str, definition: str, profile: str = "") -> Findings:
-    """Return the findings, moved below ``segment``; ``definition`` is the path of that element in ``profile``."""
+def placed(
+    findings: Findings, segment: str, definition: str, profile: str = "", plain: str = ""
+) -> Findings:
+    """Return the findings, moved below ``segment``.
+
+    ``definition`` is the path of that element in ``profile``, ``plain`` that in the definition of its own type.
+    """
     for finding in findings:
         finding.path = segment + finding.path
         if finding.rule.endswith("@"):
@@ -184,7 +189,7 @@ def placed(findings: Findings, segment: str, definition: str, profile: str = "")
                 finding.rule += profile + "#"
             finding.rule += definition
         if finding.__class__ is Misplaced:
-            finding.trail.append(definition)  # type: ignore[attr-defined]
+            finding.trail.append(plain or definition)  # type: ignore[attr-defined]
     return findings
 
 

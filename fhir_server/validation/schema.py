@@ -14,6 +14,7 @@ _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 _SYSTEM = "http://hl7.org/fhirpath/System."
 _FHIR_TYPE = _STRUCTURE + "structuredefinition-fhir-type"
 _MAX_VALUE_SET = _STRUCTURE + "elementdefinition-maxValueSet"
+_PROFILE_ELEMENT = _STRUCTURE + "elementdefinition-profile-element"
 _BEST_PRACTICE = _STRUCTURE + "elementdefinition-bestpractice"
 
 
@@ -73,7 +74,8 @@ class ElementSchema:
     empty; ``node`` is the key of the node that describes its children if they are defined inline or by
     contentReference, in the structure ``owner`` ("": in the same one); ``constraints`` are its own, without
     those of its type. The rest is for profiles: ``is_prohibited`` tells that it must not be there, ``element`` is
-    the element of the snapshot, ``slice_name`` the name of a slice.
+    the element of the snapshot, ``slice_name`` the name of a slice, ``sibling_node`` the node
+    of a primitive's extensions, ``needs_value`` tells that extensions alone won't do.
     """
 
     path: str
@@ -94,6 +96,8 @@ class ElementSchema:
     slicing: Slicing | None = None
     slice_name: str = ""
     element: Element | None = None
+    sibling_node: str = ""
+    needs_value: bool = False
 
     def json_keys(self) -> dict[str, ElementType | None]:
         """Return the JSON property names with the type behind each; None for children defined inline."""
@@ -191,7 +195,7 @@ def read_type(type_: dict[str, Any], path: str, structure: dict[str, Any]) -> El
         # Resource.id has no lexical rule in the snapshots, Element.id only a sentence.
         if path.endswith(".id"):
             code = "id" if structure["kind"] == "resource" and path.count(".") == 1 else "element-id"
-    profiles = type_.get("profile", [])
+    profiles = type_profiles(type_)
     targets = tuple(target(t) for t in type_.get("targetProfile", []))
     return ElementType(
         code,
@@ -200,6 +204,18 @@ def read_type(type_: dict[str, Any], path: str, structure: dict[str, Any]) -> El
         tuple(type_.get("aggregation", ())),
         type_.get("versioning", ""),
     )
+
+
+def type_profiles(type_: dict[str, Any]) -> list[str]:
+    """Return the profiles of a type; one that means an element of a profile ends with ``#`` and the element's id."""
+    found = []
+    siblings = type_.get("_profile", [])
+    for index, url in enumerate(type_.get("profile", [])):
+        sibling = siblings[index] if index < len(siblings) else None
+        extensions = sibling.get("extension", ()) if isinstance(sibling, dict) else ()
+        element = next((e.get("valueString", "") for e in extensions if e["url"] == _PROFILE_ELEMENT), "")
+        found.append(f"{url}#{element}" if element else url)
+    return found
 
 
 def target(url: str) -> str:

@@ -5,12 +5,16 @@ https://hl7.org/fhir/R4/references.html#contained
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import BundleIndex, Findings, Run
+
+#: Images and links of narratives to contained resources.
+_in_narrative = re.compile(r"""(?<==["'])#[A-Za-z0-9\-.]{1,64}(?=["'])""").findall
 
 #: A text that is longer than this is no misspelt resource type.
 _LONGEST_NAME = 64
@@ -125,5 +129,8 @@ def _local_references(node: Any) -> Iterator[str]:
             waiting += value.values()
         elif type(value) is list:
             waiting += value
-        elif type(value) is str and value[:1] == "#":
-            yield value
+        elif type(value) is str:
+            if value[:1] == "#":
+                yield value
+            elif value[:4] == "<div":
+                yield from _in_narrative(value)

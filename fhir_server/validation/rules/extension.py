@@ -140,12 +140,15 @@ class Extensions:
                 return []
             if kind == "fhirpath" and self._around.selects(expression, parent, run):
                 return []
-        allowed = frozenset(e.replace("[x]", "") for kind, e in known.contexts if kind == "element")
+        allowed = {e.replace("[x]", "") for kind, e in known.contexts if kind == "element"}
+        if any(kind == "extension" for kind, _ in known.contexts):
+            # An extension on the value of an extension: which one that is can't be told from here.
+            allowed.add("Extension.value")
         named = ", ".join(sorted(e for _, e in known.contexts))
         text = f"The extension {known.url} must not be used here: its definition allows it on {named}."
         if run.left <= 0:
             return []
-        return [Misplaced("extension", text, "extension-context@", allowed)]
+        return [Misplaced("extension", text, "extension-context@", frozenset(allowed))]
 
 
 def join(found: Findings | None, more: Findings) -> Findings | None:

@@ -9,6 +9,8 @@ import json
 from decimal import Decimal
 from typing import Any
 
+from fhir_server.datatypes.quantity import compare as compare_quantities
+from fhir_server.datatypes.quantity import from_json
 from fhir_server.datatypes.temporal import compare, parse_date_time, parse_time
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run
@@ -90,9 +92,9 @@ def _shown(value: Any) -> str:
 def _order(value: Any, limit: Any) -> int | None:
     """Return -1, 0 or 1; None if the two can't be compared."""
     if type(value) is dict and type(limit) is dict:
-        if (value.get("system"), value.get("code")) != (limit.get("system"), limit.get("code")):
-            return None
-        return _order(value.get("value"), limit.get("value"))
+        if (value.get("system"), value.get("code")) == (limit.get("system"), limit.get("code")):
+            return _order(value.get("value"), limit.get("value"))
+        return _order_in_units(value, limit)
     if type(value) is bool or type(limit) is bool:
         return None
     if isinstance(value, int | Decimal | float) and isinstance(limit, int | Decimal | float):
@@ -101,6 +103,16 @@ def _order(value: Any, limit: Any) -> int | None:
     if type(value) is str and type(limit) is str:
         return _order_in_time(value, limit)
     return None
+
+
+def _order_in_units(value: dict[str, Any], limit: dict[str, Any]) -> int | None:
+    left, right = from_json(value), from_json(_exact(limit))
+    return compare_quantities(left, right) if left is not None and right is not None else None
+
+
+def _exact(quantity: dict[str, Any]) -> dict[str, Any]:
+    number = quantity.get("value")
+    return {**quantity, "value": _number(number)} if isinstance(number, float | int) else quantity
 
 
 def _order_in_time(value: str, limit: str) -> int | None:
