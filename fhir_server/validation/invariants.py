@@ -54,6 +54,12 @@ class _Hooks:
         return xhtml.problem(div) is None
 
 
+#: Expressions of R4's profiles that plain Python answers much faster: vs-1 of all vital signs.
+_SHORTCUTS: dict[str, Callable[[Any], bool]] = {
+    "($this as dateTime).toString().length() >= 8": lambda value: type(value) is str and len(value) >= 8,  # noqa: PLR2004
+}
+
+
 @dataclass(frozen=True, slots=True)
 class NotEvaluated:
     """A constraint that isn't checked, where, and why."""
@@ -172,6 +178,9 @@ class Invariants:
         self._not_evaluated[key, path] = NotEvaluated(key, path, reason)
 
     def _evaluation(self, constraint: Constraint, type_name: str) -> Callable[..., bool]:
+        shortcut = _SHORTCUTS.get(constraint.expression)
+        if shortcut is not None:
+            return lambda value, _run, _sibling=None: shortcut(value)
         check = compile_invariant(constraint.expression, type_name, self._types)
         key = constraint.key
 
