@@ -53,7 +53,7 @@ dist: $(VENV)/.dev ## build the wheel and the source archive into dist/
 	$(BIN)/python -m build
 
 clean: ## remove everything that was made, except data (fhir-data stays)
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	rm -rf $(VENV) .venv-3.13 dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 	rm -f fhir_server/definitions/r4.artefact
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

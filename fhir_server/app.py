@@ -23,6 +23,7 @@ from fhir_server.interactions.capabilities import statement
 from fhir_server.interactions.exchange import FhirRequest, Policy, Server
 from fhir_server.interactions.router import ROUTES, dispatch
 from fhir_server.interactions.steps.identity import id_source
+from fhir_server.interactions.steps.links import Links
 from fhir_server.interactions.steps.prepare import instant
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.gateway import Edge, Gateway
@@ -32,6 +33,7 @@ from fhir_server.rest.openapi import openapi
 from fhir_server.search import Cursors, Indexer, Registry, indexes
 from fhir_server.settings import Settings, cursor_key, load
 from fhir_server.store import Store
+from fhir_server.store.catalogue import REFERENCES
 from fhir_server.store.embedded import EmbeddedMongod
 from fhir_server.terminology import CodeSets
 from fhir_server.validation import Validator
@@ -109,6 +111,7 @@ class Application(FastAPI):
             prefix=http.base_path,
             base_url=http.base_url,
             max_body=http.max_body_mb * 1_000_000,
+            max_bundle=http.max_bundle_mb * 1_000_000,
             request_timeout=http.request_timeout_s,
         )
         log = AccessLog(self.settings.log.format) if self.settings.log.level in ("debug", "info") else None
@@ -140,11 +143,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         uri = settings.mongodb.uri.get_secret_value()
     definitions = Definitions()
     registry = Registry(definitions)
+    kept = (REFERENCES,) if settings.integrity.references in ("delete", "both") else ()
     try:
         store = await Store.connect(
             uri,
             database=settings.mongodb.database,
-            indexes=lambda type_: indexes(type_, registry),
+            indexes=lambda type_: (*indexes(type_, registry), *kept),
             timeout_s=settings.mongodb.timeout_s,
             time_limit_ms=settings.search.time_limit_ms,
         )
@@ -167,6 +171,13 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         strict_search=settings.search.handling == "strict",
         default_count=settings.search.default_count,
         max_count=settings.search.max_count,
+        max_conditional_deletes=(
+            settings.delete.conditional_max if settings.delete.conditional == "multiple" else 1
+        ),
+        max_bundle_entries=settings.bundle.max_entries,
+        max_bundle_mb=settings.http.max_bundle_mb,
+        check_references_on_write=settings.integrity.references in ("write", "both"),
+        check_references_on_delete=settings.integrity.references in ("delete", "both"),
     )
     described = statement(_interactions(), registry, policy, instant(now()))
     validator = Validator(definitions, CodeSets(definitions), as_warnings=settings.validation.warning_rules)
@@ -181,6 +192,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         clock=now,
         new_id=id_source(await store.secret("id-bucket"), now),
         policy=policy,
+        links=Links(definitions.types),
         capabilities={"statement": encode(described)},
     )
 

@@ -102,7 +102,7 @@ class Http(Section):
     """Worker processes. One worker keeps one core busy."""
     max_body_mb: Annotated[int, Field(ge=1, le=1024)] = 16
     """Largest request body of a single resource, in MB (10^6 bytes). Larger ones are answered with 413."""
-    max_bundle_mb: Annotated[int, Field(ge=1, le=4096)] = 60
+    max_bundle_mb: Annotated[int, Field(ge=1, le=4096)] = 64
     """Largest request body of a batch or transaction Bundle, in MB (10^6 bytes)."""
     request_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """Seconds that one request may take before it is answered with 503."""
@@ -154,7 +154,8 @@ class Validation(Section):
 
     warnings: Annotated[str, Field(pattern=r"^([A-Za-z0-9-]+(,[A-Za-z0-9-]+)*)?$")] = "txt-2"
     """Rules (constraint keys, comma list) whose breach is a warning and no error. txt-2, an empty narrative,
-    is one by default: the official R4 examples break it, and the reference implementation accepts them."""
+    is one by default: the official R4 examples break it, and the reference implementation accepts them. "none"
+    makes every rule an error."""
 
     @property
     def warning_rules(self) -> frozenset[str]:
@@ -168,6 +169,32 @@ class Update(Section):
     create: bool = True
     """Whether PUT to an id that doesn't exist creates the resource (update as create). When false it is a
     405."""
+
+
+class Delete(Section):
+    """Conditional DELETE, by search (https://hl7.org/fhir/R4/http.html#3.1.0.7.1)."""
+
+    conditional: Literal["single", "multiple"] = "single"
+    """What happens when several resources match. single: 412 with their number; multiple: all are deleted, in
+    one transaction."""
+    conditional_max: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    """Most resources that one request deletes when delete.conditional is multiple; above that 412."""
+
+
+class Bundle(Section):
+    """Batches and transactions (https://hl7.org/fhir/R4/http.html#transaction)."""
+
+    max_entries: Annotated[int, Field(ge=1, le=10_000)] = 10_000
+    """Most entries of one Bundle; more are answered with 413. See also http.max_bundle_mb."""
+
+
+class Integrity(Section):
+    """Referential integrity between the resources of this server."""
+
+    references: Literal["off", "write", "delete", "both"] = "off"
+    """write: a literal reference to this server must lead to a resource, else 422. delete: what others refer to
+    can't be deleted, 409; this sees resources that were written since it was switched on. both: both. off: references
+    may dangle."""
 
 
 class Log(Section):
@@ -215,6 +242,9 @@ class Settings(BaseSettings):
     search: Search = Field(default_factory=Search)
     validation: Validation = Field(default_factory=Validation)
     update: Update = Field(default_factory=Update)
+    delete: Delete = Field(default_factory=Delete)
+    bundle: Bundle = Field(default_factory=Bundle)
+    integrity: Integrity = Field(default_factory=Integrity)
     log: Log = Field(default_factory=Log)
     examples: Examples = Field(default_factory=Examples)
     cursor: Cursor = Field(default_factory=Cursor)

@@ -7,7 +7,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -61,26 +62,16 @@ def module_database_name(mongo_client: MongoClient[dict[str, Any]]) -> Iterator[
     mongo_client.drop_database(name)
 
 
-@pytest.fixture(scope="session")
-def site(
-    mongod_uri: str, mongo_client: MongoClient[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[httpx.Client]:
-    """A client of the whole application, which runs on a port of this machine for the session."""
+@contextmanager
+def serving(flags: dict[str, Any]) -> Iterator[httpx.Client]:
+    """Run the whole application on a port of this machine; give a client of it."""
     from fhir_server.app import create_app
     from fhir_server.settings import load
 
-    name = _new_name()
-    settings = load(
-        {
-            "mongodb.uri": mongod_uri,
-            "mongodb.database": name,
-            "data.dir": tmp_path_factory.mktemp("data"),
-            "log.level": "warning",
-        }
-    )
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(create_app(settings), log_config=None, access_log=False, ws="none")
+        app = create_app(load({"log.level": "warning", **flags}))
+        config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server under test")
         thread.start()
@@ -91,7 +82,44 @@ def site(
             yield client
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def site(
+    mongod_uri: str, mongo_client: MongoClient[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
+    """A client of the whole application, which runs on a port of this machine for the session."""
+    name = _new_name()
+    flags = {
+        "mongodb.uri": mongod_uri,
+        "mongodb.database": name,
+        "data.dir": tmp_path_factory.mktemp("data"),
+    }
+    with serving(flags) as client:
+        yield client
     mongo_client.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def site_with(
+    mongod_uri: str,
+    mongo_client: MongoClient[dict[str, Any]],
+    module_database_name: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[dict[str, Any]], Any]:
+    """Return a context that runs the application with other settings, on the module's own database."""
+
+    def run(flags: dict[str, Any]) -> Any:
+        return serving(
+            {
+                "mongodb.uri": mongod_uri,
+                "mongodb.database": module_database_name,
+                "data.dir": tmp_path_factory.mktemp("data"),
+                **flags,
+            }
+        )
+
+    return run
 
 
 @pytest.fixture(scope="session")

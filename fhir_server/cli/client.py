@@ -1,7 +1,7 @@
 """A small HTTP/1.1 client that keeps its connections: what a loader needs and nothing else.
 
-The parser is httptools, which the server needs anyway; a general client costs about ten times the CPU a
-request, which is what limits a load. No redirects, no proxies, no compression.
+The parser is httptools, which the server needs anyway; a general client takes more CPU for a request than the
+server does (figures in docs/decisions/0008-load-over-http.md). No redirects, no proxies, no compression.
 https://www.rfc-editor.org/rfc/rfc9112
 """
 
@@ -72,6 +72,7 @@ class Client:
         """Close all idle connections."""
         while self._idle:
             self._idle.pop().close()
+        await asyncio.sleep(0)  # the loop closes sockets in its next round
 
     async def _connection(self) -> _Connection:
         while self._idle:
@@ -107,7 +108,7 @@ class _Connection(asyncio.Protocol):
     def close(self) -> None:
         self.is_open = False
         if self._transport is not None:
-            self._transport.close()
+            self._transport.abort()  # nothing is worth flushing: an answer is complete or given up
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

@@ -58,9 +58,7 @@ def load(
         client = Client(base)
         checkpoint = Checkpoint(resume, base)
         reading = Reading(sources(paths))
-    except FileNotFoundError as missing:
-        stop(Exit.USAGE, f"{missing} doesn't exist.")
-    except ValueError as reason:
+    except (FileNotFoundError, ValueError) as reason:
         stop(Exit.USAGE, str(reason))
     code = asyncio.run(_load(client, reading, checkpoint, jobs=jobs, quiet=quiet, resume=resume))
     raise typer.Exit(int(code))

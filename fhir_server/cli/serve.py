@@ -83,16 +83,22 @@ def serve(
 
 
 def run(settings: Settings, listener: socket.socket, database: str) -> None:
-    """Serve on the socket until asked to stop; prints the banner when the first request can be answered."""
+    """Serve on the socket until asked to stop; prints the banner when the first request can be answered.
+
+    Also a single worker is a process of its own: when it dies, the supervisor starts another one.
+    """
     import threading
 
     import uvicorn
+    from uvicorn.config import STARTUP_FAILURE
+    from uvicorn.supervisors import Multiprocess
 
     from fhir_server.cli.banner import announce
+    from fhir_server.rest.event_log import configure_logging
 
-    several = settings.http.workers > 1
+    configure_logging(settings.log.level, settings.log.format)
     config = uvicorn.Config(
-        "fhir_server.cli.worker:create_app" if several else "fhir_server.app:create_app",
+        "fhir_server.cli.worker:create_app",
         factory=True,
         workers=settings.http.workers,
         access_log=False,
@@ -106,19 +112,10 @@ def run(settings: Settings, listener: socket.socket, database: str) -> None:
     started = threading.Thread(target=announce, args=(settings, database), name="banner", daemon=True)
     with _ignored_after_shutdown():
         started.start()
-        if several:
-            from uvicorn.config import STARTUP_FAILURE
-            from uvicorn.supervisors import Multiprocess
-
-            supervisor = Multiprocess(config, sockets=[listener])
-            supervisor.run()
-            if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
-                stop(Exit.CONNECTION, "A worker could not start; the reason is above.")
-            return
-        server = uvicorn.Server(config)
-        server.run(sockets=[listener])
-        if not server.started:
-            stop(Exit.CONNECTION, "The server could not start; the reason is above.")
+        supervisor = Multiprocess(config, sockets=[listener])
+        supervisor.run()
+        if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+            stop(Exit.CONNECTION, "A worker could not start; the reason is above.")
 
 
 def _fast() -> dict[str, Any]:
@@ -140,16 +137,41 @@ def _ignored_after_shutdown() -> Iterator[None]:
 
 @contextmanager
 def _shared_metrics(settings: Settings) -> Iterator[None]:
-    """Give several workers a folder in which their metrics are summed up."""
-    import tempfile
+    """Give several workers a folder in which their metrics are summed up; those of killed servers are removed."""
+    import shutil
 
     name = "PROMETHEUS_MULTIPROC_DIR"
     if settings.http.workers == 1 or os.environ.get(name):
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="fhir-metrics-") as folder:
-        os.environ[name] = folder
+    for left in settings.data.dir.glob("metrics-*"):
+        if not _is_another(int(left.name.partition("-")[2])):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = settings.data.dir / f"metrics-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as reason:
+        stop(
+            Exit.USAGE,
+            f"The data directory can't be written: {reason}.",
+            "Choose another one with --data-dir.",
+        )
+    os.environ[name] = str(folder)
+    try:
         yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_another(process: int) -> bool:
+    """Tell whether this is a running process and not this one; in a container a restart gets the same number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
 
 
 @contextmanager

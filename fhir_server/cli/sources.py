@@ -45,18 +45,21 @@ class Document:
 def sources(paths: Sequence[str]) -> list[str]:
     """Return the files that the paths mean: folders are searched for .json, .ndjson, .jsonl (also .gz, .bz2).
 
-    Raises FileNotFoundError for a path that doesn't exist.
+    Raises FileNotFoundError for a path that doesn't exist, ValueError for a folder that holds none.
     """
     found: list[str] = []
     for path in paths:
         if path == STDIN:
             found.append(path)
         elif Path(path).is_dir():
-            found += sorted(str(file) for file in Path(path).rglob("*") if file.is_file() and _is_json(file))
+            inside = sorted(str(file) for file in Path(path).rglob("*") if file.is_file() and _is_json(file))
+            if not inside:
+                raise ValueError(f"{path} holds no .json, .ndjson or .jsonl file (also .gz, .bz2).")
+            found += inside
         elif Path(path).exists():
             found.append(path)
         else:
-            raise FileNotFoundError(path)
+            raise FileNotFoundError(f"{path} doesn't exist.")
     return found
 
 

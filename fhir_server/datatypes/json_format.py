@@ -75,6 +75,23 @@ def decode(data: bytes) -> dict[str, Any]:
     Numbers with a fraction or exponent become Decimal, others int. Raises FhirError with status 400 and one
     issue, naming line and column where they are known, for everything that isn't one well-formed JSON object.
     """
+    value = _decoded(data)
+    if type(value) is not dict:
+        raise error(
+            "structure", "The body must be a JSON object: a resource with its resourceType.", status=400
+        )
+    return value
+
+
+def decode_list(data: bytes) -> list[Any]:
+    """Return the JSON array in ``data``, such as a JSON Patch; reads and raises like ``decode``."""
+    value = _decoded(data)
+    if type(value) is not list:
+        raise error("structure", "The body must be a JSON array of operations.", status=400)
+    return value
+
+
+def _decoded(data: bytes) -> Any:
     if data[:3] == _BOM:
         data = data[3:]
     try:
@@ -83,10 +100,6 @@ def decode(data: bytes) -> dict[str, Any]:
         _malformed(data, reason)
     except RecursionError:
         raise _too_deep() from None
-    if type(value) is not dict:
-        raise error(
-            "structure", "The body must be a JSON object: a resource with its resourceType.", status=400
-        )
     if data.count(b"{") + data.count(b"[") > MAX_DEPTH:
         _check_depth(data, value)
     # Written again, a compact body that says nothing twice is the same bytes: the cheapest exact proof.
@@ -95,8 +108,7 @@ def decode(data: bytes) -> dict[str, Any]:
         value = _screened(data, compact, value)
     if _SUSPECT_ESCAPE.search(data):
         _check_controls(data)
-    result: dict[str, Any] = value
-    return result
+    return value
 
 
 def encode(value: Any) -> bytes:
@@ -149,7 +161,7 @@ def _too_deep() -> FhirError:
     )
 
 
-def _check_depth(data: bytes, value: dict[str, Any]) -> None:
+def _check_depth(data: bytes, value: Any) -> None:
     """Raise if ``value`` is nested too deeply: peel brackets by level, look closer if strings hold some."""
     brackets = data.translate(_TO_BRACES, _NOT_BRACKETS)
     for _ in range(MAX_DEPTH):
@@ -174,7 +186,7 @@ def _check_depth(data: bytes, value: dict[str, Any]) -> None:
     raise _too_deep()
 
 
-def _screened(data: bytes, compact: bytes, value: dict[str, Any]) -> dict[str, Any]:
+def _screened(data: bytes, compact: bytes, value: Any) -> Any:
     """Return ``value``, read once more if the fast parser lost something; raise if a name is repeated.
 
     1. No token is longer in ``compact`` than in ``data``; if both are equally long but for white space,
@@ -192,10 +204,7 @@ def _screened(data: bytes, compact: bytes, value: dict[str, Any]) -> dict[str, A
         and not _NEGATIVE_ZERO.search(data)
     ):
         return value
-    reread: dict[str, Any] = json.loads(
-        data, object_pairs_hook=_unique, parse_float=_number, parse_int=_integer
-    )
-    return reread
+    return json.loads(data, object_pairs_hook=_unique, parse_float=_number, parse_int=_integer)
 
 
 def _check_controls(data: bytes) -> None:

@@ -7,6 +7,7 @@ from fhir_server.fhirpath.env import Env
 from fhir_server.fhirpath.errors import FhirPathError
 from fhir_server.fhirpath.evaluation.compiler import compile_tree
 from fhir_server.fhirpath.evaluation.expression import Expression, fallback
+from fhir_server.fhirpath.evaluation.items import Node
 from fhir_server.fhirpath.generation.extraction import Extraction, generate_extraction
 from fhir_server.fhirpath.generation.invariant import Invariant, generate_invariant
 from fhir_server.fhirpath.parser import parse
@@ -18,6 +19,7 @@ __all__ = [
     "Extraction",
     "FhirPathError",
     "Invariant",
+    "Node",
     "compile_expression",
     "compile_extraction",
     "compile_invariant",

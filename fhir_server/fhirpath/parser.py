@@ -41,6 +41,8 @@ _POLARITY = 11
 MAX_DEPTH = 60
 #: Keywords that the grammar also allows as names.
 _NAMES_TOO = {"as", "contains", "in", "is"}
+#: Behind a dot no operator can stand: there the element of a Narrative needs no backticks (``Patient.text.div``).
+_NARRATIVE = "div"
 _KEYWORDS = {"and", "or", "xor", "implies", "div", "mod", "true", "false"} | _NAMES_TOO
 
 
@@ -134,7 +136,8 @@ class _Parser:
         if source is not None and self._next.kind == "special":
             return Special(self._take().text[1:], position)
         quoted = self._next.kind == "quoted"
-        name = self._identifier()
+        is_narrative = source is not None and self._next.kind == "name" and self._next.text == _NARRATIVE
+        name = self._take().text if is_narrative else self._identifier()
         if not quoted and self._takes("("):
             return Call(source, name, self._arguments(), position)
         return Member(source, name, position)
@@ -199,10 +202,8 @@ class _Parser:
 
 def _temporal(token: Token) -> Temporal:
     text = token.text
-    if text.startswith("T"):
-        value = parse_time(text[1:])
-    else:
-        value = parse_date_time(text) if "T" in text else parse_date(text)
+    parse = parse_time if text.startswith("T") else parse_date_time if "T" in text else parse_date
+    value = parse(text.removeprefix("T"))
     if value is None:
         raise FhirPathError("syntax", f"@{text} is no date on the calendar or no time of day", token.position)
     return value

@@ -11,18 +11,30 @@ from urllib.parse import parse_qs
 
 from fhir_server import __version__
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Policy, Server, Target
+from fhir_server.interactions.patching import ACCEPTED
 from fhir_server.outcome import error
 from fhir_server.search import Registry
 
 #: Interactions of a resource type, in the order in which they are listed (type-restful-interaction).
-_OF_TYPE = ("read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type")
+_OF_TYPE = (
+    "read",
+    "vread",
+    "update",
+    "patch",
+    "delete",
+    "history-instance",
+    "history-type",
+    "create",
+    "search-type",
+)
 #: Interactions of the whole system (system-restful-interaction).
-_OF_SYSTEM = ("history-system",)
+_OF_SYSTEM = ("transaction", "batch", "history-system")
 
 _DOCUMENTATION = (
     "JSON only; XML is answered with 406 or 415. Searches are strict: an unknown parameter is a 400 that names the "
     "nearest one, unless the client sends Prefer: handling=lenient. Totals are returned on request (_total). "
-    "A batch or transaction, conditional writes, patch, chains and includes are not supported yet."
+    "Batches and transactions take up to {entries} entries and {megabytes} MB. A search that picks the resource of a "
+    "conditional interaction is always strict. Chains and includes are not supported yet."
 )
 
 
@@ -41,6 +53,8 @@ def statement(
 ) -> dict[str, Any]:
     """Return the CapabilityStatement resource; ``interactions`` are the codes that the router has rows for."""
     offered = set(interactions)
+    if "transaction" in offered:
+        offered.add("batch")  # one address answers both
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -50,10 +64,13 @@ def statement(
         "implementation": {"description": "FHIR R4 server of a digital health space"},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
+        "patchFormat": list(ACCEPTED),
         "rest": [
             {
                 "mode": "server",
-                "documentation": _DOCUMENTATION,
+                "documentation": _DOCUMENTATION.format(
+                    entries=policy.max_bundle_entries, megabytes=policy.max_bundle_mb
+                ),
                 "resource": [
                     _of_type(type_, offered, registry, policy) for type_ in registry.types.resource_types
                 ],
@@ -71,10 +88,11 @@ def _of_type(type_: str, offered: set[str], registry: Registry, policy: Policy) 
         "versioning": "versioned-update",
         "readHistory": True,
         "updateCreate": policy.update_create,
-        "conditionalCreate": False,
+        "conditionalCreate": True,
         "conditionalRead": "full-support",
-        "conditionalUpdate": False,
-        "conditionalDelete": "not-supported",
+        "conditionalUpdate": True,
+        "conditionalDelete": "multiple" if policy.max_conditional_deletes > 1 else "single",
+        **({"referencePolicy": ["literal", "enforced"]} if policy.check_references_on_write else {}),
         "searchParam": [
             {"name": parameter.name, "definition": parameter.url, "type": parameter.type}
             for parameter in registry.parameters(type_).by_name.values()

@@ -1,28 +1,81 @@
-"""create: a new resource under an id that the server assigns.
+"""create: a new resource under an id that the server assigns, or none if there is a match (If-None-Exist).
 
-https://hl7.org/fhir/R4/http.html#create. 201 with Location, ETag and Last-Modified; an id, versionId or lastUpdated in
-the body is ignored, as R4 says.
+https://hl7.org/fhir/R4/http.html#create, https://hl7.org/fhir/R4/http.html#ccreate. 201 with Location, ETag and
+Last-Modified; an id, versionId or lastUpdated in the body is ignored, as R4 says. With If-None-Exist 200 when one
+resource matches, 412 when several do.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.steps.assess import assess
-from fhir_server.interactions.steps.preconditions import refuse_conditional_create
+from fhir_server.interactions.steps.criteria import (
+    CLAIMED_TRIES,
+    Criteria,
+    if_none_exist,
+    the_one_match,
+)
+from fhir_server.interactions.steps.integrity import check_references, kept_references
+from fhir_server.interactions.steps.preconditions import refuse_criteria_in_address
 from fhir_server.interactions.steps.prepare import body_of_type, identified, stamped
 from fhir_server.interactions.steps.representation import written
-from fhir_server.store.documents import Change, Method
+from fhir_server.store.documents import Change, ClaimTaken, Method
 
 
 async def create(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
     """Return 201 when the new resource is durable."""
-    refuse_conditional_create(request.headers, request.query)
+    refuse_criteria_in_address(request.query)
     resource = body_of_type(request, target.type)
+    criteria = if_none_exist(server, request, target.type)
+    if criteria is not None:
+        return await _unless_there(server, request, resource, criteria)
     assessed = assess(server, resource)
-    id_, entries = identified(server, resource, request.base)
-    now = server.clock()
-    change = Change(
-        Method.POST, target.type, id_, 0, now, stamped(resource, target.type, id_, 1, now), entries
-    )
+    await check_references(server, request, resource)
+    change = _change(server, request, resource)
     await server.store.commit(change)
     return written(request, change, assessed)
+
+
+async def _unless_there(
+    server: Server, request: FhirRequest, resource: dict[str, Any], criteria: Criteria
+) -> FhirResponse:
+    """Create the resource unless one matches; the claim in the document decides between workers."""
+    assessed = None
+    async with server.store.lock(criteria.type, f"?{criteria.claim}"):
+        tries = 0
+        while True:
+            found = await the_one_match(server, request, criteria)
+            if found is not None:
+                return written(request, found, is_new=False)
+            if assessed is None:
+                assessed = assess(server, resource)
+                await check_references(server, request, resource)
+            claim = criteria.claim if tries < CLAIMED_TRIES else None
+            change = _change(server, request, resource, claim)
+            try:
+                await server.store.commit(change)
+            except ClaimTaken:
+                tries += 1
+                continue
+            return written(request, change, assessed)
+
+
+def _change(
+    server: Server, request: FhirRequest, resource: dict[str, Any], claim: str | None = None
+) -> Change:
+    type_ = resource["resourceType"]
+    id_, entries = identified(server, resource, request.base)
+    now = server.clock()
+    return Change(
+        Method.POST,
+        type_,
+        id_,
+        0,
+        now,
+        stamped(resource, type_, id_, 1, now),
+        entries,
+        claim=claim,
+        references=kept_references(server, resource, request.base),
+    )

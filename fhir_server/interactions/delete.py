@@ -6,9 +6,9 @@ https://hl7.org/fhir/R4/http.html#delete. 204, also when there is nothing to del
 from __future__ import annotations
 
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
+from fhir_server.interactions.steps.integrity import check_not_referred_to
 from fhir_server.interactions.steps.preconditions import check_preconditions
-from fhir_server.interactions.update import ATTEMPTS
-from fhir_server.outcome import error
+from fhir_server.interactions.update import ATTEMPTS, too_often
 from fhir_server.store.documents import Change, Method, VersionConflict
 
 
@@ -20,15 +20,12 @@ async def delete(server: Server, request: FhirRequest, target: Target) -> FhirRe
             check_preconditions(request.headers, current)
             if current is None or current.is_deleted:
                 return FhirResponse(204)
+            await check_not_referred_to(server, [current])
             now = max(server.clock(), current.last_updated + 1)
-            change = Change(Method.DELETE, target.type, target.id, current.version, now)
+            change = Change(Method.DELETE, target.type, target.id, current.version, now, replaces=current)
             try:
                 await server.store.commit(change)
             except VersionConflict:
                 continue
             return FhirResponse(204, (("ETag", f'W/"{change.version}"'),))
-    raise error(
-        "conflict",
-        f"This {target.type} is being changed by others so often that the deletion did not get through; send it again.",
-        headers={"Retry-After": "1"},
-    )
+    raise too_often(target.type)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from fhir_server.access import OPEN, AccessContext
 from fhir_server.definitions import Definitions
+from fhir_server.interactions.steps.links import Links
 from fhir_server.search import Cursors, Indexer, Registry
 from fhir_server.store import Store
 from fhir_server.validation import Validator
@@ -70,6 +71,11 @@ class Policy:
     strict_search: bool = True
     default_count: int = 50
     max_count: int = 1000
+    max_conditional_deletes: int = 1
+    max_bundle_entries: int = 10_000
+    max_bundle_mb: int = 64
+    check_references_on_write: bool = False
+    check_references_on_delete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +91,5 @@ class Server:
     clock: Clock
     new_id: NewId
     policy: Policy
+    links: Links
     capabilities: Mapping[str, bytes]

@@ -8,19 +8,26 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions import (
+    bundle,
     capabilities,
+    conditional_delete,
+    conditional_update,
     create,
     delete,
     history,
+    patch,
     read,
     search_type,
     update,
     vread,
 )
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
+from fhir_server.interactions.steps.dry_run import DRY_RUN, dry_run, is_dry_run
+from fhir_server.interactions.steps.idempotency import KEY, once
 from fhir_server.outcome import FhirError, error, operation_outcome
 from fhir_server.store.documents import Unavailable
 
@@ -37,13 +44,22 @@ class Route:
     handler: Handler
 
 
+async def _bundle(server: Server, request: FhirRequest, target: Target) -> FhirResponse:  # noqa: ARG001
+    return await bundle.bundle(server, request, dispatch)
+
+
 ROUTES: tuple[Route, ...] = (
+    Route("transaction", "POST", (), _bundle),
     Route("capabilities", "GET", ("metadata",), capabilities.capabilities),
     Route("read", "GET", ("[type]", "[id]"), read.read),
     Route("vread", "GET", ("[type]", "[id]", "_history", "[vid]"), vread.vread),
     Route("create", "POST", ("[type]",), create.create),
     Route("update", "PUT", ("[type]", "[id]"), update.update),
+    Route("update", "PUT", ("[type]",), conditional_update.conditional_update),
+    Route("patch", "PATCH", ("[type]", "[id]"), patch.patch),
+    Route("patch", "PATCH", ("[type]",), patch.conditional_patch),
     Route("delete", "DELETE", ("[type]", "[id]"), delete.delete),
+    Route("delete", "DELETE", ("[type]",), conditional_delete.conditional_delete),
     Route("search-type", "GET", ("[type]",), search_type.search_type),
     Route("search-type", "POST", ("[type]", "_search"), search_type.search_type),
     Route("history-instance", "GET", ("[type]", "[id]", "_history"), history.history_instance),
@@ -66,11 +82,15 @@ def _is_word(position: int, part: str) -> bool:
 async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
     """Answer one request; issues that stop an interaction become an OperationOutcome with their status."""
     interaction = type_ = ""
+    headers = request.headers
     try:
         route, target = match(server, request)
         interaction, type_ = route.interaction, target.type
-        response = await route.handler(server, request, target)
-        return replace(response, interaction=interaction, type=type_)
+        if DRY_RUN in headers and is_dry_run(request):
+            return await dry_run(server, request, partial(_answer, route, target))
+        if KEY in headers and request.method in ("POST", "PATCH") and route.interaction != "search-type":
+            return await once(server, request, partial(_answer, route, target))
+        return await _answer(route, target, server, request)
     except FhirError as problem:
         return outcome_response(problem, interaction, type_)
     except Unavailable as problem:
@@ -80,6 +100,11 @@ async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
             headers={"Retry-After": "2"},
         )
         return outcome_response(unavailable, interaction, type_)
+
+
+async def _answer(route: Route, target: Target, server: Server, request: FhirRequest) -> FhirResponse:
+    response = await route.handler(server, request, target)
+    return replace(response, interaction=response.interaction or route.interaction, type=target.type)
 
 
 def match(server: Server, request: FhirRequest) -> tuple[Route, Target]:
@@ -123,13 +148,6 @@ def outcome_response(problem: FhirError, interaction: str = "", type_: str = "")
 
 
 def _no_such_path(server: Server, path: tuple[str, ...]) -> FhirError:
-    if not path:
-        return error(
-            "not-supported",
-            "The base address itself takes no request yet; GET metadata tells what this server does.",
-            status=405,
-            headers={"Allow": ""},
-        )
     if path[0] not in server.definitions.types.resource_type_names and not _is_word(0, path[0]):
         return _unknown_type(server, path[0])
     if any(part.startswith("$") for part in path):

@@ -21,7 +21,7 @@ from fhir_server.interactions.router import dispatch, outcome_response
 from fhir_server.outcome import FhirError, error
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.metrics import Metrics
-from fhir_server.rest.negotiation import check_accept, check_content_type, check_form
+from fhir_server.rest.negotiation import check_accept, check_content_type, check_encoding, check_form
 from fhir_server.rest.rendering import send_response
 
 Scope = MutableMapping[str, Any]
@@ -39,7 +39,8 @@ class Edge:
 
     prefix: str = "/fhir"
     base_url: str | None = None
-    max_body: int = 16 * 1024 * 1024
+    max_body: int = 16_000_000
+    max_bundle: int = 64_000_000
     request_timeout: float = 30.0
 
 
@@ -68,9 +69,12 @@ class Gateway:
             query = scope["query_string"].decode("ascii", "replace")
             pretty = check_accept(headers, query)
             body = b""
+            path = self._path(scope)
             if method not in ("GET", "HEAD"):
-                body = await self._body(receive, headers)
-            request = FhirRequest(method, self._path(scope), query, headers, body, self._base(scope, headers))
+                # Only batches and transactions go to the base itself.
+                limit = self._edge.max_body if path else self._edge.max_bundle
+                body = await self._body(receive, headers, limit)
+            request = FhirRequest(method, path, query, headers, body, self._base(scope, headers))
             if body:
                 self._check_body(request)
             async with asyncio.timeout(self._edge.request_timeout):
@@ -90,7 +94,7 @@ class Gateway:
             self._metrics.finished("", 499, time.perf_counter() - started)
             return
         except Exception:  # noqa: BLE001 (whatever it was, the client gets an outcome and the log the reason)
-            _LOG.exception("request %s failed", request_id)
+            _LOG.exception("request failed", extra={"request_id": request_id})
             response = outcome_response(
                 error(
                     "exception",
@@ -138,10 +142,11 @@ class Gateway:
             raise error("value", "The Host header is missing or malformed.")
         return f"{scope.get('scheme', 'http')}://{host}{self._edge.prefix}"
 
-    async def _body(self, receive: Receive, headers: dict[str, str]) -> bytes:
+    @staticmethod
+    async def _body(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
         announced = headers.get("content-length", "")
-        if announced.isascii() and announced.isdigit() and int(announced) > self._edge.max_body:
-            raise self._too_large()
+        if announced.isascii() and announced.isdigit() and int(announced) > limit:
+            raise _too_large(limit)
         parts: list[bytes] = []
         size = 0
         while True:
@@ -150,25 +155,28 @@ class Gateway:
                 raise _Disconnected
             part = message.get("body", b"")
             size += len(part)
-            if size > self._edge.max_body:
-                raise self._too_large()
+            if size > limit:
+                raise _too_large(limit)
             if not message.get("more_body"):
                 return b"".join([*parts, part]) if parts else bytes(part)
             parts.append(part)
-
-    def _too_large(self) -> FhirError:
-        limit = self._edge.max_body // (1024 * 1024)
-        return error(
-            "too-long", f"The body is larger than {limit} MB, the most that this server takes.",
-            headers={"Connection": "close"},
-        )  # fmt: skip
 
     @staticmethod
     def _check_body(request: FhirRequest) -> None:
         if request.path and request.path[-1] == "_search":
             check_form(request.headers)
+        elif request.method == "PATCH":
+            check_encoding(request.headers)  # which patch it is, the interaction finds out
         else:
             check_content_type(request.headers)
+
+
+def _too_large(limit: int) -> FhirError:
+    return error(
+        "too-long",
+        f"The body is larger than {limit / 1_000_000:g} MB, the most that this server takes here.",
+        headers={"Connection": "close"},
+    )
 
 
 class _Disconnected(Exception):  # noqa: N818 (says what happened; never leaves this file)

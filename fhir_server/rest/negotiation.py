@@ -41,10 +41,15 @@ def check_accept(headers: Mapping[str, str], query: str) -> bool:
     return pretty
 
 
-def check_content_type(headers: Mapping[str, str]) -> None:
-    """Raise FhirError 415 unless a resource in the body is said to be JSON; a missing Content-Type counts as JSON."""
+def check_encoding(headers: Mapping[str, str]) -> None:
+    """Raise FhirError 415 when the body is compressed."""
     if headers.get("content-encoding", "identity") != "identity":
         raise error("not-supported", "Send the body without Content-Encoding.", status=415)
+
+
+def check_content_type(headers: Mapping[str, str]) -> None:
+    """Raise FhirError 415 unless a resource in the body is said to be JSON; a missing Content-Type counts as JSON."""
+    check_encoding(headers)
     content_type = headers.get("content-type")
     if (
         content_type is None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 FHIR_JSON = "application/fhir+json"
+JSON_PATCH = "application/json-patch+json"
 
 _ID = {
     "name": "id",
@@ -133,6 +134,15 @@ def _update(resource: Mapping[str, Any]) -> Row:
     return f"{type_}/{{id}}", "put", _operation("update", type_, type_, path=(_ID,), takes_body=True)
 
 
+def _patch(resource: Mapping[str, Any]) -> Row:
+    type_ = resource["type"]
+    operation = _operation("patch", type_, type_, path=(_ID,), takes_body=True)
+    operation["requestBody"]["content"][JSON_PATCH] = {
+        "schema": {"type": "array", "items": {"type": "object"}}
+    }
+    return f"{type_}/{{id}}", "patch", operation
+
+
 def _delete(resource: Mapping[str, Any]) -> Row:
     type_ = resource["type"]
     operation = _operation("delete", type_, "", path=(_ID,))
@@ -160,6 +170,7 @@ _BY_CODE: dict[str, Callable[[Mapping[str, Any]], Row]] = {
     "read": _read,
     "vread": _vread,
     "update": _update,
+    "patch": _patch,
     "delete": _delete,
     "history-instance": _history_instance,
     "history-type": _history_type,

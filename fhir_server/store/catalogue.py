@@ -22,6 +22,8 @@ COMMON = (
     IndexDescriptor("dl", (("dl", -1),), partial="dl"),
     IndexDescriptor("ck", (("ck", 1),), partial="ck", unique=True),
 )
+#: Finds who refers to a resource; for servers that refuse deletions of what is referred to.
+REFERENCES = IndexDescriptor("rf", (("rf", 1),), partial="rf")
 HISTORY = (
     IndexDescriptor("t_lu", (("t", 1), ("lu", -1))),
     IndexDescriptor("lu", (("lu", -1),)),

@@ -15,9 +15,9 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from pymongo.errors import DuplicateKeyError, PyMongoError, WriteError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError, WriteError
 
-from fhir_server.outcome import error
+from fhir_server.outcome import FhirError, error
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.coalescing import Coalescer, Waiter
 from fhir_server.store.connection import MAJORITY, Connection, is_outage
@@ -28,11 +28,15 @@ from fhir_server.store.documents import (
     history_id,
 )
 from fhir_server.store.retrying import Retrying
-from fhir_server.store.transacting import Pending, Transactor, may_succeed
+from fhir_server.store.transacting import Also, Pending, Transactor, may_succeed
 
 #: Largest body of one resource; a MongoDB document ends at 16 MB and holds the index beside the body.
 LARGEST_BODY = 12 << 20
 _DUPLICATE_KEY = 11000
+#: TransactionTooLargeForCache, TransactionTooLarge (for the oplog).
+_TOO_LARGE = {388, 257}
+#: Changes of a large transaction are encoded in slices of this size.
+_ENCODED_AT_ONCE = 50
 #: From this attempt on the changes of a flush are tried one at a time.
 _ALONE_FROM = 3
 #: Of so many resources the last version made here is remembered.
@@ -62,10 +66,10 @@ class Committer:
         queue = self.replacements if change.previous else self.creates
         await queue.submit(pending, size=pending.size, key=(change.type, change.id))
 
-    async def commit_many(self, changes: Sequence[Change]) -> None:
+    async def commit_many(self, changes: Sequence[Change], also: Also | None = None) -> None:
         """Write all changes or none, in one transaction; the same exceptions as ``commit``.
 
-        Each resource may occur once only.
+        Each resource may occur once only. ``also`` writes more in the same transaction.
         """
         assert len({(change.type, change.id) for change in changes}) == len(changes), (
             "a resource occurs twice"
@@ -74,10 +78,14 @@ class Committer:
             _check(change)
         for type_ in {change.type for change in changes}:
             await self._catalogue.ensure(type_)
-        pendings = [Pending(change) for change in changes]
+        pendings: list[Pending] = []
+        for number, change in enumerate(changes, 1):
+            pendings.append(Pending(change))
+            if number % _ENCODED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # a large transaction lets others have their turn
         if pendings:
             # Shielded: when the caller goes away the transaction still ends in a known state.
-            await asyncio.shield(self._all_or_nothing(pendings))
+            await asyncio.shield(self._all_or_nothing(pendings, also))
 
     async def close(self) -> None:
         """Finish what was accepted, refuse what comes later."""
@@ -165,16 +173,19 @@ class Committer:
                     waiter.resolve(None)
             return
 
-    async def _all_or_nothing(self, pendings: list[Pending]) -> None:
+    async def _all_or_nothing(self, pendings: list[Pending], also: Also | None) -> None:
         retrying = Retrying(self._patience)
         while True:
             try:
-                lost = await self._transactor.run(pendings, is_whole=True)
+                lost = await self._transactor.run(pendings, is_whole=True, also=also)
             except DuplicateKeyError as problem:
                 lost = pendings
-                if "ck" in (problem.details or {}).get("keyPattern", {}):
+                is_claim = "ck" in (problem.details or {}).get("keyPattern", {})
+                if is_claim and len(await self._written(pendings)) < len(pendings):
                     raise ClaimTaken from problem
             except PyMongoError as problem:
+                if isinstance(problem, OperationFailure) and problem.code in _TOO_LARGE:
+                    raise _too_large() from problem
                 if not may_succeed(problem):
                     raise
                 await retrying.pause(is_outage=is_outage(problem))
@@ -216,6 +227,14 @@ async def _one_by_one(
         "keyPattern", {}
     )
     waiters[0].refuse(ClaimTaken() if is_claim else problem)
+
+
+def _too_large() -> FhirError:
+    return error(
+        "too-long",
+        "The transaction is larger than the database's cache can hold at once; nothing was written. "
+        "Send several smaller ones, or give the database a larger cache.",
+    )
 
 
 def _check(change: Change) -> None:

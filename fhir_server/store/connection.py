@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 from collections.abc import Mapping
@@ -68,9 +69,16 @@ class Connection:
         try:
             await connection.check()
         except BaseException:
-            await client.close()
+            await connection.close()
             raise
         return connection
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self.client.close()
+        # The driver's transports close their sockets in the loop's next rounds, and the loop may end with us.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def check(self) -> None:
         """Refuse servers that can't keep the store's promises, and data of another layout."""

@@ -71,7 +71,8 @@ class Change:
     meta.lastUpdated in the body and is later than that of the version before. ``claim`` is the key of a
     conditional create (a hash of type and criteria): two living documents of a type never hold the same one.
     ``replaces`` is the version ``previous`` as ``Store.read`` returned it: it spares the commit a query.
-    ``security`` holds further access keys of the version.
+    ``security`` holds further access keys of the version. ``references`` are the ``Type/id`` that the resource
+    refers to, kept where deletions of what is referred to are refused.
     """
 
     method: Method
@@ -84,6 +85,7 @@ class Change:
     claim: str | None = None
     replaces: Stored | None = None
     security: dict[str, Any] = field(default_factory=dict)
+    references: tuple[str, ...] = ()
 
     @property
     def version(self) -> int:
@@ -144,6 +146,8 @@ def document(change: Change, token: bytes) -> dict[str, Any]:
         made["ck"] = change.claim
     if change.security:
         made["_sec"] = change.security
+    if change.references:
+        made["rf"] = list(change.references)
     made["i"] = entries.values
     if entries.raw:
         made["x"] = entries.raw

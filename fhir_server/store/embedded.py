@@ -182,7 +182,10 @@ class EmbeddedMongod:
                 "--wiredTigerCollectionBlockCompressor",
                 "zstd",
             ),
-            *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=10MB)"),
+            *(
+                "--wiredTigerEngineConfigString",
+                "log=(prealloc=false,file_max=10MB),eviction_dirty_trigger=60",
+            ),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
             *(
                 "--slowms",

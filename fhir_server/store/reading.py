@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/http.html#read, https://hl7.org/fhir/R4/http.html#vread
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,9 @@ from fhir_server.access import AccessContext
 from fhir_server.store.coalescing import Coalescer, Waiter
 from fhir_server.store.connection import Connection
 from fhir_server.store.documents import HISTORY_FIELDS, Stored, history_id, stored
+
+#: So many referring resources of a type are looked for.
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,32 @@ class Reader:
             return stored(type_, id_, current)
         old = await self._find("history", history_id(type_, id_, version), access)
         return None if old is None else stored(type_, id_, old)
+
+    async def living(self, type_: str, ids: Collection[str], access: AccessContext) -> set[str]:
+        """Return those of the ids that the caller may see and that are not deleted."""
+        parts: list[Mapping[str, Any]] = [{"_id": {"$in": list(ids)}, "lu": {"$exists": True}}]
+        if access.filter:
+            parts.append(access.filter)
+        command = {
+            "find": type_,
+            "filter": {"$and": parts},
+            "projection": {"_id": 1},
+            "hint": "_id_",
+            "batchSize": len(ids) + 1,
+        }
+        return {row["_id"] for row in await self._connection.find(command)}
+
+    async def referrers(self, type_: str, names: Collection[str], besides: Collection[str]) -> list[str]:
+        """Return ``Type/id`` of some resources of a type that refer to one of ``names``, without ``besides``."""
+        command = {
+            "find": type_,
+            "filter": {"rf": {"$in": list(names)}},
+            "projection": {"_id": 1},
+            "limit": len(besides) + _SHOWN,
+            "batchSize": len(besides) + _SHOWN + 1,
+        }
+        rows = await self._connection.find(command)
+        return [name for row in rows if (name := f"{type_}/{row['_id']}") not in besides]
 
     async def close(self) -> None:
         """Finish what was asked."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from fhir_server.access import AccessContext
@@ -14,6 +14,7 @@ from fhir_server.store.connection import Connection
 from fhir_server.store.documents import Change, Page, Stored
 from fhir_server.store.history import Historian
 from fhir_server.store.reading import Reader
+from fhir_server.store.receipts import Receipts
 from fhir_server.store.searching import Searcher
 
 
@@ -31,6 +32,8 @@ class Store:
         self._historian = Historian(connection, catalogue)
         self._committer = Committer(connection, catalogue, patience_s)
         self._locks = KeyLocks()
+        #: What was done under an Idempotency-Key.
+        self.receipts = Receipts(connection)
 
     @classmethod
     async def connect(
@@ -53,7 +56,7 @@ class Store:
             catalogue = Catalogue(connection, indexes)
             await catalogue.start()
         except BaseException:
-            await connection.client.close()
+            await connection.close()
             raise
         return cls(connection, catalogue, 2 * timeout_s)
 
@@ -105,6 +108,20 @@ class Store:
             type_, id_, access, since=since, until=until, cursor=cursor, limit=limit
         )
 
+    async def living(self, type_: str, ids: Collection[str], access: AccessContext) -> set[str]:
+        """Return those of the ids that the caller may see and that are not deleted, by one query."""
+        return await self._reader.living(type_, ids, access)
+
+    async def referrers(self, names: Collection[str], besides: Collection[str]) -> list[str]:
+        """Return ``Type/id`` of resources that refer to one of ``names``, a few at most; ``besides`` don't count.
+
+        Only documents that were written with ``Change.references`` are found.
+        """
+        found: list[str] = []
+        for type_ in await self._catalogue.types():
+            found += await self._reader.referrers(type_, names, besides)
+        return found
+
     def lock(self, type_: str, id_: str) -> AbstractAsyncContextManager[None]:
         """Return a context that one task of this process holds at a time for this id.
 
@@ -139,4 +156,4 @@ class Store:
         await self._committer.close()
         await self._reader.close()
         await self._catalogue.close()
-        await self._connection.client.close()
+        await self._connection.close()

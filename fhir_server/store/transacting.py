@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bson import encode
@@ -25,6 +25,10 @@ from fhir_server.store.retrying import Retrying
 #: A tombstone and the envelope of an update are about this long.
 _SMALL = 300
 _DUPLICATE_KEY = 11000
+
+
+Also = Callable[[AsyncClientSession], Awaitable[None]]
+"""Writes something of the caller's in a transaction before it is committed."""
 
 
 class Pending:
@@ -57,8 +61,13 @@ class Transactor:
         self._connection = connection
         self._patience = patience_s
 
-    async def run(self, pendings: Sequence[Pending], *, is_whole: bool) -> list[Pending]:
-        """Write what can be written; return the losers. With ``is_whole`` one loser stops all."""
+    async def run(
+        self, pendings: Sequence[Pending], *, is_whole: bool, also: Also | None = None
+    ) -> list[Pending]:
+        """Write what can be written; return the losers. With ``is_whole`` one loser stops all.
+
+        ``also`` writes more in the same transaction.
+        """
         async with self._connection.client.start_session(causal_consistency=False) as session:
             await session.start_transaction(
                 read_concern=ReadConcern("local"),
@@ -73,6 +82,8 @@ class Transactor:
                     return lost
                 won = [pending for pending in pendings if pending not in lost] if lost else pendings
                 await self._write(session, won, previous)
+                if also is not None:
+                    await also(session)
             except BaseException as problem:
                 await session.abort_transaction()
                 was_trusting = _forget(pendings)

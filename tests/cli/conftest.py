@@ -47,7 +47,7 @@ class Peer:
         except asyncio.IncompleteReadError:
             pass
         finally:
-            writer.close()
+            writer.transport.abort()
 
 
 def message(status, headers=None, body=b""):
@@ -78,6 +78,8 @@ async def scripted(script):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()
+        await asyncio.sleep(0.01)  # transports close their sockets in the loop's next round
 
 
 def _free_port():

@@ -93,6 +93,9 @@ def test_several_workers_and_kills(serving, tmp_path):
         # the next start gets the port and the data although nobody stopped the old workers
     with running(serving, tmp_path / "data", port=port) as (_, base, _):
         assert get(f"{base}/metadata")[0] == 200
+    with running(serving, tmp_path / "data", port=port, workers=2):
+        assert len(list((tmp_path / "data").glob("metrics-*"))) == 1  # the killed server's is gone
+    assert list((tmp_path / "data").glob("metrics-*")) == []
 
 
 @pytest.fixture

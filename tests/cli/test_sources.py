@@ -59,6 +59,8 @@ def test_a_named_file_is_taken_whatever_its_name(tmp_path):
     assert sources([str(tmp_path / "patient")]) == [str(tmp_path / "patient")]
 
 
-def test_a_missing_path_is_an_error():
-    with pytest.raises(FileNotFoundError):
+def test_a_missing_path_and_an_empty_folder_are_errors(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.json doesn't exist"):
         sources(["nowhere.json"])
+    with pytest.raises(ValueError, match="holds no"):
+        sources([str(tmp_path)])

@@ -41,9 +41,15 @@ def test_mode(fhir, mode, status):
     assert fhir.get(f"metadata?mode={mode}").status_code == status
 
 
+def test_patch_formats_are_those_that_are_taken(fhir, statement):
+    assert statement["patchFormat"] == ["application/json-patch+json", "application/fhir+json"]
+    codes = {i["code"] for i in statement["rest"][0]["resource"][0]["interaction"]}
+    assert {"patch", "update", "history-instance"} <= codes
+
+
 def test_openapi_describes_what_is_advertised(site, statement):
     document = site.get("/openapi.json").json()
     for row in statement["rest"][0]["resource"]:
         assert {"get", "post"} <= set(document["paths"][f"/fhir/{row['type']}"])
-        assert {"get", "put", "delete"} <= set(document["paths"][f"/fhir/{row['type']}/{{id}}"])
+        assert {"get", "put", "patch", "delete"} <= set(document["paths"][f"/fhir/{row['type']}/{{id}}"])
     assert "/health/ready" in document["paths"]

@@ -71,12 +71,6 @@ def test_prefer_decides_what_comes_back(fhir, prefer, expected):
     assert (answer.json()["resourceType"] if answer.content else None) == expected
 
 
-def test_if_none_exist_is_refused_rather_than_ignored(fhir):
-    answer = fhir.post("Patient", json={"resourceType": "Patient"}, headers={"If-None-Exist": "identifier=x"})
-    assert answer.status_code == 400
-    assert answer.json()["issue"][0]["code"] == "not-supported"
-
-
 def test_criteria_in_the_address_of_a_create_are_refused_rather_than_ignored(fhir):
     assert fhir.post("Patient?identifier=x", json={"resourceType": "Patient"}).status_code == 400
     assert fhir.post("Patient?_format=json", json={"resourceType": "Patient"}).status_code == 201

@@ -192,6 +192,6 @@ def test_an_updated_resource_is_found_by_its_new_values_only(fhir):
 
 
 def test_a_type_without_resources_is_an_empty_bundle(fhir):
-    bundle = fhir.get("VerificationResult").json()
+    bundle = fhir.get("SubstancePolymer").json()
     assert bundle["type"] == "searchset"
     assert "entry" not in bundle

@@ -127,12 +127,12 @@ def test_format_outranks_accept(fhir):
 @pytest.mark.parametrize(
     ("method", "path", "status", "allow"),
     [
-        ("PATCH", "Patient/1", 405, "DELETE, GET, PUT"),
-        ("DELETE", "Patient", 405, "GET, POST"),
-        ("POST", "Patient/1", 405, "DELETE, GET, PUT"),
+        ("PATCH", "Patient/_history", 405, "GET"),
+        ("DELETE", "Patient", 405, "GET, PATCH, POST"),
+        ("POST", "Patient/1", 405, "DELETE, GET, PATCH, PUT"),
         ("PUT", "metadata", 405, "GET"),
         ("POST", "", 405, None),
-        ("PROPFIND", "Patient", 405, "GET, POST"),
+        ("PROPFIND", "Patient", 405, "GET, PATCH, POST"),
         ("GET", "Patient/1/2/3", 404, None),
         ("GET", "Patient/$everything", 404, None),
         ("GET", "patient/1", 404, None),

@@ -32,10 +32,16 @@ class Expression:
         ``node`` is the JSON value of the focus, a Node, or None for no focus. Raises FhirPathError
         (execution, budget).
         """
+        return self.counted(node, env, sibling=sibling)[0]
+
+    def counted(
+        self, node: Any, env: Env, *, sibling: dict[str, Any] | None = None
+    ) -> tuple[Items, int | None]:
+        """Return what ``items`` does, and how many of ``env.steps`` are left (None when there is no limit)."""
         focus = self._focus(node, sibling)
         run = Run(env, self.types, focus, self.published, env.steps)
         try:
-            return self.closure(run, Scope(focus, [], []))
+            return self.closure(run, Scope(focus, [], [])), run.steps
         except RecursionError:
             raise FhirPathError("budget", "the resource is nested too deeply for it") from None
         except DecimalException:

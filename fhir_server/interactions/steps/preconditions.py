@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
+from fhir_server.interactions.exchange import Server
+from fhir_server.interactions.steps.criteria import SHAPING
 from fhir_server.outcome import error
 from fhir_server.search import decode_pairs
 from fhir_server.store.documents import Stored
@@ -58,22 +60,25 @@ def check_preconditions(headers: Mapping[str, str], current: Stored | None) -> N
             raise error("conflict", "If-None-Match does not hold: the resource exists.", status=412)
 
 
-#: Parameters that a create may carry; they shape the answer.
-_OF_CREATE = {"_format", "_pretty"}
-
-
-def refuse_conditional_create(headers: Mapping[str, str], query: str) -> None:
-    """Raise FhirError 400 for If-None-Exist and for criteria in the address.
+def refuse_criteria_in_address(query: str) -> None:
+    """Raise FhirError 400 for search parameters in the address of a create.
 
     To ignore them would make the duplicate that the client wants to avoid.
     """
-    if query and not {name for name, _ in decode_pairs(query)} <= _OF_CREATE:
+    if query and not {name for name, _ in decode_pairs(query)} <= SHAPING:
         raise error(
             "not-supported",
-            "A create takes no search parameters in its address; nothing was stored. To search, use GET or _search.",
+            "A create takes its criteria from the header If-None-Exist, not from the address; nothing was stored.",
         )
-    if "if-none-exist" in headers:
+
+
+def refuse_unknown_id(server: Server, type_: str) -> None:
+    """Raise FhirError 405 when the settings do not let clients choose ids."""
+    if not server.policy.update_create:
         raise error(
             "not-supported",
-            "Conditional create (If-None-Exist) is not supported by this version of the server; nothing was stored.",
+            f"There is no {type_} with this id, and this server does not let clients choose ids: "
+            f"POST to {type_} instead.",
+            status=405,
+            headers={"Allow": "GET, DELETE"},
         )

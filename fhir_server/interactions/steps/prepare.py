@@ -18,7 +18,11 @@ from fhir_server.search import IndexEntries
 
 def body_of_type(request: FhirRequest, type_: str) -> dict[str, Any]:
     """Return the decoded body; raise FhirError 400 when it is malformed or of another type than the path says."""
-    resource = decode(request.body)
+    return of_type(decode(request.body), type_)
+
+
+def of_type(resource: dict[str, Any], type_: str) -> dict[str, Any]:
+    """Return the resource; raise FhirError 400 when it is of another type or only a part of one."""
     found = resource.get("resourceType")
     if found is None:
         raise error(
@@ -41,11 +45,7 @@ def body_of_type(request: FhirRequest, type_: str) -> dict[str, Any]:
 
 def require_id(resource: dict[str, Any], id_: str) -> None:
     """Raise FhirError 400 unless the body's id is that of the path and has the form of an id."""
-    if not is_id(id_):
-        raise error(
-            "value",
-            "An id has 1 to 64 characters out of A-Z, a-z, 0-9, hyphen and full stop; the one in the path has not.",
-        )
+    require_form_of_id(id_)
     found = resource.get("id")
     expression = f"{resource['resourceType']}.id"
     if found is None:
@@ -54,6 +54,15 @@ def require_id(resource: dict[str, Any], id_: str) -> None:
         )
     if found != id_:
         raise error("value", "The id in the body differs from the id in the path.", expression=expression)
+
+
+def require_form_of_id(id_: object) -> None:
+    """Raise FhirError 400 unless this is an id."""
+    if not (isinstance(id_, str) and is_id(id_)):
+        raise error(
+            "value",
+            "An id has 1 to 64 characters out of A-Z, a-z, 0-9, hyphen and full stop; the one that was sent has not.",
+        )
 
 
 def identified(server: Server, resource: dict[str, Any], base: str) -> tuple[str, IndexEntries]:

@@ -50,29 +50,30 @@ def represented(server: Server, request: FhirRequest, stored: Stored) -> FhirRes
 
 def written(
     request: FhirRequest,
-    change: Change,
+    change: Change | Stored,
     warnings: Sequence[Issue] = (),
     *,
     is_new: bool | None = None,
 ) -> FhirResponse:
     """Return the answer to a durable write: 201 with Location for a new resource, else 200.
 
+    ``change`` may be a version that was there before, which a conditional create found (then ``is_new`` is False).
     The body follows ``Prefer: return=``: representation (the default), minimal, or OperationOutcome with the
     validator's warnings.
     """
     location = f"{request.base}/{change.type}/{change.id}/_history/{change.version}"
-    created = change.previous == 0 if is_new is None else is_new
+    created = change.version == 1 if is_new is None else is_new
     headers = (("Location", location), *version_headers(change))
     return FhirResponse(201 if created else 200, headers, _preferred(request, change, warnings))
 
 
-def _preferred(request: FhirRequest, change: Change, warnings: Sequence[Issue]) -> tuple[bytes, ...]:
+def _preferred(request: FhirRequest, change: Change | Stored, warnings: Sequence[Issue]) -> tuple[bytes, ...]:
     prefer = request.headers.get("prefer", "")
     if "return=minimal" in prefer:
         return ()
     if "return=OperationOutcome" in prefer:
-        done = Issue(
-            "information", "informational", f"Stored as {change.type}/{change.id}, version {change.version}."
-        )
+        what = "Nothing was stored, there is a match:" if isinstance(change, Stored) else "Stored as"
+        text = f"{what} {change.type}/{change.id}, version {change.version}."
+        done = Issue("information", "informational", text)
         return (encode(operation_outcome([done, *warnings])),)
     return (change.body,)

@@ -1,0 +1,47 @@
+"""The answer to a batch or transaction: one entry for each entry of the request, in its order, of stored bytes.
+
+https://hl7.org/fhir/R4/http.html#transaction-response
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+
+from fhir_server.datatypes.json_format import encode
+from fhir_server.interactions.exchange import FhirResponse
+from fhir_server.interactions.steps.bundle_entries import Entry
+from fhir_server.interactions.steps.prepare import instant
+
+_OUTCOME = b'{"resourceType":"OperationOutcome"'
+
+
+def response_entry(entry: Entry, response: FhirResponse, last_updated: int | None = None) -> bytes:
+    """Return the JSON of a response's entry; ``last_updated`` is milliseconds UTC, where it is known exactly."""
+    headers = dict(response.headers)
+    described: dict[str, Any] = {"status": f"{response.status} {HTTPStatus(response.status).phrase}"}
+    if "Location" in headers:
+        described["location"] = headers["Location"]
+    if "ETag" in headers:
+        described["etag"] = headers["ETag"]
+    if last_updated is None and "Last-Modified" in headers:
+        last_updated = int(parsedate_to_datetime(headers["Last-Modified"]).timestamp()) * 1000
+    if last_updated is not None:
+        described["lastModified"] = instant(last_updated)
+    text = encode(described)
+    body = b"".join(response.body) if entry.method != "HEAD" else b""
+    if not body:
+        return b'{"response":%b}' % text
+    if body.startswith(_OUTCOME) and (entry.method != "GET" or response.status >= 400):
+        return b'{"response":%b,"outcome":%b}}' % (text[:-1], body)
+    return b'{"resource":%b,"response":%b}' % (body, text)
+
+
+def response_bundle(type_: str, entries: Sequence[bytes]) -> FhirResponse:
+    """Return 200 with the Bundle of type batch-response or transaction-response."""
+    head = b'{"resourceType":"Bundle","type":"%b-response"' % type_.encode()
+    # An empty array is no FHIR JSON: a Bundle without entries has no "entry".
+    body = b'%b,"entry":[%b]}' % (head, b",".join(entries)) if entries else head + b"}"
+    return FhirResponse(200, (), (body,), interaction=type_)

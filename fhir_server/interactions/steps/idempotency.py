@@ -1,0 +1,97 @@
+"""Idempotency-Key: a POST or PATCH that is sent again with the same key gets the first answer and does nothing.
+
+https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/. The same key with another request is a 422,
+while the first attempt is under way a 409. A refused request (4xx) leaves the key free.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from fhir_server.datatypes.json_format import encode
+from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
+from fhir_server.outcome import FhirError, error
+from fhir_server.store.receipts import LARGEST_ANSWER, Receipt, State
+from fhir_server.store.rehearsal import Receipted
+
+KEY = "idempotency-key"
+_FORM = re.compile(r"[\x21-\x7e]{1,255}").fullmatch
+#: Headers that change what a request does.
+_HEADERS = ("if-none-exist", "if-match", "if-none-match", "prefer", "content-type")
+
+Answer = Callable[[Server, FhirRequest], Awaitable[FhirResponse]]
+
+
+async def once(server: Server, request: FhirRequest, answer: Answer) -> FhirResponse:
+    """Return the answer, made by ``answer`` at most once for the key.
+
+    Raises FhirError 400 for a malformed key, 409 and 422 as above.
+    """
+    key = request.headers[KEY].strip()
+    if not _FORM(key):
+        raise error("value", "An Idempotency-Key has 1 to 255 printable ASCII characters and no spaces.")
+    actor = f"{request.access.actor}\n{key}".encode()
+    receipt = await server.store.receipts.open(hashlib.sha256(actor).hexdigest(), _fingerprint(request))
+    if receipt.state is not State.OURS:
+        return _known(receipt)
+    is_refused = False
+    response = None
+    try:
+        response = await answer(replace(server, store=Receipted(server.store, receipt)), request)
+    except FhirError as problem:
+        is_refused = problem.status < 500
+        raise
+    finally:
+        if response is None:
+            await server.store.receipts.give_up(receipt, is_refused=is_refused)
+    await server.store.receipts.finish(receipt, _kept(response))
+    return response
+
+
+def _fingerprint(request: FhirRequest) -> bytes:
+    told = [
+        request.method,
+        list(request.path),
+        request.query,
+        [request.headers.get(name) for name in _HEADERS],
+    ]
+    return hashlib.sha256(encode(told) + b"\n" + request.body).digest()
+
+
+def _kept(response: FhirResponse) -> dict[str, object]:
+    body = b"".join(response.body)
+    return {
+        "s": response.status,
+        "h": [list(header) for header in response.headers],
+        "b": body if len(body) <= LARGEST_ANSWER else b"",
+        "i": response.interaction,
+        "t": response.type,
+    }
+
+
+def _known(receipt: Receipt) -> FhirResponse:
+    """Return the answer to a repeated request; raise FhirError when there is none."""
+    if receipt.state is State.OTHER:
+        raise error(
+            "business-rule",
+            "This Idempotency-Key was used for another request; give each request a key of its own.",
+        )
+    if receipt.state is State.RUNNING:
+        raise error(
+            "conflict",
+            "The request with this Idempotency-Key is still being worked on; ask again in a moment.",
+            headers={"Retry-After": "1"},
+        )
+    if receipt.state is State.INTERRUPTED:
+        made = ", ".join(receipt.changes[:20])
+        raise error(
+            "conflict",
+            f"The request with this Idempotency-Key was carried out, but its answer was lost. It made: {made}.",
+        )
+    kept = receipt.answer
+    headers = [(name, value) for name, value in kept["h"]]
+    headers.append(("Idempotency-Replayed", "true"))
+    return FhirResponse(kept["s"], headers, (kept["b"],) if kept["b"] else (), kept["i"], kept["t"])

@@ -1,0 +1,66 @@
+"""Stores that treat writes in their own way: one only rehearses them, one notes them in a receipt.
+
+Handlers work with them as with any Store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fhir_server.access import OPEN, AccessContext
+from fhir_server.store.documents import Change, Stored, VersionConflict, order_key
+from fhir_server.store.receipts import Receipt
+from fhir_server.store.store import Store
+
+
+class Rehearsal(Store):
+    """Checks what a commit would check and writes nothing; reads by id see the changes as if they were made."""
+
+    def __init__(self, store: Store) -> None:
+        vars(self).update(vars(store))
+        self._made: dict[tuple[str, str], Stored] = {}
+
+    async def read(self, type_: str, id_: str, access: AccessContext) -> Stored | None:
+        """Return the version that a rehearsed change would have made, else the stored one."""
+        made = self._made.get((type_, id_))
+        return made if made is not None else await super().read(type_, id_, access)
+
+    async def commit(self, change: Change) -> None:
+        """Raise what the commit would raise, as far as it can be told beforehand."""
+        await self.commit_many([change])
+
+    async def commit_many(self, changes: Sequence[Change]) -> None:
+        """Raise VersionConflict unless all changes replace current versions."""
+        for change in changes:
+            current = await self.read(change.type, change.id, OPEN)
+            if (current.version if current else 0) != change.previous:
+                raise VersionConflict(f"{change.type}/{change.id} is no longer at version {change.previous}.")
+        for change in changes:
+            self._made[change.type, change.id] = Stored(
+                change.type,
+                change.id,
+                change.version,
+                change.last_updated,
+                order_key(change.last_updated, change.id),
+                change.method,
+                change.body,
+            )
+
+
+class Receipted(Store):
+    """Notes each commit in a receipt, in the same transaction."""
+
+    def __init__(self, store: Store, receipt: Receipt) -> None:
+        vars(self).update(vars(store))
+        self._receipt = receipt
+
+    async def commit(self, change: Change) -> None:
+        """As ``Store.commit``; raises Unavailable when a later attempt has taken over."""
+        await self.commit_many([change])
+
+    async def commit_many(self, changes: Sequence[Change]) -> None:
+        """As ``Store.commit_many``; raises Unavailable when a later attempt has taken over."""
+        receipts, receipt = self.receipts, self._receipt
+        await self._committer.commit_many(
+            changes, also=lambda session: receipts.note(receipt, changes, session)
+        )
