@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fhir_server import __version__
-from fhir_server.cli import config, doctor, load, serve, validate
+from fhir_server.cli import config, doctor, load, packages, serve, validate
 
 program = typer.Typer(
     no_args_is_help=True,
@@ -42,3 +42,4 @@ program.command("load", epilog=load.EPILOG)(load.load)
 program.command("validate", epilog=validate.EPILOG)(validate.validate)
 program.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 program.add_typer(config.program, name="config")
+program.add_typer(packages.program, name="packages")

@@ -18,7 +18,7 @@ _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 
 
 #: The kinds of definitions that can be added.
-ADDABLE = ("StructureDefinition", "ValueSet", "CodeSystem")
+ADDABLE = ("StructureDefinition", "ValueSet", "CodeSystem", "Questionnaire")
 
 
 class Definitions:
@@ -56,8 +56,12 @@ class Definitions:
         """Return a CodeSystem (content, caseSensitive, concept tree) by URL, or None."""
         return self._find("CodeSystem", url, exact=False)
 
+    def questionnaire(self, url: str) -> dict[str, Any] | None:
+        """Return a Questionnaire by URL, or None."""
+        return self._find("Questionnaire", url, exact=False)
+
     def add(self, resource: dict[str, Any]) -> bool:
-        """Add a StructureDefinition, ValueSet or CodeSystem beside other versions of it; the same one is replaced.
+        """Add a StructureDefinition, ValueSet, CodeSystem or Questionnaire beside other versions of it; the same one is replaced.
 
         Returns whether it was taken: what has no url, and R4's own types, aren't.
         """
@@ -68,7 +72,7 @@ class Definitions:
             resource.get("derivation") != "constraint" or not isinstance(resource.get("type"), str)
         ):
             return False
-        trimmed = trim(resource)
+        trimmed = resource if kind == "Questionnaire" else trim(resource)
         if kind == "StructureDefinition" and not resource.get("snapshot", {}).get("element"):
             trimmed["differential"] = resource.get("differential", {})
         self._added[kind].setdefault(url, {})[str(resource.get("version", ""))] = trimmed
@@ -92,7 +96,7 @@ class Definitions:
     def _find(self, kind: str, canonical: str, *, exact: bool) -> dict[str, Any] | None:
         url, _, version = canonical.partition("|")
         versions = self._added[kind].get(url)
-        core = self._artefact.resource(kind, url)
+        core = self._artefact.resource(kind, url) if kind != "Questionnaire" else None
         if not versions:
             if core is None or (exact and version and not _is_version(core.get("version", ""), version)):
                 return None

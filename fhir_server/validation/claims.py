@@ -74,6 +74,8 @@ class Claims:
         definition = self._compiler.definitions.structure(url, exact=True)
         if definition is None:
             severity = self._compiler.policy.unknown_profile if is_claim else "error"
+            if severity == "ignore":
+                return None
             advice = "load its package, or leave the claim out" if is_claim else "load its package first"
             return severity, "not-found", f"The profile {_shown(url)} isn't known here: {advice}."
         type_ = definition["type"]
