@@ -187,7 +187,7 @@ def load_packages(settings: Settings, definitions: Definitions) -> None:
     """Install the packages that the settings name, and load all that are installed."""
     packages = PackageStore(packages_folder(settings))
     present = {package.label for package in packages.installed()}
-    for source in filter(None, (s.strip() for s in settings.packages.install.split(","))):
+    for source in filter(None, (s.strip() for s in (settings.packages.install or "").split(","))):
         if source not in present:
             packages.install(source)
     for package in packages.load(definitions):

@@ -157,7 +157,9 @@ class Validation(Section):
     is one by default: the official R4 examples break it, and the reference implementation accepts them. "none"
     makes every rule an error."""
 
-    profiles: Annotated[str, Field(pattern=r"^([A-Z][A-Za-z]+=[^\s,=]+(,\s*[A-Z][A-Za-z]+=[^\s,=]+)*)?$")] = ""
+    profiles: Annotated[str, Field(pattern=r"^([A-Z][A-Za-z]+=[^\s,=]+(,\s*[A-Z][A-Za-z]+=[^\s,=]+)*)?$")] = (
+        ""
+    )
     """Profiles that every resource of a type must keep, whatever it claims: Type=url pairs, comma list, such as
     Patient=https://example.org/StructureDefinition/patient. A type may be named more than once."""
     unknown_profile: Literal["ignore", "information", "warning", "error"] = "warning"
@@ -172,7 +174,7 @@ class Validation(Section):
     def imposed_profiles(self) -> dict[str, tuple[str, ...]]:
         """The profiles by type."""
         found: dict[str, tuple[str, ...]] = {}
-        for pair in filter(None, self.profiles.split(",")):
+        for pair in filter(None, (self.profiles or "").split(",")):
             name, _, url = pair.strip().partition("=")
             found[name] = (*found.get(name, ()), url)
         return found
@@ -189,7 +191,7 @@ class Packages(Section):
     dir: Path | None = None
     """Folder of the installed packages. Default: packages in the data directory. "fhir-server packages" fills it;
     what it holds is loaded when the server starts."""
-    install: str = ""
+    install: str | None = None
     """Packages that start-up installs if they aren't: comma list of .tgz files, folders, or name#version from the
     FHIR package cache (~/.fhir/packages)."""
 

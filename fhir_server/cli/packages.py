@@ -51,7 +51,9 @@ def install(
             print(f"missing   {label} (a dependency that isn't in the package cache)")
 
 
-@program.command("list", epilog="\b\nExamples:\n  fhir-server packages list\n  fhir-server packages list -o json")
+@program.command(
+    "list", epilog="\b\nExamples:\n  fhir-server packages list\n  fhir-server packages list -o json"
+)
 def list_(
     *,
     output: Annotated[str, typer.Option("--output", "-o", metavar="text|json", help="Format.")] = "text",

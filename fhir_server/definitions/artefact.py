@@ -84,8 +84,7 @@ def compile_package(package: bytes, target: Path, sha256: str) -> None:
         for resource in sorted(resources[kind], key=lambda r: str(r["url"])):
             places[kind][resource["url"]] = add(trim(resource))
     groups = {
-        kind: add([trim(r) for r in sorted(resources[kind], key=lambda r: str(r["url"]))])
-        for kind in GROUPED
+        kind: add([trim(r) for r in sorted(resources[kind], key=lambda r: str(r["url"]))]) for kind in GROUPED
     }
     groups["types"] = add(type_table(structures))
     header = zlib.compress(

@@ -61,7 +61,9 @@ class Definitions:
         return self._find("Questionnaire", url, exact=False)
 
     def add(self, resource: dict[str, Any]) -> bool:
-        """Add a StructureDefinition, ValueSet, CodeSystem or Questionnaire beside other versions of it; the same one is replaced.
+        """Add a StructureDefinition, ValueSet, CodeSystem or Questionnaire beside other versions of it.
+
+        One of the same version is replaced.
 
         Returns whether it was taken: what has no url, and R4's own types, aren't.
         """
@@ -130,7 +132,7 @@ class Definitions:
 
 def _is_version(actual: str, wanted: str) -> bool:
     """Tell whether a version is the one that a canonical names: the same, or one of the same major.minor."""
-    return actual == wanted or (wanted.count(".") < 2 and actual.startswith(wanted + "."))  # noqa: PLR2004
+    return actual == wanted or (wanted.count(".") < 2 and actual.startswith(wanted + "."))
 
 
 def _order(version: str) -> tuple[tuple[int, int, str], ...]:

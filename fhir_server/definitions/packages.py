@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/packages.html, https://confluence.hl7.org/display/FHIR/N
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import tarfile
@@ -92,7 +93,9 @@ def _of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
         for number, member in enumerate(archive):
             parts = Path(member.name).parts
             if ".." in parts or Path(member.name).is_absolute():
-                raise error("security", f"The package {path.name} holds a path that leads out of it.", status=400)
+                raise error(
+                    "security", f"The package {path.name} holds a path that leads out of it.", status=400
+                )
             if number >= MAX_FILES or member.size > MAX_FILE or (total := total + member.size) > MAX_TOTAL:
                 raise error("too-costly", f"The package {path.name} is too large.")
             wanted = _wanted(parts)
@@ -118,7 +121,7 @@ def _of_folder(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _wanted(parts: tuple[str, ...]) -> str | None:
     """Return the file's name if it is one of those directly in ``package/``."""
-    if len(parts) == 2 and parts[0] == "package" and parts[1].endswith(".json") and parts[1][0] != ".":  # noqa: PLR2004
+    if len(parts) == 2 and parts[0] == "package" and parts[1].endswith(".json") and parts[1][0] != ".":
         return parts[1]
     return None
 
@@ -214,8 +217,6 @@ class PackageStore:
 
 
 def _append(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    import io
-
     member = tarfile.TarInfo(name)
     member.size = len(content)
     archive.addfile(member, io.BytesIO(content))

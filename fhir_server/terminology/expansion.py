@@ -25,6 +25,7 @@ class System:
     parents: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, concepts: Iterable[dict[str, Any]], parent: str | None) -> None:
+        """Take in concepts, and those below them."""
         for concept in concepts:
             code = concept["code"]
             self.codes[code] = concept

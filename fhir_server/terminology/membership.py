@@ -95,7 +95,9 @@ class Members:
         if "system" in clause:
             parts.append(self._part(clause, system, code))
         parts += [
-            self._value_set(url, system, code, above) for url in clause.get("valueSet", ()) if False not in parts
+            self._value_set(url, system, code, above)
+            for url in clause.get("valueSet", ())
+            if False not in parts
         ]
         if not parts:
             return None
@@ -155,6 +157,10 @@ def _in_expansion(expansion: dict[str, Any], system: str, code: str) -> Verdict:
         row = waiting.pop()
         count += 1
         waiting += row.get("contains", ())
-        if row.get("code") == code and not row.get("abstract", False) and system in {"", row.get("system", "")}:
+        if (
+            row.get("code") == code
+            and not row.get("abstract", False)
+            and system in {"", row.get("system", "")}
+        ):
             return True
     return None if expansion.get("total", 0) > count or not count else False

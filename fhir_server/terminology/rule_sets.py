@@ -73,7 +73,7 @@ def is_language_tag(code: str) -> bool:
 
 def is_country(code: str) -> bool:
     """Tell whether a code is a country's of ISO 3166-1, two or three letters; three digits may be one."""
-    return code in _COUNTRIES or (len(code) == 3 and code.isdigit())  # noqa: PLR2004
+    return code in _COUNTRIES or (len(code) == 3 and code.isdigit())
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,9 @@ class Claims:
         if definition["url"].rpartition("/")[2] == name and definition.get("derivation") != "constraint":
             return None
         try:
-            checks.setdefault(f"{definition['url']}|{definition.get('version', '')}", self._compiler.function(url))
+            checks.setdefault(
+                f"{definition['url']}|{definition.get('version', '')}", self._compiler.function(url)
+            )
         except LookupError as reason:
             severity = "warning" if is_claim else "error"
             return severity, "not-supported", f"The profile {_shown(url)} can't be used: {reason}."
@@ -92,4 +94,4 @@ class Claims:
 
 
 def _shown(url: str) -> str:
-    return url if len(url) <= 200 else url[:200] + "..."  # noqa: PLR2004
+    return url if len(url) <= 200 else url[:200] + "..."

@@ -21,6 +21,7 @@ from fhir_server.validation.policy import Policy
 from fhir_server.validation.profile_schema import ProfileReader
 from fhir_server.validation.protocols import CodeSets, Handler
 from fhir_server.validation.report import Findings, Run, has_errors
+from fhir_server.validation.rules.questionnaire_response import answers
 from fhir_server.validation.schema import ElementSchema, ElementType, NodeSchema, read
 from fhir_server.validation.snapshot import Snapshots
 
@@ -124,7 +125,11 @@ class Compiler:
     def extension_definition(self, url: str) -> dict[str, Any] | None:
         """Return the StructureDefinition of an extension with its snapshot, or None."""
         definition = self.definitions.structure(url)
-        if definition is None or definition.get("type") != "Extension" or definition["url"].endswith("/Extension"):
+        if (
+            definition is None
+            or definition.get("type") != "Extension"
+            or definition["url"].endswith("/Extension")
+        ):
             return None
         try:
             return self._snapshots.complete(definition)
@@ -195,9 +200,9 @@ class Compiler:
 
     def node(self, structure: str, path: str) -> Handler:
         """Return the function of a node of a type or profile; "" is the root's path. Raises LookupError."""
-        url, _, element = structure.partition("#")
-        if element:
-            structure, path = url, element
+        url, _, id_ = structure.partition("#")
+        if id_:
+            structure, path = url, id_
         key = (structure, path)
         known = self._functions.get(key)
         if known is not None:
@@ -229,8 +234,28 @@ class Compiler:
             rows["resourceType"] = (writer.resource_bit, _always_right)
         self._pending[key] = fills
         function = writer.compiled(rows, segments)
+        if schema.kind == "resource" and schema.type_name == "QuestionnaireResponse":
+            function = self._with_questionnaire(function)
         self._functions[key] = function
         return function
+
+    def _with_questionnaire(self, function: Handler) -> Handler:
+        """Return the handler of a QuestionnaireResponse that also looks at its Questionnaire, if that is at hand."""
+
+        def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
+            found = function(value, parent, run)
+            canonical = value.get("questionnaire")
+            if type(canonical) is not str or (found is not None and has_errors(found)):
+                return found
+            questionnaire = (
+                run.target(canonical) if canonical[:1] == "#" else self.definitions.questionnaire(canonical)
+            )
+            if questionnaire is None or questionnaire.get("resourceType") != "Questionnaire":
+                return found
+            more = answers(value, questionnaire, self.code_sets.membership, run)
+            return [*(found or ()), *(more or ())] or None
+
+        return handler
 
     def _forbidden(
         self, schema: NodeSchema, rows: Rows, segments: dict[str, tuple[str, str]], bits: dict[str, int]

@@ -61,7 +61,9 @@ class _Target:
     profiles: tuple[str, ...] = ()
 
 
-def predicate(slice_: Element, discriminators: tuple[tuple[str, str], ...], around: Surroundings) -> Predicate | None:
+def predicate(
+    slice_: Element, discriminators: tuple[tuple[str, str], ...], around: Surroundings
+) -> Predicate | None:
     """Return the test of a slice; None if its definition doesn't tell how to know its items."""
     tests: list[tuple[Callable[[Any, Run], list[Any]], Criterion]] = []
     for kind, path in discriminators:
@@ -192,9 +194,7 @@ def _selector(steps: list[_Step], around: Surroundings) -> Callable[[Any, Run], 
                 values = _members(values, step.name)
             elif step.kind == "extension":
                 values = [
-                    e
-                    for e in _members(values, "extension")
-                    if type(e) is dict and e.get("url") == step.name
+                    e for e in _members(values, "extension") if type(e) is dict and e.get("url") == step.name
                 ]
             elif step.kind == "resolve":
                 values = [t for v in values if (t := around.resolved(v, run)) is not None]
@@ -206,7 +206,7 @@ def _selector(steps: list[_Step], around: Surroundings) -> Callable[[Any, Run], 
 
 
 def _is_of(value: dict[str, Any], name: str) -> bool:
-    return value.get("resourceType", name) == name
+    return bool(value.get("resourceType", name) == name)
 
 
 def _members(values: list[Any], name: str) -> list[Any]:
@@ -218,7 +218,9 @@ def _members(values: list[Any], name: str) -> list[Any]:
         child = value.get(name)
         if child is None:
             length = len(name)
-            child = next((v for k, v in value.items() if k[:length] == name and k[length : length + 1].isupper()), None)
+            child = next(
+                (v for k, v in value.items() if k[:length] == name and k[length : length + 1].isupper()), None
+            )
         if type(child) is list:
             found += child
         elif child is not None:
@@ -278,10 +280,9 @@ def _children(element: Element, around: Surroundings) -> Criterion | None:
         if child.name in {"id", "extension", "modifierExtension"}:
             continue
         for part in [s for s in child.slices if s.definition.get("min", 0) > 0] or [child]:
-            if _says(part):
-                criterion = _of_value(part, around)
-            else:
-                criterion = _children(part, around) if part.children else None
+            criterion = (
+                _of_value(part, around) if _says(part) else _children(part, around) if part.children else None
+            )
             if criterion is not None:
                 tests.append((child.name, criterion))
     if not tests:
@@ -316,7 +317,9 @@ def _looks_like(value: Any, name: str) -> bool:
         return name[:1].isupper() and name not in {"Resource", "DomainResource"}
     if type(value) is bool:
         return name == "boolean"
-    return name[:1].islower() and (name in {"integer", "decimal", "positiveInt", "unsignedInt"}) != isinstance(value, str)
+    return name[:1].islower() and (
+        name in {"integer", "decimal", "positiveInt", "unsignedInt"}
+    ) != isinstance(value, str)
 
 
 def _of_profile(target: _Target, around: Surroundings) -> Criterion | None:

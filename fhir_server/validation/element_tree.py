@@ -53,7 +53,15 @@ class Element:
 def tree(structure: dict[str, Any], types: TypeModel) -> Element:
     """Return the root of a StructureDefinition's snapshot."""
     definitions = structure["snapshot"]["element"]
-    root = Element(definitions[0], definitions[0]["path"], definitions[0]["path"], structure["type"], False, False, definitions[0]["path"])
+    root = Element(
+        definitions[0],
+        definitions[0]["path"],
+        definitions[0]["path"],
+        structure["type"],
+        False,
+        False,
+        definitions[0]["path"],
+    )
     latest: dict[str, Element] = {root.path: root}
     for definition in definitions[1:]:
         raw = definition["path"]

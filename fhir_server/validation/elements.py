@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from fhir_server.validation.compiler import Compiler
 
 #: The types whose values may be bound to a value set.
-_CODED = frozenset({"code", "string", "uri", "url", "canonical", "Coding", "CodeableConcept", "Quantity", "id", "markdown"})
+_CODED = frozenset(
+    {"code", "string", "uri", "url", "canonical", "Coding", "CodeableConcept", "Quantity", "id", "markdown"}
+)
 
 
 class Elements:
@@ -121,12 +123,12 @@ class Elements:
         if element.sibling_node and not element.is_list:
             handler = self._with_extensions(structure, element, handler, key)
         type_name = type_.code if type_ is not None else self._node_type(structure, element)
-        own = self._compiler.invariants.on_element(element.constraints, type_name, key if not element.is_list else "")
+        own = self._compiler.invariants.on_element(
+            element.constraints, type_name, key if not element.is_list else ""
+        )
         return constrained(handler, own)
 
-    def _with_extensions(
-        self, structure: str, element: ElementSchema, handler: Handler, key: str
-    ) -> Handler:
+    def _with_extensions(self, structure: str, element: ElementSchema, handler: Handler, key: str) -> Handler:
         """Return the handler of a primitive that must also have the extensions that a profile demands."""
         node = self._compiler.schema(structure, element.sibling_node)
         needed = [e.name for e in node.elements if e.minimum > 0]
@@ -205,10 +207,9 @@ class Elements:
         info = compiler.types.type(type_.code)
         if info is not None and info.kind == "resource":
             return self._resources(structure, element)
-        if type_.code == "Extension":
-            handler = self._extension(schema, element, type_)
-        else:
-            handler = self._profiled(type_)
+        handler = (
+            self._extension(schema, element, type_) if type_.code == "Extension" else self._profiled(type_)
+        )
         if element.node:
             inline = compiler.node(element.owner or structure, element.node)
             handler = both(handler, inline) if type_.profiles else inline
@@ -255,7 +256,9 @@ class Elements:
                 problem = run.error("structure", f"The resource must be a {names}.", "type@")
                 return lambda *_: problem
             handler = compiler.claims.handler(value, name)
-            wanted = [p for c in allowed for p in profiles[c] if compiler.definitions.structure(p) is not None]
+            wanted = [
+                p for c in allowed for p in profiles[c] if compiler.definitions.structure(p) is not None
+            ]
             if len(wanted) == 1:
                 handler = both(compiler.function(wanted[0]), handler)
             elif wanted:
@@ -276,7 +279,9 @@ class Elements:
             if all(bases) and "Resource" not in bases:
                 handler = self._references.limited(handler, tuple(dict.fromkeys(bases)))
             if any(b != t for b, t in zip(bases, type_.targets, strict=True)):
-                handler = self._references.conforming(handler, type_.targets, compiler.resolved, compiler.conforms)
+                handler = self._references.conforming(
+                    handler, type_.targets, compiler.resolved, compiler.conforms
+                )
         if type_.aggregation or type_.versioning:
             handler = self._references.placed(handler, type_.aggregation, type_.versioning)
         return handler

@@ -56,7 +56,7 @@ class _Hooks:
 
 #: Expressions of R4's profiles that plain Python answers much faster: vs-1 of all vital signs.
 _SHORTCUTS: dict[str, Callable[[Any], bool]] = {
-    "($this as dateTime).toString().length() >= 8": lambda value: type(value) is str and len(value) >= 8,  # noqa: PLR2004
+    "($this as dateTime).toString().length() >= 8": lambda value: type(value) is str and len(value) >= 8,
 }
 
 
@@ -224,4 +224,7 @@ class Invariants:
             found = compiled.items(run.resource, run.environment or self._environment(run))
         except FhirPathError:
             return False
-        return any(item is True or getattr(item, "value", None) is holder or getattr(item, "sibling", None) is holder for item in found)
+        return any(
+            item is True or getattr(item, "value", None) is holder or getattr(item, "sibling", None) is holder
+            for item in found
+        )

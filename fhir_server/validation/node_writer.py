@@ -63,7 +63,9 @@ class NodeWriter:
 
     def _native(self) -> None:
         for number, rule in enumerate(RULES):
-            is_meant = rule.type_name == ("*" if self._schema.kind == "resource" else self._schema.type_name)
+            is_meant = rule.type_name == self._schema.type_name or (
+                rule.type_name == "*" and self._schema.kind == "resource"
+            )
             if is_meant and all(name in self.bits for name in rule.elements):
                 bits = sum(self.bits[name] for name in rule.elements)
                 self._lines += [

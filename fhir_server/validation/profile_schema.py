@@ -74,12 +74,14 @@ class ProfileReader:
         info = self._types.type(element.type_name)
         is_primitive = info is not None and info.kind == "primitive-type"
         is_inline = bool(element.children) and definition.get("max") != "0" and self._node(element, key)
-        needs_value = is_primitive and "value" in element.children and bool(
-            element.children["value"].definition.get("min")
+        needs_value = (
+            is_primitive
+            and "value" in element.children
+            and bool(element.children["value"].definition.get("min"))
         )
         maximum = definition.get("max", str(base.maximum) if base.maximum else "*")
         types = self._element_types(element, base)
-        slicing = self._slicing(element, base, key)
+        slicing = self._slicing(element, base)
         minimum = definition.get("min", base.minimum)
         if slicing is not None:
             minimum = max(minimum, sum(s.minimum for s in slicing.slices))
@@ -126,7 +128,7 @@ class ProfileReader:
             inherited |= {c.key for c in node.constraints} if node is not None else set()
         return tuple(c for c in constraints(definition) if c.key not in inherited)
 
-    def _slicing(self, element: Element, base: ElementSchema, key: str) -> Slicing | None:
+    def _slicing(self, element: Element, base: ElementSchema) -> Slicing | None:
         if not element.slices:
             return None
         definition = element.definition.get("slicing", {})
@@ -148,7 +150,11 @@ def _of_closed(
     types: tuple[ElementType, ...], slicing: Slicing, *, is_choice: bool
 ) -> tuple[ElementType, ...]:
     """Return the types of a choice that its closed slicing by type leaves."""
-    if not is_choice or slicing.rules != "closed" or any(path != "$this" for _, path in slicing.discriminators):
+    if (
+        not is_choice
+        or slicing.rules != "closed"
+        or any(path != "$this" for _, path in slicing.discriminators)
+    ):
         return types
     left = {t.code for s in slicing.slices for t in s.types}
     return tuple(t for t in types if t.code in left) or types

@@ -5,6 +5,7 @@ Findings are made on the failure path only; a valid resource has none and costs 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -37,16 +38,22 @@ class Misplaced(Finding):
     On its way up it gathers the paths of outer elements; it is dropped if one of them is in ``allowed``.
     """
 
-    __slots__ = ("allowed", "trail")
+    __slots__ = ("allowed", "trail", "urls")
 
-    def __init__(self, code: str, text: str, rule: str, allowed: frozenset[str]) -> None:
+    def __init__(
+        self, code: str, text: str, rule: str, allowed: frozenset[str], urls: frozenset[str]
+    ) -> None:
         super().__init__("pending", code, text, rule)
         self.allowed = allowed
+        self.urls = urls
         self.trail: list[str] = []
 
-    def is_allowed(self, types_of: Callable[[str], Iterable[str]]) -> bool:
+    def is_allowed(self, types_of: Callable[[str], Iterable[str]], resource: dict[str, Any]) -> bool:
         """Tell whether an outer path, or a type (``types_of`` a path) on the way, is a context after all."""
         # The first entry is the extension itself, seen from the element that holds it.
+        if self.urls and self.trail[1:2] == ["Extension.value[x]"]:
+            holder = found_at(resource, self.path.rpartition(".value")[0])
+            return isinstance(holder, dict) and holder.get("url") in self.urls
         suffix = ""
         for number, entry in enumerate(self.trail[1:]):
             path = entry.replace("[x]", "")
@@ -56,6 +63,16 @@ class Misplaced(Finding):
                 return True
             suffix = "." + path.partition(".")[2] + suffix
         return False
+
+
+def found_at(resource: dict[str, Any], path: str) -> Any:
+    """Return what stands at the path of a finding (``.name[0].given[1]``), None if it can't be found."""
+    node: Any = resource
+    for name, index in re.findall(r"\.(\w+)(?:\[(\d+)\])?", re.sub(r"\.ofType\(\w+\)", "", path)):
+        node = node.get(name) if isinstance(node, dict) else None
+        if index:
+            node = node[int(index)] if isinstance(node, list) and int(index) < len(node) else None
+    return node
 
 
 Findings = list[Finding]
@@ -94,8 +111,8 @@ class Run:
 
     ``resource`` and ``root`` are what ``%resource`` and ``%rootResource`` mean at this point; ``left`` is
     how many errors may still be found; ``is_conditional`` tells that references may be searches (in
-    transactions); ``element_ids`` are those met in this resource, with the identity of the object; ``unevaluated`` are the keys of
-    invariants that failed to run.
+    transactions); ``element_ids`` are those met in this resource, with the identity of the object;
+    ``unevaluated`` are the keys of invariants that failed to run.
     """
 
     __slots__ = (
@@ -175,9 +192,7 @@ class Run:
 _BASE_FACETS = ("type@", "unknown@", "primitive@", "xhtml@", "element-id@")
 
 
-def placed(
-    findings: Findings, segment: str, definition: str, profile: str = "", plain: str = ""
-) -> Findings:
+def placed(findings: Findings, segment: str, definition: str, profile: str = "", plain: str = "") -> Findings:
     """Return the findings, moved below ``segment``.
 
     ``definition`` is the path of that element in ``profile``, ``plain`` that in the definition of its own type.
@@ -188,8 +203,8 @@ def placed(
             if profile and finding.rule not in _BASE_FACETS:
                 finding.rule += profile + "#"
             finding.rule += definition
-        if finding.__class__ is Misplaced:
-            finding.trail.append(plain or definition)  # type: ignore[attr-defined]
+        if isinstance(finding, Misplaced):
+            finding.trail.append(plain or definition)
     return findings
 
 
@@ -213,8 +228,8 @@ def issues(
     seen = set()
     for finding in findings:
         severity = "warning" if finding.rule in as_warnings else finding.severity
-        if finding.__class__ is Misplaced:
-            if finding.is_allowed(types_of):  # type: ignore[attr-defined]
+        if isinstance(finding, Misplaced):
+            if finding.is_allowed(types_of, run.root):
                 continue
             severity = "error"
         same = (finding.code, finding.path, finding.text)

@@ -12,7 +12,7 @@ from typing import Any
 from fhir_server.validation.discriminators import Predicate
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run
-from fhir_server.validation.rules.cardinality import indexed
+from fhir_server.validation.rules.cardinality import indexed, list_of
 from fhir_server.validation.schema import ElementSchema, Slicing
 
 #: The items of a list with their indexes.
@@ -101,7 +101,9 @@ class Group:
         if self.slicing.rules == "closed":
             for index, place in zip(indexes, places, strict=True):
                 if place < 0:
-                    text = f"The item belongs to no slice of {self.name}, and there may be no others: {names}."
+                    text = (
+                        f"The item belongs to no slice of {self.name}, and there may be no others: {names}."
+                    )
                     found += indexed(run.error("structure", text, "slice@"), index)
             return found
         last = max((n for n, place in enumerate(places) if place >= 0), default=-1)
@@ -145,8 +147,6 @@ def sliced_list(group: Group, generic: Handler, siblings: str, schema: ElementSc
                 if problem is not None:
                     found += indexed(problem, index)
         return found
-
-    from fhir_server.validation.rules.cardinality import list_of
 
     whole = list_of(generic, schema)
     return handler

@@ -73,7 +73,9 @@ class Snapshots:
         differential = structure.get("differential", {}).get("element", [])
         root = self._root(structure.get("baseDefinition", ""))
         if differential and differential[0]["path"].partition(".")[0] != root.name:
-            raise LookupError(f"{structure['url']} isn't about {root.name}, which its baseDefinition is about")
+            raise LookupError(
+                f"{structure['url']} isn't about {root.name}, which its baseDefinition is about"
+            )
         walker = _Walker(self, root, structure["url"])
         for definition in differential:
             walker.apply(definition)
@@ -185,7 +187,8 @@ class _Walker:
     @staticmethod
     def _slice_by_type(child: _Node, name: str) -> None:
         child.definition.setdefault(
-            "slicing", {"discriminator": [{"type": "type", "path": "$this"}], "ordered": False, "rules": "open"}
+            "slicing",
+            {"discriminator": [{"type": "type", "path": "$this"}], "ordered": False, "rules": "open"},
         )
         stem = child.name.removesuffix("[x]")
         if not any(s.definition["sliceName"] == name for s in child.slices):
@@ -199,7 +202,9 @@ class _Walker:
     @staticmethod
     def _new_slice(child: _Node, slice_name: str) -> _Node:
         above = slice_name.rpartition("/")[0]
-        origin = next((s for s in child.slices if s.definition["sliceName"] == above), child) if above else child
+        origin = (
+            next((s for s in child.slices if s.definition["sliceName"] == above), child) if above else child
+        )
         kept = {k: v for k, v in origin.definition.items() if k not in _NOT_OF_SLICES}
         node = _Node(child.name, {**kept, "sliceName": slice_name, "min": 0})
         node.children = [c.copy() for c in origin.children]
@@ -229,8 +234,14 @@ class _Walker:
             url = _STRUCTURE + "Element" if codes else ""
         else:
             profiles = [p for t in types for p in t.get("profile", [])]
-            url = profiles[0] if len(profiles) == 1 and self._snapshots.unfolded(profiles[0]) else types[0]["code"]
-        origin = self._snapshots.unfolded(url) if url and not url.startswith("http://hl7.org/fhirpath/") else None
+            url = (
+                profiles[0]
+                if len(profiles) == 1 and self._snapshots.unfolded(profiles[0])
+                else types[0]["code"]
+            )
+        origin = (
+            self._snapshots.unfolded(url) if url and not url.startswith("http://hl7.org/fhirpath/") else None
+        )
         if origin is not None:
             node.children = [c.copy() for c in origin.children]
 

@@ -12,8 +12,8 @@ from fhir_server.definitions import Definitions
 from fhir_server.outcome import Issue
 from fhir_server.validation.compiler import Compiler
 from fhir_server.validation.invariants import NotEvaluated
-from fhir_server.validation.protocols import CodeSets
 from fhir_server.validation.policy import Policy
+from fhir_server.validation.protocols import CodeSets
 from fhir_server.validation.report import BundleIndex, Run, issues
 from fhir_server.validation.rules.contained import holds_conditional_references, resource_type
 

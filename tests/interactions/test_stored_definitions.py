@@ -40,7 +40,15 @@ def test_a_stored_profile_takes_effect_at_once_and_ends_with_its_deletion(
     named = {**NAMELESS, "name": [{"family": "Example"}]}
     assert fhir.post("Patient", json=named).status_code == 201
 
-    changed = {**PROFILE, "differential": {"element": [{"id": "Patient", "path": "Patient"}, {"id": "Patient.birthDate", "path": "Patient.birthDate", "min": 1}]}}
+    changed = {
+        **PROFILE,
+        "differential": {
+            "element": [
+                {"id": "Patient", "path": "Patient"},
+                {"id": "Patient.birthDate", "path": "Patient.birthDate", "min": 1},
+            ]
+        },
+    }
     assert fhir.put("StructureDefinition/named-patient", json=changed).status_code == 200
     refused = fhir.post("Patient", json=named)
     assert [i["details"]["coding"][0]["code"] for i in refused.json()["issue"]] == [
@@ -66,7 +74,12 @@ def test_a_stored_value_set_is_what_a_binding_asks(fhir: httpx.Client) -> None:
         "url": "https://example.org/StructureDefinition/coloured",
         "type": "Basic",
         "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Basic",
-        "differential": {"element": [{"id": "Basic", "path": "Basic"}, {"id": "Basic.code", "path": "Basic.code", "binding": binding}]},
+        "differential": {
+            "element": [
+                {"id": "Basic", "path": "Basic"},
+                {"id": "Basic.code", "path": "Basic.code", "binding": binding},
+            ]
+        },
     }
     basic = {
         "resourceType": "Basic",

@@ -112,7 +112,7 @@ def membership(value: Any, type_code: str, is_member: Membership) -> bool | None
         return _member(value, is_member)
     codings = value.get("coding", ())
     if not codings:
-        return False if "text" in value else True
+        return "text" not in value
     verdicts = [_member(c, is_member) for c in codings]
     return True if True in verdicts else (None if None in verdicts else False)
 

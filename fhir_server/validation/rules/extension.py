@@ -14,7 +14,8 @@ from fhir_server.validation.report import Findings, Misplaced, Run
 _BASE = "http://hl7.org/fhir/StructureDefinition/"
 #: Extensions that the official R4 definitions themselves use outside the contexts that they give them.
 _WIDER = frozenset(
-    _BASE + name for name in ("structuredefinition-fhir-type", "structuredefinition-normative-version", "regex")
+    _BASE + name
+    for name in ("structuredefinition-fhir-type", "structuredefinition-normative-version", "regex")
 )
 
 
@@ -97,11 +98,11 @@ class Extensions:
                 contexts,
                 bool(root.get("isModifier")),
             )
-        if len(self._known) < 10_000:  # noqa: PLR2004 - the sender chooses the urls
+        if len(self._known) < 10_000:
             self._known[url] = known
         return known
 
-    def _report_unknown(self, url: str, run: Run, is_modifier: bool) -> Findings:  # noqa: FBT001
+    def _report_unknown(self, url: str, run: Run, is_modifier: bool) -> Findings:
         if ":" not in url:
             return []  # a part of a complex extension
         if is_modifier:
@@ -141,14 +142,13 @@ class Extensions:
             if kind == "fhirpath" and self._around.selects(expression, parent, run):
                 return []
         allowed = {e.replace("[x]", "") for kind, e in known.contexts if kind == "element"}
-        if any(kind == "extension" for kind, _ in known.contexts):
-            # An extension on the value of an extension: which one that is can't be told from here.
-            allowed.add("Extension.value")
+        # An extension on the value of an extension: which one that is shows when the whole path is known.
+        urls = frozenset(e for kind, e in known.contexts if kind == "extension")
         named = ", ".join(sorted(e for _, e in known.contexts))
         text = f"The extension {known.url} must not be used here: its definition allows it on {named}."
         if run.left <= 0:
             return []
-        return [Misplaced("extension", text, "extension-context@", frozenset(allowed))]
+        return [Misplaced("extension", text, "extension-context@", frozenset(allowed), urls)]
 
 
 def join(found: Findings | None, more: Findings) -> Findings | None:

@@ -28,9 +28,7 @@ def equals(value: Any, expected: Any) -> bool:
             and all(equals(value[key], inner) for key, inner in expected.items())
         )
     if type(expected) is list:
-        return (
-            type(value) is list and len(value) == len(expected) and all(map(equals, value, expected))
-        )
+        return type(value) is list and len(value) == len(expected) and all(map(equals, value, expected))
     return _same(value, expected)
 
 
@@ -77,9 +75,9 @@ def _problem(value: Any, facets: Facets) -> tuple[str, str, str] | None:
         return "value", f"The value must be, or have at least, {_shown(facets.pattern[0])}.", "pattern@"
     if facets.max_length and type(value) is str and len(value) > facets.max_length:
         return "value", f"The text must be at most {facets.max_length} characters long.", "max-length@"
-    if facets.minimum is not None and _order(value, facets.minimum[0]) == -1:
+    if facets.minimum is not None and order(value, facets.minimum[0]) == -1:
         return "value", f"The value must not be less than {_shown(facets.minimum[0])}.", "min-value@"
-    if facets.maximum is not None and _order(value, facets.maximum[0]) == 1:
+    if facets.maximum is not None and order(value, facets.maximum[0]) == 1:
         return "value", f"The value must not be greater than {_shown(facets.maximum[0])}.", "max-value@"
     return None
 
@@ -89,11 +87,11 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
 
 
-def _order(value: Any, limit: Any) -> int | None:
-    """Return -1, 0 or 1; None if the two can't be compared."""
+def order(value: Any, limit: Any) -> int | None:
+    """Return -1, 0 or 1 as a value is below, at or above a limit; None if the two can't be compared."""
     if type(value) is dict and type(limit) is dict:
         if (value.get("system"), value.get("code")) == (limit.get("system"), limit.get("code")):
-            return _order(value.get("value"), limit.get("value"))
+            return order(value.get("value"), limit.get("value"))
         return _order_in_units(value, limit)
     if type(value) is bool or type(limit) is bool:
         return None
