@@ -34,7 +34,8 @@ _DOCUMENTATION = (
     "JSON only; XML is answered with 406 or 415. Searches are strict: an unknown parameter is a 400 that names the "
     "nearest one, unless the client sends Prefer: handling=lenient. Totals are returned on request (_total). "
     "Batches and transactions take up to {entries} entries and {megabytes} MB. A search that picks the resource of a "
-    "conditional interaction is always strict. Chains and includes are not supported yet."
+    "conditional interaction is always strict. Resources are validated against the profiles that they claim and that the "
+    "server knows; stored StructureDefinitions, ValueSets and CodeSystems take effect at once. Chains and includes are not supported yet."
 )
 
 
