@@ -4,8 +4,8 @@
 
 Prints two tables: microseconds of CPU for one resource (least of several rounds; from a decoded document, without
 reading JSON), and of how many mutations of each class each validator takes notice. ``jsonschema`` gets a schema that is
-made here from the types of R4 (names, cardinality, JSON types, reference to other types). Validators that aren't installed
-are left out. The examples are those that come with the server.
+made here from the types of R4 (names, cardinality, JSON types, references to other types). The examples are those that come
+with the server.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from fhir.resources.R4B import get_fhir_model_class
+from jsonschema import Draft202012Validator
+from pydantic import ValidationError
 
 from fhir_server.datatypes.json_format import decode
 from fhir_server.definitions import Definitions
@@ -59,13 +63,8 @@ def ours() -> tuple[Check, Callable[[dict[str, Any], str], bool]]:
     return accepts, accepts
 
 
-def fhir_resources() -> Check | None:
-    """Return fhir.resources (its R4B models, the nearest to R4), or None."""
-    try:
-        from fhir.resources.R4B import get_fhir_model_class
-        from pydantic import ValidationError
-    except ImportError:
-        return None
+def fhir_resources() -> Check:
+    """Return fhir.resources (its R4B models, the nearest to R4)."""
 
     def accepts(resource: dict[str, Any]) -> bool:
         try:
@@ -77,16 +76,10 @@ def fhir_resources() -> Check | None:
     return accepts
 
 
-def json_schema() -> Check | None:
-    """Return jsonschema with a schema of the types, or None."""
-    try:
-        from jsonschema import Draft202012Validator
-    except ImportError:
-        return None
+def json_schema() -> Check:
+    """Return jsonschema with a schema of the types."""
     schema = {"$defs": dict(_definitions())}
-    validators = {
-        type_: Draft202012Validator({"$ref": f"#/$defs/{type_}", **schema}) for type_ in TYPES
-    }
+    validators = {type_: Draft202012Validator({"$ref": f"#/$defs/{type_}", **schema}) for type_ in TYPES}
 
     def accepts(resource: dict[str, Any]) -> bool:
         return bool(validators[resource["resourceType"]].is_valid(_plain(resource)))
@@ -143,7 +136,7 @@ def places(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[
 
 def is_date(value: Any) -> bool:
     """Tell whether a value looks like a full date."""
-    return isinstance(value, str) and value[:2] in {"19", "20"} and value[4:5] == "-" and len(value) > 9  # noqa: PLR2004
+    return isinstance(value, str) and value[:2] in {"19", "20"} and value[4:5] == "-" and len(value) > 9
 
 
 #: Mutations: where they apply, and the new value.
@@ -163,7 +156,7 @@ MUTATIONS: dict[str, tuple[Callable[[tuple[str | int, ...], Any], bool], Callabl
 
 def detection(validators: dict[str, Check], documents: dict[str, dict[str, Any]]) -> None:
     """Print how many mutants each validator rejects."""
-    dice = random.Random(4)  # noqa: S311 - the same mutants in each run
+    dice = random.Random(4)
     print(f"\n{'mutation':28}" + "".join(f"{name:>18}" for name in validators))
     for title, (applies, change) in MUTATIONS.items():
         spots = [(t, p, v) for t, d in documents.items() for p, v in places(d) if applies(p, v)]
@@ -188,8 +181,9 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     documents = examples()
     base, profiled = ours()
-    others = {"fhir.resources": fhir_resources(), "jsonschema": json_schema()}
-    validators = {"fhir_server": base, **{n: check for n, check in others.items() if check is not None}}
+    validators: dict[str, Check] = {
+        "fhir_server": base, "fhir.resources": fhir_resources(), "jsonschema": json_schema(),
+    }  # fmt: skip
     print(f"{'resource':42}{'bytes':>7}" + "".join(f"{name + ' us':>19}" for name in validators))
     for type_, document in documents.items():
         size = len(json.dumps(document, default=str, separators=(",", ":")))

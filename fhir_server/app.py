@@ -27,6 +27,7 @@ from fhir_server.interactions.steps.identity import id_source
 from fhir_server.interactions.steps.links import Links
 from fhir_server.interactions.steps.prepare import instant
 from fhir_server.interactions.stored_definitions import StoredDefinitions
+from fhir_server.operations.catalogue import BY_NAME, OPERATIONS
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.gateway import Edge, Gateway
 from fhir_server.rest.health import health_routes
@@ -103,7 +104,9 @@ class Application(FastAPI):
         """Return the OpenAPI document of the FHIR API and the pages beside it."""
         if self.openapi_schema is None:
             pages = super().openapi()
-            described = statement(_interactions(), self.serving().registry, self.serving().policy, instant(0))
+            described = statement(
+                _interactions(), self.serving().registry, self.serving().policy, instant(0), OPERATIONS
+            )
             self.openapi_schema = openapi(described, self._prefix, pages)
         return self.openapi_schema
 
@@ -114,6 +117,7 @@ class Application(FastAPI):
             prefix=http.base_path,
             base_url=http.base_url,
             max_body=http.max_body_mb * 1_000_000,
+            max_binary=http.max_binary_mb * 1_000_000,
             max_bundle=http.max_bundle_mb * 1_000_000,
             request_timeout=http.request_timeout_s,
         )
@@ -209,10 +213,11 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         check_references_on_write=settings.integrity.references in ("write", "both"),
         check_references_on_delete=settings.integrity.references in ("delete", "both"),
     )
-    described = statement(_interactions(), registry, policy, instant(now()))
+    described = statement(_interactions(), registry, policy, instant(now()), OPERATIONS)
+    code_sets = CodeSets(definitions)
     validator = Validator(
         definitions,
-        CodeSets(definitions),
+        code_sets,
         as_warnings=settings.validation.warning_rules,
         policy=validation_policy(settings),
     )
@@ -221,6 +226,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         store=store,
         definitions=definitions,
         validator=validator,
+        code_sets=code_sets,
         registry=registry,
         indexer=Indexer(registry),
         cursors=Cursors([cursor_key(settings)]),
@@ -229,6 +235,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         policy=policy,
         links=Links(definitions.types),
         capabilities={"statement": encode(described)},
+        operations=BY_NAME,
     )
 
 

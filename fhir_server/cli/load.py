@@ -39,13 +39,17 @@ def load(
     resume: Annotated[
         Path | None, typer.Option(help="Checkpoint file: what is done is noted there and not sent again.")
     ] = None,
+    unpack: Annotated[
+        bool, typer.Option("--unpack", help="Store the entries of transactions one by one, too.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Store resources in a running server.
 
-    A resource with an id is PUT to it, one without is POSTed. The entries of collection, searchset, batch and
-    transaction Bundles are stored one by one (not as one transaction): a urn:uuid becomes the id of its
-    resource, and references to it follow. Exit code 1 when a resource was rejected, 3 when the server can't
+    A resource with an id is PUT to it, one without is POSTed. A transaction is sent as a whole: all of it is
+    stored or nothing; one that refers to what is not there yet is tried again at the end. The entries of
+    collection, searchset and batch Bundles are stored one by one: a urn:uuid becomes the id of its resource,
+    and references to it follow. Exit code 1 when a resource was rejected, 3 when the server can't
     be reached.
     """
     import asyncio
@@ -57,7 +61,7 @@ def load(
     try:
         client = Client(base)
         checkpoint = Checkpoint(resume, base)
-        reading = Reading(sources(paths))
+        reading = Reading(sources(paths), unpack=unpack)
     except (FileNotFoundError, ValueError) as reason:
         stop(Exit.USAGE, str(reason))
     code = asyncio.run(_load(client, reading, checkpoint, jobs=jobs, quiet=quiet, resume=resume))
@@ -114,9 +118,10 @@ async def _load(
 class Reading:
     """The resources of all sources, one after the other, and how far the reading is (bytes)."""
 
-    def __init__(self, sources: Sequence[str]) -> None:
+    def __init__(self, sources: Sequence[str], *, unpack: bool = False) -> None:
         from fhir_server.cli.sources import STDIN
 
+        self._unpack = unpack
         self._sources = sources
         self.total = 0 if STDIN in sources else sum(Path(source).stat().st_size for source in sources)
         self.consumed = 0
@@ -128,7 +133,7 @@ class Reading:
         for source in self._sources:
             number = 0
             try:
-                for item in items(self._documents(source)):
+                for item in items(self._documents(source), unpack=self._unpack):
                     number = item.number + 1
                     yield item
             except (OSError, EOFError) as reason:

@@ -1,4 +1,4 @@
-"""Resources go to a server over its REST API: PUT when they have an id, else POST.
+"""Resources go to a server over its REST API: PUT when they have an id, else POST; transactions as they are.
 
 https://hl7.org/fhir/R4/http.html#update, https://hl7.org/fhir/R4/http.html#create
 """
@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote
+from uuid import uuid4
 
 import msgspec
 
@@ -78,54 +79,102 @@ async def send(
     broken connection on PUT) is repeated with growing pauses. Raises Unreachable or Refused, which no
     repetition mends.
     """
-    queue = iter(items)
-    workers = [asyncio.ensure_future(_worker(client, queue, tally, is_done, done)) for _ in range(jobs)]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+    run = _Run(client, tally, is_done, done)
+    await run.send(iter(items), jobs)
+    # What these transactions refer to by search may have come after them.
+    early, run.early = run.early or [], None
+    await run.send(iter(early), jobs)
 
 
-async def _worker(
-    client: Client,
-    queue: Iterator[Item],
-    tally: Tally,
-    is_done: Callable[[Item], bool],
-    done: Callable[[Item], None],
-) -> None:
-    for item in queue:
-        if is_done(item):
-            tally.skipped += 1
-            await asyncio.sleep(0)
-            continue
-        if item.problem:
-            tally.rejections.append(Rejection(item.place, "", 0, (item.problem,)))
-            continue
-        answer = await _answer(client, item, tally)
-        if answer.status == 201:
+@dataclass(slots=True)
+class _Run:
+    """One load: ``early`` collects the transactions that are tried again at the end, None when this is the end."""
+
+    client: Client
+    tally: Tally
+    is_done: Callable[[Item], bool]
+    done: Callable[[Item], None]
+    early: list[Item] | None = field(default_factory=list)
+
+    async def send(self, queue: Iterator[Item], jobs: int) -> None:
+        workers = [asyncio.ensure_future(self._work(queue)) for _ in range(jobs)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _work(self, queue: Iterator[Item]) -> None:
+        tally = self.tally
+        for item in queue:
+            if self.is_done(item):
+                tally.skipped += 1
+                await asyncio.sleep(0)
+                continue
+            if item.problem:
+                tally.rejections.append(Rejection(item.place, "", 0, (item.problem,)))
+                continue
+            answer = await _answer(self.client, item, tally)
+            if item.is_transaction and answer.status == 412 and self.early is not None:
+                self.early.append(item)
+                continue
+            if item.is_transaction and answer.status == 200:
+                _count(answer, tally)
+            elif answer.status == 201:
+                tally.created += 1
+            elif 200 <= answer.status < 300:
+                tally.updated += 1
+            elif answer.status in (401, 403):
+                raise Refused(f"{answer.status}: {'; '.join(reasons(answer))}")
+            else:
+                tally.rejections.append(Rejection(item.place, subject(item), answer.status, reasons(answer)))
+                continue
+            self.done(item)
+
+
+class _Response(msgspec.Struct):
+    status: str = ""
+
+
+class _Entry(msgspec.Struct):
+    response: _Response = msgspec.field(default_factory=_Response)
+
+
+class _ResponseBundle(msgspec.Struct):
+    entry: list[_Entry] = []
+
+
+def _count(answer: Answer, tally: Tally) -> None:
+    """Count what a transaction created; every other entry is an update, also one that found a match."""
+    for entry in msgspec.json.decode(answer.body, type=_ResponseBundle).entry:
+        if entry.response.status.startswith("201"):
             tally.created += 1
-        elif 200 <= answer.status < 300:
-            tally.updated += 1
-        elif answer.status in (401, 403):
-            raise Refused(f"{answer.status}: {'; '.join(reasons(answer))}")
         else:
-            tally.rejections.append(Rejection(item.place, subject(item), answer.status, reasons(answer)))
-            continue
-        done(item)
+            tally.updated += 1
+
+
+def _request(item: Item) -> tuple[str, str, dict[str, str]]:
+    """Return method, path and headers; a transaction carries a key, so that it can be repeated safely."""
+    if item.is_transaction:
+        return "POST", "", {**_HEADERS, "Idempotency-Key": uuid4().hex}
+    if item.id:
+        return "PUT", f"{item.type}/{quote(item.id, safe='')}", _HEADERS
+    return "POST", item.type, _HEADERS
 
 
 async def _answer(client: Client, item: Item, tally: Tally) -> Answer:
-    method, path = ("PUT", f"{item.type}/{quote(item.id, safe='')}") if item.id else ("POST", item.type)
+    method, path, headers = _request(item)
     lost = Answer(0)
     for attempt in range(TRIES):
         wait_s = min(LONGEST_WAIT_S, 0.25 * 2**attempt) * (0.5 + random.random())  # noqa: S311 (jitter)
         try:
-            answer = await client.request(method, path, item.body, _HEADERS)
+            answer = await client.request(method, path, item.body, headers)
         except (Lost, TimeoutError) as reason:
             why = str(reason) or "The server did not answer in time."
-            if method == "POST":  # it may have been stored: a repetition could store it twice
+            if (
+                method == "POST" and not item.is_transaction
+            ):  # it may have been stored: a repetition could store it twice
                 return Answer(
                     0, {}, f"{why} It may have been stored; look before you send it again.".encode()
                 )
@@ -135,7 +184,9 @@ async def _answer(client: Client, item: Item, tally: Tally) -> Answer:
                 raise Unreachable(str(reason)) from reason
             lost = Answer(0, {}, str(reason).encode())
         else:
-            if answer.status not in _LATER:
+            # A transaction's 409 with Retry-After: the attempt before this one is still being worked on.
+            is_early = item.is_transaction and answer.status == 409 and "retry-after" in answer.headers
+            if answer.status not in _LATER and not is_early:
                 return answer
             lost = answer
             wait_s = max(wait_s, _retry_after(answer))

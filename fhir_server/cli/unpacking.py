@@ -1,4 +1,4 @@
-"""A JSON document becomes the resources to send: itself, or the entries of a Bundle.
+"""A JSON document becomes the resources to send: itself, or the entries of a Bundle; a transaction stays whole.
 
 The bytes of each resource stay as they are, so that numbers keep their digits; only an id and references
 between the entries are written into them. https://hl7.org/fhir/R4/bundle.html
@@ -18,6 +18,8 @@ from fhir_server.cli.sources import Document
 #: Bundles of these types are carriers: their entries are loaded. The others (document, message, history) are
 #: resources.
 CARRIERS = frozenset({"collection", "searchset", "batch", "transaction"})
+#: The type of a Bundle that is sent as one request.
+TRANSACTION = "transaction"
 
 _REFERENCE = re.compile(rb'("reference"\s*:\s*")([^"\\]+)"')
 _URN_UUID = re.compile(r"urn:uuid:([0-9a-f-]{36})", re.IGNORECASE)
@@ -25,7 +27,7 @@ _URN_UUID = re.compile(r"urn:uuid:([0-9a-f-]{36})", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One resource of a source, or the reason why there is none.
+    """One resource of a source, or a whole transaction, or the reason why there is none.
 
     ``number`` counts from 0 within the source; ``place`` is ``file:line`` or ``file:line entry[n]``.
     """
@@ -37,6 +39,7 @@ class Item:
     id: str | None = None
     body: bytes = b""
     problem: str = ""
+    is_transaction: bool = False
 
 
 class _Head(msgspec.Struct):
@@ -60,22 +63,28 @@ class _Bundle(msgspec.Struct):
     entry: list[_Entry] = []
 
 
-def items(documents: Iterator[Document]) -> Iterator[Item]:
-    """Yield the resources of one source in order, numbered throughout."""
+def items(documents: Iterator[Document], *, unpack: bool = False) -> Iterator[Item]:
+    """Yield the resources of one source in order, numbered throughout.
+
+    A transaction whose entries all have a request is one item, unless ``unpack`` asks for its entries.
+    """
     number = 0
     for document in documents:
-        for item in _unpacked(document):
+        for item in _unpacked(document, unpack=unpack):
             yield replace(item, number=number)
             number += 1
 
 
-def _unpacked(document: Document) -> Iterator[Item]:
+def _unpacked(document: Document, *, unpack: bool) -> Iterator[Item]:
     place = f"{document.source}:{document.line}"
     body = document.body.removeprefix(b"\xef\xbb\xbf")
     try:
         head = msgspec.json.decode(body, type=_Head)
         if head.resourceType == "Bundle":
             bundle = msgspec.json.decode(body, type=_Bundle)
+            if bundle.type == TRANSACTION and not unpack and all(entry.request for entry in bundle.entry):
+                yield Item(document.source, 0, place, "Bundle", body=body, is_transaction=True)
+                return
             if bundle.type in CARRIERS:
                 yield from _entries(document, body, bundle)
                 return

@@ -5,15 +5,16 @@ https://hl7.org/fhir/R4/http.html#capabilities, https://hl7.org/fhir/R4/capabili
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
 from fhir_server import __version__
-from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Policy, Server, Target
+from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Operation, Policy, Server, Target
 from fhir_server.interactions.patching import ACCEPTED
 from fhir_server.outcome import error
 from fhir_server.search import Registry
+from fhir_server.search.include import references
 
 #: Interactions of a resource type, in the order in which they are listed (type-restful-interaction).
 _OF_TYPE = (
@@ -28,14 +29,16 @@ _OF_TYPE = (
     "search-type",
 )
 #: Interactions of the whole system (system-restful-interaction).
-_OF_SYSTEM = ("transaction", "batch", "history-system")
+_OF_SYSTEM = ("transaction", "batch", "history-system", "search-system")
 
 _DOCUMENTATION = (
     "JSON only; XML is answered with 406 or 415. Searches are strict: an unknown parameter is a 400 that names the "
     "nearest one, unless the client sends Prefer: handling=lenient. Totals are returned on request (_total). "
+    "Chains and _has follow up to 4 links; "
+    "includes end at 1000 resources and 5 levels of :iterate for a page, and an outcome says so. "
     "Batches and transactions take up to {entries} entries and {megabytes} MB. A search that picks the resource of a "
-    "conditional interaction is always strict. Resources are validated against the profiles that they claim and that the "
-    "server knows; stored StructureDefinitions, ValueSets and CodeSystems take effect at once. Chains and includes are not supported yet."
+    "conditional interaction is always strict. Resources are validated against the profiles that they "
+    "claim and that the server knows; stored StructureDefinitions, ValueSets and CodeSystems take effect at once."
 )
 
 
@@ -50,7 +53,11 @@ async def capabilities(server: Server, request: FhirRequest, target: Target) -> 
 
 
 def statement(
-    interactions: Iterable[str], registry: Registry, policy: Policy, started: str
+    interactions: Iterable[str],
+    registry: Registry,
+    policy: Policy,
+    started: str,
+    operations: Sequence[Operation] = (),
 ) -> dict[str, Any]:
     """Return the CapabilityStatement resource; ``interactions`` are the codes that the router has rows for."""
     offered = set(interactions)
@@ -73,12 +80,34 @@ def statement(
                     entries=policy.max_bundle_entries, megabytes=policy.max_bundle_mb
                 ),
                 "resource": [
-                    _of_type(type_, offered, registry, policy) for type_ in registry.types.resource_types
+                    {**_of_type(type_, offered, registry, policy), **_offered(operations, type_)}
+                    for type_ in registry.types.resource_types
                 ],
                 "interaction": [{"code": code} for code in _OF_SYSTEM if code in offered],
+                **(
+                    {"compartment": list(registry.compartments.values())}
+                    if "search-compartment" in offered
+                    else {}
+                ),
+                **_offered(operations, ""),
             }
         ],
     }
+
+
+def _offered(operations: Sequence[Operation], type_: str) -> dict[str, Any]:
+    """Return the operations of a resource type, or of the whole system if it is ""."""
+    rows = [
+        {"name": operation.name[1:], "definition": operation.definition}
+        for operation in operations
+        if (
+            operation.levels & {"type", "instance"} and (not operation.types or type_ in operation.types)
+            if type_
+            else "system" in operation.levels
+        )
+    ]
+    # An empty array is no FHIR JSON.
+    return {"operation": rows} if rows else {}
 
 
 def _of_type(type_: str, offered: set[str], registry: Registry, policy: Policy) -> dict[str, Any]:
@@ -99,4 +128,16 @@ def _of_type(type_: str, offered: set[str], registry: Registry, policy: Policy) 
             for parameter in registry.parameters(type_).by_name.values()
             if parameter.searchable
         ],
+        "searchInclude": ["*", f"{type_}:*", *(f"{type_}:{p.name}" for p in references(type_, registry))],
+        "searchRevInclude": ["*", *_pointing_to(type_, registry)],
     }
+
+
+def _pointing_to(type_: str, registry: Registry) -> list[str]:
+    """Return the reverse includes that can find something for a type."""
+    return [
+        f"{source}:{parameter.name}"
+        for source in registry.types.resource_types
+        for parameter in references(source, registry)
+        if not parameter.targets or type_ in parameter.targets
+    ]

@@ -6,6 +6,9 @@ when the body's id is not the match's; 409 when it belongs to a resource that do
 
 from __future__ import annotations
 
+import asyncio
+import random
+
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.steps.assess import assess
 from fhir_server.interactions.steps.criteria import CLAIMED_TRIES, read_criteria, the_one_match
@@ -56,6 +59,8 @@ async def conditional_update(server: Server, request: FhirRequest, target: Targe
             try:
                 await server.store.commit(change)
             except (VersionConflict, ClaimTaken):
+                # Two workers that take turns at losing would both give up.
+                await asyncio.sleep(random.uniform(0, 0.01))  # noqa: S311 (jitter is no secret)
                 continue
             return written(request, change, assessed, is_new=found is None)
     raise too_often(target.type)

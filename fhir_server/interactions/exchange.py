@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/http.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fhir_server.access import OPEN, AccessContext
@@ -13,6 +13,7 @@ from fhir_server.definitions import Definitions
 from fhir_server.interactions.steps.links import Links
 from fhir_server.search import Cursors, Indexer, Registry
 from fhir_server.store import Store
+from fhir_server.terminology import CodeSets
 from fhir_server.validation import Validator
 
 Clock = Callable[[], int]
@@ -53,6 +54,7 @@ class FhirResponse:
     """One interaction's answer: status, headers without content type and length, and the body in parts.
 
     ``body`` is a sequence of byte strings that are sent one after the other: stored bytes are spliced, not decoded.
+    ``content_type`` is that of a Binary's own content, which is sent as it is; "" for FHIR's formats.
     ``interaction`` is the R4 code of what was done, for logs and metrics ("" when no interaction matched).
     """
 
@@ -61,6 +63,7 @@ class FhirResponse:
     body: Sequence[bytes] = ()
     interaction: str = ""
     type: str = ""
+    content_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class Server:
     store: Store
     definitions: Definitions
     validator: Validator
+    code_sets: CodeSets
     registry: Registry
     indexer: Indexer
     cursors: Cursors
@@ -93,3 +97,25 @@ class Server:
     policy: Policy
     links: Links
     capabilities: Mapping[str, bytes]
+    operations: Mapping[str, Operation] = field(default_factory=dict)
+
+
+Handler = Callable[[Server, FhirRequest, Target], Awaitable[FhirResponse]]
+"""Answers one kind of request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One $operation, as ``operations.catalogue`` lists it and the router finds it.
+
+    ``name`` begins with ``$``; ``definition`` is the canonical URL of its OperationDefinition; ``levels`` are those
+    out of system, type and instance at which it can be called; ``methods`` the HTTP methods; ``types`` the resource
+    types that have it, empty for all.
+    """
+
+    name: str
+    definition: str
+    levels: frozenset[str]
+    methods: frozenset[str]
+    handler: Handler
+    types: frozenset[str] = frozenset()

@@ -1,7 +1,8 @@
-"""history-instance, history-type, history-system: every version, deletions included, newest first.
+"""history-instance, history-type, history-system: every version, deletions included.
 
-https://hl7.org/fhir/R4/http.html#history. ``_since`` is inclusive, ``_count`` bounds a page; a page may hold fewer rows
-than that. 404 for an id that there never was.
+https://hl7.org/fhir/R4/http.html#history. ``_since`` is inclusive, ``_at`` gives the versions that were current at
+some time in its period, ``_sort`` takes _lastUpdated and -_lastUpdated; ``_count`` bounds a page, which may hold fewer
+rows than that, and ``_count=0`` asks for the total alone. 404 for an id that there never was.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 
+from fhir_server.datatypes.dates import search_interval
 from fhir_server.datatypes.primitives import is_date, is_instant
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Policy, Server, Target
 from fhir_server.interactions.steps.searchset import history
@@ -21,12 +23,17 @@ _FORMAT = ("_format", "_pretty")
 
 @dataclass(frozen=True, slots=True)
 class HistoryQuery:
-    """The parameters of a history request; ``since`` is milliseconds UTC, ``since_text`` as it was sent."""
+    """The parameters of a history request.
+
+    ``since`` is milliseconds UTC, ``at`` the first and last millisecond of a period; ``shown`` what the links repeat.
+    """
 
     count: int
     since: int | None = None
-    since_text: str = ""
+    at: tuple[int, int] | None = None
+    ascending: bool = False
     cursor: str | None = None
+    shown: tuple[tuple[str, str], ...] = ()
 
 
 async def history_instance(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
@@ -50,36 +57,65 @@ async def _answer(
     query = parse_history(request.query, server.policy)
     if id_ is not None and await server.store.read(type_ or "", id_, request.access) is None:
         raise error("not-found", f"There is no {type_} with this id.")
-    page = await server.store.history(
-        type_, id_, request.access, since=query.since, cursor=query.cursor, limit=query.count
-    )
     address = "/".join(part for part in (request.base, path, "_history") if part)
-    shown = {"_count": str(query.count), **({"_since": query.since_text} if query.since_text else {})}
-    links = {"self": f"{address}?{urlencode(shown)}"}
+    links = {"self": f"{address}?{urlencode(query.shown)}"}
+    if query.count == 0:
+        total = await server.store.count_history(type_, id_, request.access, since=query.since, at=query.at)
+        return FhirResponse(200, (), (history(request.base, (), links, total=total),))
+    page = await server.store.history(
+        type_,
+        id_,
+        request.access,
+        since=query.since,
+        at=query.at,
+        ascending=query.ascending,
+        cursor=query.cursor,
+        limit=query.count,
+    )
     if page.next is not None:
-        links["next"] = f"{address}?{urlencode({**shown, '_cursor': page.next})}"
+        links["next"] = f"{address}?{urlencode([*query.shown, ('_cursor', page.next)])}"
     return FhirResponse(200, (), (history(request.base, page.rows, links),))
 
 
 def parse_history(query: str, policy: Policy) -> HistoryQuery:
     """Return the parameters of a history request; raise FhirError 400 for what is unknown or malformed."""
-    count, since, since_text, cursor = policy.default_count, None, "", None
+    given: dict[str, str] = {}
     for name, value in decode_pairs(query):
-        if name == "_count":
-            if not (value.isascii() and value.isdigit()):
-                raise error("value", "_count is a whole number of rows, for example _count=20.")
-            count = max(1, min(int(value[:9]), policy.max_count))
-        elif name == "_since":
-            since, since_text = _milliseconds(value), value
-        elif name == "_cursor":
-            cursor = value
-        elif name not in _FORMAT:
-            raise error(
-                "not-supported",
-                "A history takes the parameters _count and _since; it has another one.",
-                status=400,
-            )
-    return HistoryQuery(count, since, since_text, cursor)
+        if name in _FORMAT or not value:
+            continue
+        if name not in _PARAMETERS:
+            raise error("not-supported", _OTHERS.get(name, _OTHER))
+        if name in given:
+            raise error("value", f"A history takes {name} once only.")
+        given[name] = value
+    count = given.get("_count", str(policy.default_count))
+    if not (count.isascii() and count.isdigit()):
+        raise error("value", "_count is a whole number of rows, for example _count=20.")
+    rows = min(int(count[:9]), policy.max_count)
+    order = given.get("_sort", _NEWEST_FIRST)
+    if order not in (_OLDEST_FIRST, _NEWEST_FIRST):
+        raise error(
+            "not-supported", f"A history is sorted by {_OLDEST_FIRST} or {_NEWEST_FIRST} (the default)."
+        )
+    since, at = given.get("_since"), given.get("_at")
+    shown = [("_count", str(rows))]
+    shown += [(name, given[name]) for name in ("_since", "_at", "_sort") if name in given]
+    return HistoryQuery(
+        rows,
+        None if since is None else _milliseconds(since),
+        None if at is None else _period(at),
+        order == _OLDEST_FIRST,
+        given.get("_cursor"),
+        tuple(shown),
+    )
+
+
+_OLDEST_FIRST, _NEWEST_FIRST = "_lastUpdated", "-_lastUpdated"
+_PARAMETERS = ("_count", "_since", "_at", "_sort", "_cursor")
+_OTHER = "A history takes the parameters _count, _since, _at and _sort; it has another one."
+_OTHERS = {
+    "_list": "A history by _list is not supported: ask for the history of each resource in the List.",
+}
 
 
 def _milliseconds(text: str) -> int:
@@ -91,3 +127,12 @@ def _milliseconds(text: str) -> int:
         except (ValueError, OverflowError):
             pass  # A leap second, or a moment that leaves the calendar in UTC.
     raise error("value", "_since is an instant with zone or a date, for example 2026-01-31T08:00:00Z.")
+
+
+def _period(text: str) -> tuple[int, int]:
+    try:
+        return search_interval(text)
+    except (ValueError, OverflowError):
+        raise error(
+            "value", "_at is a date, dateTime or instant, for example 2026-01 or 2026-01-31T08:00:00Z."
+        ) from None

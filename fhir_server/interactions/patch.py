@@ -11,11 +11,12 @@ from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server,
 from fhir_server.interactions.patching import Patch, patch_of_body, patched
 from fhir_server.interactions.read import deleted
 from fhir_server.interactions.steps.criteria import read_criteria, the_one_match
+from fhir_server.interactions.steps.integrity import check_references, kept_references
 from fhir_server.interactions.steps.preconditions import check_preconditions
 from fhir_server.interactions.steps.prepare import stamped
 from fhir_server.interactions.steps.representation import written
-from fhir_server.interactions.update import ATTEMPTS
-from fhir_server.outcome import FhirError, error
+from fhir_server.interactions.update import ATTEMPTS, too_often
+from fhir_server.outcome import error
 from fhir_server.store.documents import Change, Method, Stored, VersionConflict
 
 
@@ -32,7 +33,7 @@ async def patch(server: Server, request: FhirRequest, target: Target) -> FhirRes
             answer = await _commit(server, request, current, operations)
             if answer is not None:
                 return answer
-    raise _too_often(target.type)
+    raise too_often(target.type)
 
 
 async def conditional_patch(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
@@ -46,7 +47,7 @@ async def conditional_patch(server: Server, request: FhirRequest, target: Target
         answer = await _commit(server, request, current, operations)
         if answer is not None:
             return answer
-    raise _too_often(target.type)
+    raise too_often(target.type)
 
 
 async def _commit(
@@ -55,22 +56,23 @@ async def _commit(
     """Return the answer, or None when somebody else wrote first."""
     check_preconditions(request.headers, current)
     resource, assessed = patched(server, current.body, operations)
+    await check_references(server, request, resource)
     now = max(server.clock(), current.last_updated + 1)
     body = stamped(resource, current.type, current.id, current.version + 1, now)
     entries = server.indexer.entries(resource, request.base)
     change = Change(
-        Method.PATCH, current.type, current.id, current.version, now, body, entries, replaces=current
+        Method.PATCH,
+        current.type,
+        current.id,
+        current.version,
+        now,
+        body,
+        entries,
+        replaces=current,
+        references=kept_references(server, resource, request.base),
     )
     try:
         await server.store.commit(change)
     except VersionConflict:
         return None
     return written(request, change, assessed, is_new=False)
-
-
-def _too_often(type_: str) -> FhirError:
-    return error(
-        "conflict",
-        f"This {type_} is being changed by others so often that the patch did not get through; send it again.",
-        headers={"Retry-After": "1"},
-    )

@@ -5,7 +5,6 @@ https://hl7.org/fhir/R4/http.html#3.1.0
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
@@ -21,22 +20,25 @@ from fhir_server.interactions import (
     history,
     patch,
     read,
+    search_compartment,
+    search_system,
     search_type,
     update,
     vread,
 )
-from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
+from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Handler, Operation, Server, Target
 from fhir_server.interactions.steps.dry_run import DRY_RUN, dry_run, is_dry_run
 from fhir_server.interactions.steps.idempotency import KEY, once
 from fhir_server.outcome import FhirError, error, operation_outcome
 from fhir_server.store.documents import Unavailable
 
-Handler = Callable[[Server, FhirRequest, Target], Awaitable[FhirResponse]]
-
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row: the R4 interaction code, the method, and the path's shape (``[type]``, ``[id]``, ``[vid]``, words)."""
+    """One row: the R4 interaction code, the method, and the path's shape.
+
+    The shape has words and variables: ``[type]``, ``[id]``, ``[vid]``, ``[member]``.
+    """
 
     interaction: str
     method: str
@@ -62,6 +64,16 @@ ROUTES: tuple[Route, ...] = (
     Route("delete", "DELETE", ("[type]",), conditional_delete.conditional_delete),
     Route("search-type", "GET", ("[type]",), search_type.search_type),
     Route("search-type", "POST", ("[type]", "_search"), search_type.search_type),
+    Route("search-system", "GET", (), search_system.search_system),
+    Route("search-system", "POST", ("_search",), search_system.search_system),
+    Route("search-compartment", "GET", ("[type]", "[id]", "[member]"), search_compartment.search_compartment),
+    Route("search-compartment", "POST", ("[type]", "[id]", "_search"), search_compartment.search_compartment),
+    Route(
+        "search-compartment",
+        "POST",
+        ("[type]", "[id]", "[member]", "_search"),
+        search_compartment.search_compartment,
+    ),
     Route("history-instance", "GET", ("[type]", "[id]", "_history"), history.history_instance),
     Route("history-type", "GET", ("[type]", "_history"), history.history_type),
     Route("history-system", "GET", ("_history",), history.history_system),
@@ -110,6 +122,8 @@ async def _answer(route: Route, target: Target, server: Server, request: FhirReq
 def match(server: Server, request: FhirRequest) -> tuple[Route, Target]:
     """Return the row and the target of a request; raise FhirError 404 or 405 when there is none."""
     path = request.path
+    if path and path[-1].startswith("$"):
+        return _operation(server, request)
     shape = []
     variables = []
     for position, part in enumerate(path):
@@ -126,14 +140,51 @@ def match(server: Server, request: FhirRequest) -> tuple[Route, Target]:
         raise _unknown_type(server, target.type)
     route = methods.get("GET" if request.method == "HEAD" else request.method)
     if route is None:
-        allowed = ", ".join(sorted(methods))
-        raise error(
-            "not-supported",
-            f"{request.method} is not supported here; this address answers to {allowed}.",
-            status=405,
-            headers={"Allow": allowed},
-        )
+        raise _wrong_method(request.method, sorted(methods))
     return route, target
+
+
+#: The level at which an operation is called, by the number of path segments before its name.
+_LEVELS = ("system", "type", "instance")
+
+
+def _operation(server: Server, request: FhirRequest) -> tuple[Route, Target]:
+    """Return the row and the target of an $operation: https://hl7.org/fhir/R4/operations.html."""
+    *before, name = request.path
+    target = Target(*before[:2])
+    if target.type and target.type not in server.definitions.types.resource_type_names:
+        raise _unknown_type(server, target.type)
+    operation = server.operations.get(name)
+    if operation is None or len(before) >= len(_LEVELS):
+        raise error(
+            "not-supported", "This server does not have that operation; see GET metadata.", status=404
+        )
+    _check_level(operation, target, _LEVELS[len(before)])
+    method = "GET" if request.method == "HEAD" else request.method
+    if method not in operation.methods:
+        raise _wrong_method(request.method, sorted(operation.methods))
+    return Route("operation", method, tuple(request.path), operation.handler), target
+
+
+def _check_level(operation: Operation, target: Target, level: str) -> None:
+    if level not in operation.levels:
+        levels = " and ".join(sorted(operation.levels, key=_LEVELS.index))
+        raise error(
+            "not-supported", f"{operation.name} can't be called here: its level is {levels}.", status=404
+        )
+    if target.type and operation.types and target.type not in operation.types:
+        types = ", ".join(sorted(operation.types))
+        raise error("not-supported", f"{operation.name} is an operation of {types}.", status=404)
+
+
+def _wrong_method(method: str, methods: list[str]) -> FhirError:
+    allowed = ", ".join(methods)
+    return error(
+        "not-supported",
+        f"{method} is not supported here; this address answers to {allowed}.",
+        status=405,
+        headers={"Allow": allowed},
+    )
 
 
 def outcome_response(problem: FhirError, interaction: str = "", type_: str = "") -> FhirResponse:
@@ -150,10 +201,6 @@ def outcome_response(problem: FhirError, interaction: str = "", type_: str = "")
 def _no_such_path(server: Server, path: tuple[str, ...]) -> FhirError:
     if path[0] not in server.definitions.types.resource_type_names and not _is_word(0, path[0]):
         return _unknown_type(server, path[0])
-    if any(part.startswith("$") for part in path):
-        return error(
-            "not-supported", "This server does not have that operation; see GET metadata.", status=404
-        )
     return error("not-found", "There is nothing at this address; GET metadata tells what this server does.")
 
 

@@ -24,6 +24,7 @@ from fhir_server.interactions.steps.representation import written
 from fhir_server.interactions.steps.transaction_integrity import check_integrity, keep_references
 from fhir_server.interactions.steps.transaction_writes import (
     Write,
+    apply_patch,
     assign_ids,
     check_overlaps,
     find_current,
@@ -114,6 +115,7 @@ async def _link_and_judge(
     """Rewrite links and judge the resources; return the writes that wait for references by search."""
     waiting: list[Write] = []
     for number, write in enumerate(writes):
+        apply_patch(server, write, problems)
         if write.resource is not None:
             write.references = server.links.rewrite(write.resource, urls.resolver(write.entry.full_url))
             if write.conditional_references(request.base):

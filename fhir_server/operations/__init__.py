@@ -1,1 +1,1 @@
-"""One file per $operation; see README.md."""
+"""One file per $operation; ``catalogue`` lists them."""

@@ -40,6 +40,7 @@ class Edge:
     prefix: str = "/fhir"
     base_url: str | None = None
     max_body: int = 16_000_000
+    max_binary: int = 16_000_000
     max_bundle: int = 64_000_000
     request_timeout: float = 30.0
 
@@ -67,12 +68,16 @@ class Gateway:
         response = None
         try:
             query = scope["query_string"].decode("ascii", "replace")
-            pretty = check_accept(headers, query)
-            body = b""
             path = self._path(scope)
+            is_binary = path[:1] == ("Binary",)
+            if not (is_binary and method in ("GET", "HEAD") and len(path) in (2, 4)):
+                pretty = check_accept(headers, query)
+            body = b""
             if method not in ("GET", "HEAD"):
                 # Only batches and transactions go to the base itself.
                 limit = self._edge.max_body if path else self._edge.max_bundle
+                if is_binary:
+                    limit = self._edge.max_binary
                 body = await self._body(receive, headers, limit)
             request = FhirRequest(method, path, query, headers, body, self._base(scope, headers))
             if body:
@@ -167,6 +172,8 @@ class Gateway:
             check_form(request.headers)
         elif request.method == "PATCH":
             check_encoding(request.headers)  # which patch it is, the interaction finds out
+        elif request.path[:1] == ("Binary",):
+            check_encoding(request.headers)  # any content is taken
         else:
             check_content_type(request.headers)
 

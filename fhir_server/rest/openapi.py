@@ -26,9 +26,18 @@ _COMMON: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "format": "date-time"},
         "description": "Only versions since then",
     },
+    "_at": {
+        "schema": {"type": "string"},
+        "description": "Only versions that were current at some time in this period",
+    },
+    "_history_sort": {
+        "name": "_sort",
+        "schema": {"type": "string", "enum": ["_lastUpdated", "-_lastUpdated"]},
+        "description": "Oldest or newest version first",
+    },
 }
 _OF_SEARCH = ("_count", "_sort", "_total")
-_OF_HISTORY = ("_count", "_since")
+_OF_HISTORY = ("_count", "_since", "_at", "_history_sort")
 
 
 def openapi(statement: Mapping[str, Any], prefix: str, base: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,10 +29,13 @@ async def send_response(
     pretty: bool,
 ) -> int:
     """Send status, headers and body; return the bytes of the body that went out."""
-    body = _formatted(response.body, pretty=pretty)
+    is_content = bool(response.content_type)
+    body = _formatted(response.body, pretty=pretty and not is_content)
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
     headers.append((b"x-request-id", request_id.encode()))
-    if body:
+    if is_content:
+        headers += ((b"content-type", response.content_type.encode("latin-1")), _NOSNIFF)
+    elif body:
         headers += (_CONTENT_TYPE, _NOSNIFF)
         if len(body) >= _COMPRESS_FROM and "gzip" in request_headers.get("accept-encoding", ""):
             packer = zlib.compressobj(1, zlib.DEFLATED, 31)

@@ -1,6 +1,6 @@
 """Search: a query string becomes a plan; a resource becomes index entries. See README.md."""
 
-from fhir_server.search.compartment import in_compartment
+from fhir_server.search.compartment import in_compartment, members
 from fhir_server.search.cursor import Cursor, Cursors
 from fhir_server.search.entries import IndexDescriptor, IndexEntries, SearchPlan
 from fhir_server.search.indexes import indexes
@@ -10,6 +10,7 @@ from fhir_server.search.paging import Pager, Position
 from fhir_server.search.plan import count_plan
 from fhir_server.search.query import SearchQuery, parse
 from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.system import SystemPager
 
 __all__ = [
     "LONGEST_FORM",
@@ -24,9 +25,11 @@ __all__ = [
     "Registry",
     "SearchPlan",
     "SearchQuery",
+    "SystemPager",
     "count_plan",
     "decode_pairs",
     "in_compartment",
     "indexes",
+    "members",
     "parse",
 ]

@@ -13,6 +13,20 @@ from fhir_server.search.expression import Equal, Expression, all_of, any_of
 from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry
 
+#: What a CompartmentDefinition writes for the resource that the compartment belongs to.
+_ITSELF = "{def}"
+
+
+def members(compartment: str, registry: Registry) -> tuple[str, ...]:
+    """Return the types that can be in a compartment; raises FhirError 404 when there is no such one."""
+    found = registry.compartment(compartment)
+    if not found:
+        raise error(
+            "not-found",
+            f"There is no {compartment} compartment; R4 has those of {', '.join(registry.compartments)}.",
+        )
+    return tuple(type_ for type_, names in found.items() if names)
+
 
 def in_compartment(query: SearchQuery, compartment: str, id_: str, registry: Registry) -> SearchQuery:
     """Return the query restricted to the compartment of ``compartment/id_``.
@@ -27,7 +41,10 @@ def in_compartment(query: SearchQuery, compartment: str, id_: str, registry: Reg
     else:
         parameters = registry.parameters(query.type).by_name
         reference = (f"{compartment}/{id_}",)
-        member = any_of(Equal(parameters[n].field, reference) for n in names if n in parameters)
+        found: list[Expression] = [Equal(parameters[n].field, reference) for n in names if n in parameters]
+        if _ITSELF in names and query.type == compartment:
+            found.append(Equal("_id", (id_,)))
+        member = any_of(found)
     return replace(query, expression=all_of([member, query.expression]))
 
 

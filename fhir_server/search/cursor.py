@@ -1,7 +1,7 @@
 """Cursors of paging links: sealed, because they hold search values, and links end up in logs.
 
-A cursor carries the query itself and a position, for one type and one caller. It proves no right: access is
-evaluated again on every page. The same page gets the same cursor (AES-SIV needs no nonce).
+A cursor carries the query itself and a position, for one place (a type, a compartment) and one caller. It
+proves no right: access is evaluated again on every page. The same page gets the same cursor (AES-SIV needs no nonce).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from fhir_server.outcome import error
 from fhir_server.search.paging import Position
-from fhir_server.search.query import SearchQuery
 from fhir_server.search.sorting import Cut
 
 #: How long a link may be followed, in milliseconds: one day.
@@ -43,43 +42,45 @@ class Cursors:
         self._ciphers = [AESSIV(sha512(key).digest()) for key in keys]
         self._lifetime = lifetime
 
-    def seal(self, query: SearchQuery, position: Position, *, actor: str, now: int) -> str:
-        """Return the cursor of a page of this query for this caller, as text for a URL."""
+    def seal(
+        self, pairs: Sequence[tuple[str, str]], position: Position, *, place: str, actor: str, now: int
+    ) -> str:
+        """Return the cursor of a page of these pairs at this place for this caller, as text for a URL."""
         cut = position.cut
         state = [
             now // 60_000,
-            query.self_parameters,
+            tuple(pairs),
             int(position.backwards),
             None if cut is None else [cut.values, cut.id],
         ]
         text = json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode()
-        sealed = self._ciphers[0].encrypt(text, _bound_to(query.type, actor))
+        sealed = self._ciphers[0].encrypt(text, _bound_to(place, actor))
         return urlsafe_b64encode(sealed).decode().rstrip("=")
 
-    def open(self, text: str, type_: str, *, actor: str, now: int) -> Cursor:
+    def open(self, text: str, place: str, *, actor: str, now: int) -> Cursor:
         """Return what a cursor holds.
 
-        Raises FhirError 404 for one that was not sealed here for this type and caller, 410 for an expired
+        Raises FhirError 404 for one that was not sealed here for this place and caller, 410 for an expired
         one.
         """
-        issued, pairs, backwards, cut = self._opened(text, type_, actor)
+        issued, pairs, backwards, cut = self._opened(text, place, actor)
         if now - issued * 60_000 > self._lifetime:
             raise error("not-found", "This page has expired; start the search again.", status=410)
-        place = None if cut is None else Cut(tuple(cut[0]), cut[1])
-        return Cursor(tuple((name, value) for name, value in pairs), Position(place, bool(backwards)))
+        at = None if cut is None else Cut(tuple(cut[0]), cut[1])
+        return Cursor(tuple((name, value) for name, value in pairs), Position(at, bool(backwards)))
 
-    def _opened(self, text: str, type_: str, actor: str) -> Any:
+    def _opened(self, text: str, place: str, actor: str) -> Any:
         try:
             sealed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
         except ValueError:
             sealed = b""
         for cipher in self._ciphers if len(sealed) > 16 else ():
             try:
-                return json.loads(cipher.decrypt(sealed, _bound_to(type_, actor)))
+                return json.loads(cipher.decrypt(sealed, _bound_to(place, actor)))
             except InvalidTag:
                 continue
         raise error("not-found", "There is no such page; start the search again.")
 
 
-def _bound_to(type_: str, actor: str) -> list[bytes]:
-    return [b"search", type_.encode(), actor.encode()]
+def _bound_to(place: str, actor: str) -> list[bytes]:
+    return [b"search", place.encode(), actor.encode()]

@@ -43,7 +43,7 @@ class SearchPlan:
     ``filter`` is a MongoDB filter without access conditions (the store adds those of the AccessContext);
     ``never`` answers empty without a database call; ``hint`` the name of an index or None; ``sort`` MongoDB
     sort keys; ``limit`` how many rows to fetch (page size + 1, or 0 for none). ``projection`` names
-    top-level fields needed besides the body, computed ones included.
+    top-level fields needed besides the body, computed ones included; ``keys_only`` leaves the bodies out.
 
     When ``computed`` is not empty the query is an aggregation, in this order: match ``filter`` (and access),
     ``$addFields`` computed, match ``after`` (if not empty), sort, limit, project. Otherwise it is a plain
@@ -61,3 +61,4 @@ class SearchPlan:
     issues: tuple[Any, ...] = field(default=())
     computed: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
+    keys_only: bool = False

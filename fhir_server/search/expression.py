@@ -143,6 +143,22 @@ class Pattern(Expression):
         return any(re.search(self.pattern, text) is not None for text in texts(document, self.field))
 
 
+@dataclass(frozen=True, slots=True)
+class Elements(Expression):
+    """One sub-document of an array answers a node whose fields are relative to the sub-document."""
+
+    field: str
+    inner: Expression
+
+    def filter(self) -> Filter:
+        """Return the inner filter for one and the same element."""
+        return {self.field: {"$elemMatch": self.inner.filter()}}
+
+    def matches(self, document: Document) -> bool:
+        """Tell whether one element matches."""
+        return any(self.inner.matches(element) for element in read(document, self.field) or ())
+
+
 Test = tuple[str, str, float | str]
 """One comparison on a member of an interval entry: (member, operator, bound); member "" is the entry
 itself."""

@@ -47,6 +47,7 @@ def indexes(type_: str, registry: Registry) -> tuple[IndexDescriptor, ...]:
         IndexDescriptor("lu", (("lu", -1),), "lu"),
         IndexDescriptor("dl", (("dl", -1),), "dl"),
         IndexDescriptor("ck", (("ck", 1),), "ck", unique=True),
+        IndexDescriptor("_contained", (("i._contained", 1),), "i._contained"),
     ]
     if any(not known.by_name[name].at_home for name in known.compartment if name in known.by_name):
         order = "s" if type_ in MAIN_DATES else "lu"

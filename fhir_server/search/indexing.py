@@ -13,6 +13,7 @@ from typing import Any
 
 from fhir_server.definitions import TypeModel
 from fhir_server.fhirpath import compile_extraction
+from fhir_server.search.containment import add_contained
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.main_dates import MAIN_DATES
 from fhir_server.search.parameters import TYPES, Output
@@ -40,7 +41,10 @@ class Indexer:
         extract = self._extract.get(type_)
         if extract is None:
             extract = self._extract[type_] = compile_type(self._registry, type_)
-        return extract(resource, base)
+        found = extract(resource, base)
+        if "contained" in resource or type_ == "Bundle":
+            add_contained(found, resource, base, self._registry, self.entries)
+        return found
 
 
 def compile_type(registry: Registry, type_: str) -> Extract:
@@ -85,12 +89,7 @@ class _Writer:
         """Return the source of the type's function."""
         for name in sorted(self.known.by_name):
             parameter = self.known.by_name[name]
-            if (
-                parameter.searchable
-                and not parameter.parts
-                and not parameter.contact
-                and name not in ON_DOCUMENT
-            ):
+            if parameter.searchable and parameter.is_stored and name not in ON_DOCUMENT:
                 self._add(parameter)
         for branch in self.known.home:
             self._reach(branch).calls.append((branch.resolves, "home(@, base, homes)"))

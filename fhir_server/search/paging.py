@@ -110,10 +110,15 @@ class Pager(Generic[R]):
             common, filter=distributed(self._choice, [*self._base, *place]), sort=sort, projection=projection
         )
 
-    def add(self, rows: Sequence[R]) -> None:
-        """Take the rows of the last plan, in its order."""
+    def add(self, rows: Sequence[R], *, is_cut: bool = False) -> None:
+        """Take the rows of the last plan, in its order.
+
+        ``is_cut`` tells that they are fewer than there are because the page is large enough, and that the last of
+        them is the first one of the next page.
+        """
         assert self._at is not None
-        order, cut, wanted = self._order, self._at.cut, self._wanted
+        order, cut = self._order, self._at.cut
+        wanted = len(rows) - 1 if is_cut else self._wanted
         if isinstance(order, ComputedOrder):
             self._take(rows[:wanted])
             self._end(_cut_of(order, rows, wanted, self._at.backwards))

@@ -10,7 +10,9 @@ https://hl7.org/fhir/R4/searchparameter-definitions.html#SearchParameter.express
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from fhir_server.definitions import TypeModel
 
@@ -68,6 +70,22 @@ def branches(expression: str, type_name: str, types: TypeModel) -> tuple[Branch,
             return None
         found += [b for b in read if b not in found]
     return tuple(found)
+
+
+def values_at(branch: Branch, holder: dict[str, Any]) -> Iterator[Any]:
+    """Yield the JSON values that a branch leads to from an object; ``resolves`` is not looked at."""
+    found: list[Any] = [holder]
+    for step in branch.steps:
+        reached: list[Any] = []
+        for one in found:
+            value = one.get(step.key)
+            reached += value if isinstance(value, list) else [value]
+        found = [
+            one
+            for one in reached
+            if one is not None and (step.equals is None or one.get(step.equals[0]) == step.equals[1])
+        ]
+    yield from found
 
 
 def _split(text: str, separator: str) -> list[str]:

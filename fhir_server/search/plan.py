@@ -8,17 +8,18 @@ refine the choice.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from fhir_server.search.entries import SearchPlan
-from fhir_server.search.expression import And, Equal, Expression, Filter, Never, Or, Pattern, Within
+from fhir_server.search.expression import And, Elements, Equal, Expression, Filter, Never, Or, Pattern, Within
 from fhir_server.search.indexes import indexes
 from fhir_server.search.main_dates import MAIN_DATES
 from fhir_server.search.parameters.date import TIE_BITS
 from fhir_server.search.parameters.token import AnySystem
 from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry
+from fhir_server.search.result_parameters import ResultParameters
 
 #: Index scans that one ``$in`` may need and still deliver in index order (MongoDB's limit for a merge of
 #: scans).
@@ -55,7 +56,7 @@ def choose(query: SearchQuery, registry: Registry) -> tuple[Choice, ...]:
         return (Choice("_id_", "lu", False, 0),)
     known = _keys(query.type, registry)
     found = [choice for keys in known if (choice := _through(keys, bound, query.type, registry)) is not None]
-    firsts = {keys.fields[0] for keys in known if keys.fields}
+    firsts = {"_id", *(keys.fields[0] for keys in known if keys.fields)}
     found += [choice for leaf in leaves if (choice := _through_several(leaf, firsts, query.type)) is not None]
     return tuple(sorted(found, key=lambda choice: choice.rank)) or (Choice("lu", "lu", True, 99),)
 
@@ -109,7 +110,7 @@ _SEVERAL_SYSTEMS = 5
 
 
 def _rank(leaf: Expression, field: str, type_: str, registry: Registry) -> int:
-    if field == "cp":
+    if field in {"cp", "i._contained"}:
         return _RANKS["reference"]
     name = field.removeprefix("i.").partition(".")[0].removesuffix("-range")
     parameter = registry.parameters(type_).by_name[name]
@@ -140,6 +141,8 @@ def _fields(leaf: Expression) -> Collection[str]:
         return [f"{leaf.field}.{member}" if member else leaf.field for member in members]
     if isinstance(leaf, Or):
         return set.intersection(*(set(_fields(operand)) for operand in leaf.operands))
+    if isinstance(leaf, And):  # inside a disjunction
+        return {field for operand in leaf.operands for field in _fields(operand)}
     return ()
 
 
@@ -187,8 +190,10 @@ def _excludes_deletions(leaf: Expression) -> bool:
     """Tell whether a criterion needs a field that a deletion does not have."""
     if isinstance(leaf, Or):
         return all(_excludes_deletions(operand) for operand in leaf.operands)
+    if isinstance(leaf, And):
+        return any(_excludes_deletions(operand) for operand in leaf.operands)
     field = getattr(leaf, "field", "_id")
-    return field != "_id" and isinstance(leaf, Equal | Pattern | Within | AnySystem)
+    return field != "_id" and isinstance(leaf, Equal | Pattern | Within | AnySystem | Elements)
 
 
 def combined(filters: Sequence[Filter]) -> Filter:
@@ -222,3 +227,9 @@ def count_plan(query: SearchQuery, registry: Registry) -> SearchPlan:
         hint=choice.index,
         never=isinstance(query.expression, Never),
     )
+
+
+def keys_plan(type_: str, expression: Expression, registry: Registry, limit: int) -> SearchPlan:
+    """Return the plan of an inner search, whose matches are wanted in no order; ``limit`` may be 0."""
+    query = SearchQuery(type_, expression, ResultParameters(), (), ())
+    return replace(count_plan(query, registry), limit=limit)

@@ -11,19 +11,20 @@ from dataclasses import dataclass
 
 from fhir_server.outcome import FhirError, Issue, error
 from fhir_server.search import result_parameters
+from fhir_server.search.chain import chained, has
 from fhir_server.search.expression import Equal, Expression, Not, all_of, any_of
+from fhir_server.search.include import NAMES as INCLUDES
+from fhir_server.search.include import Include, read_include
 from fhir_server.search.lexing import MAXIMUM_VALUES, split, unescape
 from fhir_server.search.parameters import TYPES, Context
 from fhir_server.search.parameters.date import parse_last_updated
+from fhir_server.search.parameters.reference import hierarchical
 from fhir_server.search.registry import Parameter, Registry, TypeParameters
 from fhir_server.search.result_parameters import ResultParameters, SortKey
 
 #: Parameters of R4 that are known here and not supported, whatever the type.
 _NOT_SUPPORTED = frozenset(
     {
-        "_include",
-        "_revinclude",
-        "_has",
         "_list",
         "_content",
         "_text",
@@ -79,6 +80,7 @@ def parse(
     results: dict[str, list[str]] = {}
     errors: list[Issue] = []
     warnings: list[Issue] = []
+    includes: dict[Include, tuple[str, str]] = {}
     for name, value in pairs:
         if not value:
             continue
@@ -86,6 +88,9 @@ def parse(
             results.setdefault(name, []).append(value)
             continue
         try:
+            if name.partition(":")[0] in INCLUDES:
+                includes[read_include(name, value, registry)] = (name, value)
+                continue
             found = _clause(name, value, parameters, context)
         except FhirError as problem:
             errors += problem.issues
@@ -101,7 +106,7 @@ def parse(
             errors.append(Issue("error", "not-supported", _unknown(name, parameters)))
     shape = ResultParameters()
     try:
-        shape = result_parameters.read(results, parameters)
+        shape = result_parameters.read(results, parameters, tuple(includes))
     except FhirError as problem:
         errors += problem.issues
     if errors:
@@ -111,7 +116,7 @@ def parse(
         all_of(expressions),
         shape,
         tuple(warnings),
-        (*sorted(criteria), *_shown(results, shape)),
+        (*sorted(criteria), *includes.values(), *_shown(results, shape)),
     )
 
 
@@ -136,10 +141,10 @@ def _clause(name: str, value: str, parameters: TypeParameters, context: Context)
     base, _, modifier = name.partition(":")
     if base in _NOT_SUPPORTED:
         raise error("not-supported", f"Parameter '{base}' is not supported here: leave it out.", status=400)
+    if base == "_has":
+        return has(name, value, parameters, context, _clause)
     if "." in name:
-        if base.partition(".")[0] not in parameters.by_name:
-            return None
-        raise error("not-supported", f"Parameter '{name}': chained parameters are not supported.", status=400)
+        return chained(name, value, parameters, context, _clause)
     parameter = parameters.by_name.get(base)
     if parameter is None:
         return None
@@ -176,7 +181,7 @@ def _check_modifier(parameter: Parameter, modifier: str, registry: Registry) -> 
                     f"it refers to {', '.join(parameter.targets)}.",
                 )
             return
-        if parameter.types <= {"canonical", "uri"}:
+        if parameter.types <= {"canonical", "uri"} or hierarchical(parameter, registry):
             allowed |= {"above", "below"}
     if parameter.name in {"_id", "_lastUpdated"}:
         allowed &= {"not"}

@@ -22,6 +22,14 @@ UNIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("Observation", "combo-data-absent-reason"): ("data-absent-reason", "component-data-absent-reason"),
     ("Observation", "combo-value-concept"): ("value-concept", "component-value-concept"),
     ("Observation", "combo-value-quantity"): ("value-quantity", "component-value-quantity"),
+    ("Observation", "combo-code-value-concept"): ("code-value-concept", "component-code-value-concept"),
+    ("Observation", "combo-code-value-quantity"): ("code-value-quantity", "component-code-value-quantity"),
+}
+
+#: Composites whose components name each other's expressions in the official package; in the order of the
+#: definition, the expressions that the components' own parameters have.
+_COMPONENT_EXPRESSIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("DocumentReference", "relationship"): ("target", "code"),
 }
 
 #: Not searched by values of the resource: found on the document itself, or handled apart.
@@ -32,7 +40,18 @@ ON_DOCUMENT = ("_id", "_lastUpdated")
 _NOT_YET = frozenset({"_content", "_text", "_query", "phonetic"})
 
 #: Types of search parameters that can be searched now; the others are known, and refused by name.
-SEARCHABLE_TYPES = frozenset({"date", "number", "quantity", "reference", "string", "token", "uri"})
+SEARCHABLE_TYPES = frozenset(
+    {"composite", "date", "number", "quantity", "reference", "string", "token", "uri"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One part of a composite: ``is_inside`` the repeating element, or found by a parameter of the resource."""
+
+    name: str
+    parameter: Parameter
+    is_inside: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +62,8 @@ class Parameter:
     and keeps its ``expression`` for FHIRPath. ``parts`` names the parameters that a union consists of,
     ``contact`` the system of ``phone`` and ``email`` (values stand in ``telecom``). ``at_home`` says that
     references to patients stand in the document's field ``p``. ``targets`` are the types that a reference
-    may have.
+    may have. ``components`` are the parts of a composite, whose branches lead to the element that repeats
+    (none: the resource itself). ``member`` is the field of a component inside the element's sub-document.
     """
 
     name: str
@@ -58,6 +78,8 @@ class Parameter:
     contact: str = ""
     at_home: bool = False
     searchable: bool = True
+    components: tuple[Component, ...] = ()
+    member: str = ""
 
     #: Whether a resource can hold several values: the stored shape depends on it.
     repeats: bool = dataclass_field(init=False)
@@ -70,7 +92,13 @@ class Parameter:
         repeats = not self.branches or any(branch.repeats for branch in self.branches)
         object.__setattr__(self, "repeats", repeats)
         object.__setattr__(self, "types", frozenset(branch.type for branch in self.branches))
-        object.__setattr__(self, "field", f"i.{'telecom' if self.contact else self.name}")
+        stored = f"i.{'telecom' if self.contact else self.name}"
+        object.__setattr__(self, "field", self.member or stored)
+
+    @property
+    def is_stored(self) -> bool:
+        """Tell whether the parameter has index entries of its own."""
+        return not (self.parts or self.contact or (self.components and not self.branches))
 
 
 @dataclass(frozen=True)
@@ -134,26 +162,115 @@ class Registry:
         return self._compartments.get(name, {})
 
     @cached_property
+    def compartments(self) -> Mapping[str, str]:
+        """The canonical URLs of the CompartmentDefinitions by the type that has the compartment."""
+        return {
+            d["code"]: d["url"] for d in sorted(self._compartment_definitions, key=lambda d: str(d["code"]))
+        }
+
+    @cached_property
+    def common(self) -> frozenset[str]:
+        """The names of the parameters that every resource type has."""
+        return frozenset(definition["code"] for definition in self._by_base["Resource"])
+
+    @cached_property
     def _compartments(self) -> dict[str, dict[str, tuple[str, ...]]]:
         return {
             definition["code"]: {r["code"]: tuple(r.get("param", ())) for r in definition["resource"]}
-            for definition in self.definitions.compartments()
+            for definition in self._compartment_definitions
         }
+
+    @cached_property
+    def _compartment_definitions(self) -> list[dict[str, Any]]:
+        """The five compartments; the package also holds an example that calls itself Device."""
+        return [d for d in self.definitions.compartments() if not d["url"].endswith("/example")]
 
     def _read(self, resource: str) -> TypeParameters:
         bases = ["Resource", resource]
         if self.types.is_subtype(resource, "DomainResource"):
             bases.insert(1, "DomainResource")
         found: dict[str, Parameter] = {}
+        composites: dict[str, dict[str, Any]] = {}
         for base in bases:
             for definition in self._by_base.get(base, ()):
+                if definition["type"] == "composite":
+                    composites[definition["code"]] = definition
+                    continue
                 parameter = self._parameter(definition, resource)
                 if parameter is not None and _is_better(parameter, found.get(parameter.name)):
                     found[parameter.name] = parameter
         home = _home(found)
         for name, parameter in list(found.items()):
             found[name] = _refined(parameter, found, home)
+        for name, definition in composites.items():
+            found[name] = self._composite(definition, resource, found)
         return TypeParameters(resource, found, home, self.compartment("Patient").get(resource, ()))
+
+    @cached_property
+    def _by_url(self) -> dict[str, dict[str, Any]]:
+        return {definition["url"]: definition for definition in self.definitions.search_parameters()}
+
+    def _composite(
+        self, definition: dict[str, Any], resource: str, found: Mapping[str, Parameter]
+    ) -> Parameter:
+        """Return a composite with its components; one that can't be read is known and not searchable."""
+        name = definition["code"]
+        facts = {"url": definition["url"], "description": definition.get("description", "")}
+        parts = UNIONS.get((resource, name), ())
+        paths = branches(definition.get("expression", ""), resource, self.types)
+        roots = {text.strip() for text in definition.get("expression", "").split("|")}
+        if not paths and resource not in roots and not parts:
+            return Parameter(name, "composite", resource, searchable=False, **facts)
+        # What stands once in a resource needs no pairing: its components' own parameters do.
+        inner = paths[0].type if paths and not parts and any(path.repeats for path in paths) else ""
+        components = [
+            self._component(number, part, inner, definition["code"], resource=resource, found=found)
+            for number, part in enumerate(definition.get("component", ()))
+        ]
+        known = tuple(component for component in components if component is not None)
+        return Parameter(
+            name,
+            "composite",
+            resource,
+            branches=(paths or ()) if inner else (),
+            parts=parts,
+            components=known,
+            searchable=bool(known) and len(known) == len(components),
+            **facts,
+        )
+
+    def _component(
+        self,
+        number: int,
+        part: dict[str, Any],
+        inner: str,
+        composite: str,
+        *,
+        resource: str,
+        found: Mapping[str, Parameter],
+    ) -> Component | None:
+        """Return a component as a parameter of the resource, or of the element ``inner``; None: unknown."""
+        definition = self._by_url.get(part["definition"].partition("|")[0])
+        if definition is None or definition["type"] not in SEARCHABLE_TYPES - {"composite"}:
+            return None
+        name = definition["code"]
+        expressions = _COMPONENT_EXPRESSIONS.get((resource, composite))
+        expression = expressions[number] if expressions else part["expression"]
+        if not inner or expression.startswith("%resource"):
+            parameter = found.get(name)
+            return Component(name, parameter, is_inside=False) if parameter else None
+        paths = branches(expression, inner, self.types)
+        if not paths:
+            return None
+        parameter = Parameter(
+            name,
+            definition["type"],
+            resource,
+            branches=paths,
+            targets=_targets(paths, definition) if definition["type"] == "reference" else (),
+            member=f"c{number}",
+        )
+        return Component(name, parameter, is_inside=True)
 
     def _parameter(self, definition: dict[str, Any], resource: str) -> Parameter | None:
         """Return the parameter as it applies to a type, or None when it can't be read from the resource."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fhir_server.outcome import error
+from fhir_server.search.include import Include
 from fhir_server.search.registry import TypeParameters
 
 DEFAULT_COUNT = 50
@@ -54,6 +55,7 @@ class ResultParameters:
     total: str = "none"
     summary: str = ""
     elements: tuple[str, ...] = ()
+    includes: tuple[Include, ...] = ()
 
     @property
     def count_only(self) -> bool:
@@ -61,7 +63,9 @@ class ResultParameters:
         return self.summary == "count" or self.count == 0
 
 
-def read(given: Mapping[str, list[str]], parameters: TypeParameters) -> ResultParameters:
+def read(
+    given: Mapping[str, list[str]], parameters: TypeParameters, includes: tuple[Include, ...] = ()
+) -> ResultParameters:
     """Return the result parameters of a search; raises FhirError 400 for values that can't be read."""
     values = {name: _single(name, texts) for name, texts in given.items()}
     contained = values.get("_contained", "false")
@@ -76,6 +80,8 @@ def read(given: Mapping[str, list[str]], parameters: TypeParameters) -> ResultPa
             raise error("invalid", f"Parameter '_elements': '{name}' is not the name of a top-level element.")
     if elements and summary not in {"false", "count"}:
         raise error("invalid", "'_elements' and '_summary' can't be used together.")
+    if includes and summary == "text":
+        raise error("invalid", "'_include' and '_revinclude' can't be used together with '_summary=text'.")
     method = _one_of("_totalMethod", values.get("_totalMethod", "none"), frozenset(_TOTAL_METHODS))
     return ResultParameters(
         _sort(values.get("_sort", ""), parameters),
@@ -83,6 +89,7 @@ def read(given: Mapping[str, list[str]], parameters: TypeParameters) -> ResultPa
         _one_of("_total", values.get("_total", _TOTAL_METHODS[method]), _TOTALS),
         "" if summary == "false" else summary,
         elements,
+        includes,
     )
 
 
@@ -111,7 +118,7 @@ def _sort(text: str, parameters: TypeParameters) -> tuple[SortKey, ...]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name = part.removeprefix("-")
         parameter = parameters.by_name.get(name)
-        if parameter is None or not parameter.searchable:
+        if parameter is None or not parameter.searchable or parameter.type == "composite":
             hint = parameters.closest(name)
             raise error(
                 "not-supported",

@@ -170,17 +170,46 @@ class Connection:
         One plain command is a fifth cheaper than the driver's cursor. Only a reply above 16 MB needs the
         cursor.
         """
-        cursor = (await self.query(command))["cursor"]
-        rows: list[dict[str, Any]] = cursor["firstBatch"]
-        if cursor["id"] == 0:
+        rows, is_cut = await self.find_page(command)
+        if not is_cut:
             return rows
+        del rows
         try:
-            collection = cursor["ns"].split(".", 1)[1]
-            await self.database.command({"killCursors": collection, "cursors": [cursor["id"]]})
             timed = {**command, "maxTimeMS": self.limit_ms}
             return await (await self.database.cursor_command(timed)).to_list()
         except PyMongoError as problem:
             raise failure(problem) from problem
+
+    async def find_page(self, command: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+        """Return the documents of a find or aggregate command as far as one reply of 16 MB holds them.
+
+        The second value tells whether there are more; at least one document is returned if there is any.
+        Raises Unavailable or TimeLimit.
+        """
+        cursor = (await self.query(command))["cursor"]
+        rows: list[dict[str, Any]] = cursor["firstBatch"]
+        if cursor["id"] == 0:
+            return rows, False
+        collection = cursor["ns"].split(".", 1)[1]
+        await self.query({"killCursors": collection, "cursors": [cursor["id"]]})
+        return rows, True
+
+    async def find_page_and_next(self, command: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+        """Return what ``find_page`` does, and where the reply was cut the document that follows, as the last one."""
+        rows, is_cut = await self.find_page(command)
+        if not is_cut:
+            return rows, False
+        count = len(rows)
+        rows = []
+        try:
+            timed = {**command, "maxTimeMS": self.limit_ms}
+            async with await self.database.cursor_command(timed) as cursor:
+                cursor.batch_size(1)
+                while len(rows) <= count and cursor.alive:
+                    rows += await cursor.to_list(count + 1 - len(rows))
+        except PyMongoError as problem:
+            raise failure(problem) from problem
+        return rows, len(rows) > count
 
     async def ping(self) -> bool:
         """Tell whether a primary answers."""

@@ -118,11 +118,13 @@ class Page:
     """Rows of a search or a history, in order.
 
     ``next`` is the cursor of the history page that follows, None on the last page and for searches (whose
-    plans carry their own cursor).
+    plans carry their own cursor). ``is_cut`` tells that a search page would have been too large: its last row
+    belongs to the next page.
     """
 
     rows: tuple[Stored, ...]
     next: str | None = None
+    is_cut: bool = False
 
 
 def document(change: Change, token: bytes) -> dict[str, Any]:
@@ -180,8 +182,11 @@ def history_id(type_: str, id_: str, version: int) -> str:
     return f"{type_}/{id_}/{version:08d}"
 
 
-def history_copy(type_: str, previous: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ``history`` document of a version that is about to be replaced, tombstones included."""
+def history_copy(type_: str, previous: Mapping[str, Any], superseded: int) -> dict[str, Any]:
+    """Return the ``history`` document of a version that is about to be replaced, tombstones included.
+
+    ``superseded`` is the lastUpdated of the version that replaces it.
+    """
     id_ = previous["_id"]
     made = {
         "_id": history_id(type_, id_, previous["v"]),
@@ -189,6 +194,7 @@ def history_copy(type_: str, previous: Mapping[str, Any]) -> dict[str, Any]:
         "id": id_,
         "v": previous["v"],
         "lu": previous["dl"] if "dl" in previous else previous["lu"],
+        "u": order_key(superseded, id_),
         "w": previous["w"],
         "m": previous["m"],
     }

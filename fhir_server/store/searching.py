@@ -13,6 +13,7 @@ from fhir_server.search.entries import SearchPlan
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.connection import Connection
 from fhir_server.store.documents import STORED_FIELDS, Page, stored
+from fhir_server.store.gathering import ids_command, values_command
 
 #: Fields that a tombstone has not: a condition that asks for one of them finds living documents only.
 _LIVING = ("lu", "p", "s", "cp", "ck")
@@ -28,20 +29,27 @@ class Searcher:
         self._catalogue = catalogue
 
     async def search(self, plan: SearchPlan, access: AccessContext) -> Page:
-        """Return the plan's rows, without tombstones, in its order; raises TimeLimit or Unavailable."""
+        """Return the plan's rows, without tombstones, in its order; raises TimeLimit or Unavailable.
+
+        A plan with a limit gets no more than 16 MB: then the page is cut, and its last row is the first of the rest.
+        """
         if plan.never:
             return Page(())
         command = self._aggregate(plan, access) if plan.computed else self._find(plan, access)
         await self._add_hint(command, plan)
-        rows = await self._connection.find(command)
-        return Page(tuple(stored(plan.type, row["_id"], row, plan.projection) for row in rows))
+        if plan.limit:
+            rows, is_cut = await self._connection.find_page_and_next(command)
+        else:
+            rows, is_cut = await self._connection.find(command), False
+        found = tuple(stored(plan.type, row["_id"], row, plan.projection) for row in rows)
+        return Page(found, is_cut=is_cut)
 
     @staticmethod
     def _find(plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
         command: dict[str, Any] = {
             "find": plan.type,
             "filter": effective_filter(plan, access),
-            "projection": {**STORED_FIELDS, **dict.fromkeys(plan.projection, 1)},
+            "projection": _projection(plan),
             "batchSize": plan.limit or _ALL_ROWS,
         }
         if plan.sort:
@@ -62,7 +70,7 @@ class Searcher:
             pipeline.append({"$sort": dict(plan.sort)})
         if plan.limit:
             pipeline.append({"$limit": plan.limit})
-        pipeline.append({"$project": {**STORED_FIELDS, **dict.fromkeys(plan.projection, 1)}})
+        pipeline.append({"$project": _projection(plan)})
         return {
             "aggregate": plan.type,
             "pipeline": pipeline,
@@ -79,6 +87,20 @@ class Searcher:
         await self._add_hint(command, plan)
         return int((await self._connection.query(command))["n"])
 
+    async def values(
+        self, plan: SearchPlan, field: str, access: AccessContext, *, whole: bool = False
+    ) -> tuple[Any, ...]:
+        """Return the distinct values of a field over the plan's matches, at most ``plan.limit``."""
+        if plan.never:
+            return ()
+        condition = effective_filter(plan, access)
+        if field == "_id":
+            command = ids_command(plan, condition)
+        else:
+            command = values_command(plan, condition, field, whole=whole)
+        await self._add_hint(command, plan)
+        return tuple(row["_id"] for row in await self._connection.find(command))
+
     async def _add_hint(self, command: dict[str, Any], plan: SearchPlan) -> None:
         if plan.hint is None:
             return
@@ -86,6 +108,13 @@ class Searcher:
             await self._catalogue.notice(plan.type)
         if plan.hint == "_id_" or self._catalogue.is_built(plan.type, plan.hint):
             command["hint"] = plan.hint
+
+
+def _projection(plan: SearchPlan) -> dict[str, int]:
+    fields = {**STORED_FIELDS, **dict.fromkeys(plan.projection, 1)}
+    if plan.keys_only:
+        del fields["j"]
+    return fields
 
 
 def effective_filter(plan: SearchPlan, access: AccessContext) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from fhir_server.access import AccessContext
 from fhir_server.search.entries import IndexDescriptor, SearchPlan
@@ -12,7 +13,7 @@ from fhir_server.store.coalescing import KeyLocks
 from fhir_server.store.committing import Committer
 from fhir_server.store.connection import Connection
 from fhir_server.store.documents import Change, Page, Stored
-from fhir_server.store.history import Historian
+from fhir_server.store.history import Historian, Span
 from fhir_server.store.reading import Reader
 from fhir_server.store.receipts import Receipts
 from fhir_server.store.searching import Searcher
@@ -106,6 +107,19 @@ class Store:
         """Return how many documents match, counted up to ``cap``; raises TimeLimit when it was stopped."""
         return await self._searcher.count(plan, access, cap)
 
+    async def values(
+        self, plan: SearchPlan, field: str, access: AccessContext, *, whole: bool = False
+    ) -> tuple[Any, ...]:
+        """Return the distinct values of a field over a plan's matches, at most ``plan.limit``, in no order.
+
+        The elements of arrays count one by one unless ``whole``. Raises TimeLimit when it was stopped.
+        """
+        return await self._searcher.values(plan, field, access, whole=whole)
+
+    async def types(self) -> tuple[str, ...]:
+        """Return the resource types that were ever written, in order; raises Unavailable."""
+        return await self._catalogue.types()
+
     async def history(
         self,
         type_: str | None,
@@ -114,17 +128,32 @@ class Store:
         *,
         since: int | None = None,
         until: int | None = None,
+        at: tuple[int, int] | None = None,
+        ascending: bool = False,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page:
-        """Return versions, deletions included, newest first.
+        """Return versions, deletions included, newest first unless ``ascending``.
 
         Of one resource, of a type (``id_`` None) or of all types (both None). ``since`` and ``until`` are
-        inclusive milliseconds UTC of lastUpdated; ``cursor`` is ``Page.next`` of the page before.
+        inclusive milliseconds UTC of lastUpdated; ``at`` are the first and last millisecond of a period: versions
+        that were current at some time in it. ``cursor`` is ``Page.next`` of the page before. A page holds no more
+        than 16 MB.
         """
-        return await self._historian.history(
-            type_, id_, access, since=since, until=until, cursor=cursor, limit=limit
-        )
+        span = Span(since, until, at, ascending)
+        return await self._historian.history(type_, id_, access, span, cursor=cursor, limit=limit)
+
+    async def count_history(
+        self,
+        type_: str | None,
+        id_: str | None,
+        access: AccessContext,
+        *,
+        since: int | None = None,
+        at: tuple[int, int] | None = None,
+    ) -> int:
+        """Return how many versions ``history`` has with the same arguments; raises TimeLimit when it was stopped."""
+        return await self._historian.count(type_, id_, access, Span(since=since, at=at))
 
     async def living(self, type_: str, ids: Collection[str], access: AccessContext) -> set[str]:
         """Return those of the ids that the caller may see and that are not deleted, by one query."""

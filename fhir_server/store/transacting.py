@@ -152,7 +152,9 @@ class Transactor:
                 inserts[change.type].append((pending.size, pending.document))
                 continue
             before = previous[change.type, change.id]
-            copies.append((_SMALL + len(before.get("j", b"")), history_copy(change.type, before)))
+            copies.append(
+                (_SMALL + len(before.get("j", b"")), history_copy(change.type, before, change.last_updated))
+            )
             now = pending.document or tombstone(change, pending.token, before)
             condition = {"_id": change.id, "v": change.previous}
             updates[change.type].append((pending.size, {"q": condition, "u": now}))

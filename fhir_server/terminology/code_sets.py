@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fhir_server.definitions import Definitions
-from fhir_server.terminology.expansion import Expander
+from fhir_server.terminology.expansion import Expander, Sources
 from fhir_server.terminology.membership import Members
 from fhir_server.terminology.rule_sets import RULE_SETS
 
@@ -43,7 +42,7 @@ class CodeSet:
 class CodeSets:
     """Code sets by the canonical URL of the value set; each is expanded when first asked for, and kept."""
 
-    def __init__(self, definitions: Definitions) -> None:
+    def __init__(self, definitions: Sources) -> None:
         self._expander = Expander(definitions)
         self._members = Members(definitions)
         self._known: dict[str, CodeSet | None] = {}
@@ -67,6 +66,18 @@ class CodeSets:
         if url not in self._known:
             self._known[url] = self._expanded(url)
         return self._known[url]
+
+    def related(self, system: str, code: str, *, below: bool) -> frozenset[str] | None:
+        """Return the codes that a code subsumes (or, not ``below``, that subsume it), itself included.
+
+        None when the code system isn't known here as a whole. https://hl7.org/fhir/R4/codesystem.html#hierarchy
+        """
+        known = self._expander.system(system)
+        if known is None:
+            return None
+        if not known.is_case_sensitive:
+            code = next((c for c in known.codes if c.casefold() == code.casefold()), code)
+        return frozenset(known.descendants(code) if below else known.ancestors(code))
 
     def _expanded(self, url: str) -> CodeSet | None:
         rule_set = RULE_SETS.get(url.partition("|")[0])

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import re2
 
-from fhir_server.definitions import Definitions
-
 Concepts = set[tuple[str, str]]
+
+
+class Sources(Protocol):
+    """Where value sets and code systems are found by canonical URL; ``Definitions`` is one."""
+
+    def value_set(self, url: str) -> dict[str, Any] | None: ...  # noqa: D102
+    def code_system(self, url: str) -> dict[str, Any] | None: ...  # noqa: D102
 
 
 @dataclass(slots=True)
@@ -21,11 +26,12 @@ class System:
     """One code system, read once: codes in order, parents and properties by code."""
 
     url: str
+    is_case_sensitive: bool = False
     codes: dict[str, dict[str, Any]] = field(default_factory=dict)
     parents: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, concepts: Iterable[dict[str, Any]], parent: str | None) -> None:
-        """Take in concepts, and those below them."""
+        """Add concepts and those inside them."""
         for concept in concepts:
             code = concept["code"]
             self.codes[code] = concept
@@ -49,6 +55,21 @@ class System:
             if next_ not in found:
                 found.add(next_)
                 waiting += self.parents.get(next_, ())
+        return found
+
+    def descendants(self, code: str) -> set[str]:
+        """Return the code itself and all below it."""
+        below: dict[str, list[str]] = {}
+        for child, parents in self.parents.items():
+            for parent in parents:
+                below.setdefault(parent, []).append(child)
+        found: set[str] = set()
+        waiting = [code]
+        while waiting:
+            next_ = waiting.pop()
+            if next_ not in found:
+                found.add(next_)
+                waiting += below.get(next_, ())
         return found
 
     def properties(self, code: str, name: str) -> Iterator[str]:
@@ -97,7 +118,7 @@ def filter_test(property_: str, operator: str, value: str) -> _Test | None:
 class Expander:
     """Expands value sets of these definitions; holds no results."""
 
-    def __init__(self, definitions: Definitions) -> None:
+    def __init__(self, definitions: Sources) -> None:
         self._definitions = definitions
 
     def value_set(self, url: str, above: tuple[str, ...] = ()) -> Concepts | None:
@@ -143,7 +164,7 @@ class Expander:
         url = clause["system"]
         if "concept" in clause:
             return {(url, concept["code"]) for concept in clause["concept"]}
-        system = self._system(url)
+        system = self.system(url)
         if system is None:
             return None
         tests = [filter_test(f["property"], f["op"], f["value"]) for f in clause.get("filter", [])]
@@ -152,11 +173,12 @@ class Expander:
             return None
         return {(url, code) for code in system.codes if all(test(system, code) for test in known)}
 
-    def _system(self, url: str) -> System | None:
+    def system(self, url: str) -> System | None:
+        """Return a code system, or None when it isn't here or isn't complete."""
         resource = self._definitions.code_system(url)
         if resource is None or resource.get("content") != "complete":
             return None
-        system = System(url)
+        system = System(url, resource.get("caseSensitive") is True)
         system.add(resource.get("concept", []), None)
         return system
 

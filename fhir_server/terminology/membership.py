@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from fhir_server.definitions import Definitions
-from fhir_server.terminology.expansion import System, filter_test
+from fhir_server.terminology.expansion import Sources, System, filter_test
 from fhir_server.terminology.rule_sets import RULE_SETS, SYSTEM_RULES
 
 Verdict = bool | None
@@ -22,7 +21,7 @@ _REMEMBERED = 50_000
 class Members:
     """Answers for the value sets of these definitions; keeps code systems that it met."""
 
-    def __init__(self, definitions: Definitions) -> None:
+    def __init__(self, definitions: Sources) -> None:
         self._definitions = definitions
         self._systems: dict[str, tuple[System, str] | None] = {}
         self._answers: dict[tuple[str, str, str], Verdict] = {}
@@ -133,7 +132,7 @@ class Members:
             resource = self._definitions.code_system(url)
             self._systems[url] = None
             if resource is not None and resource.get("content") in {"complete", "fragment", "example"}:
-                system = System(url)
+                system = System(url, resource.get("caseSensitive") is True)
                 system.add(resource.get("concept", []), None)
                 if system.codes:
                     self._systems[url] = (system, resource["content"])

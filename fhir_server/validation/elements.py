@@ -12,7 +12,7 @@ from fhir_server.validation.discriminators import Predicate, predicate
 from fhir_server.validation.profile_schema import read_facets
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run, has_errors
-from fhir_server.validation.rules import binding, cardinality, contained, primitive
+from fhir_server.validation.rules import binding, cardinality, coding, contained, primitive
 from fhir_server.validation.rules.extension import Extensions
 from fhir_server.validation.rules.reference import References
 from fhir_server.validation.rules.value import with_facets
@@ -210,6 +210,8 @@ class Elements:
         handler = (
             self._extension(schema, element, type_) if type_.code == "Extension" else self._profiled(type_)
         )
+        if type_.code == "Coding":
+            handler = coding.known_in_system(handler, compiler.code_sets.displays)
         if element.node:
             inline = compiler.node(element.owner or structure, element.node)
             handler = both(handler, inline) if type_.profiles else inline

@@ -51,17 +51,60 @@ def test_ndjson_compressed_and_again(load, served, tmp_path):
         assert b'"value":72.50' in answer.read()
 
 
-def test_a_transaction_from_standard_input(load, served):
+def transaction(*entries):
+    return json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": list(entries)})
+
+
+def entry(url, resource, full_url=None, **request):
+    made = {"resource": resource, "request": {"method": "POST", "url": url, **request}}
+    return made | {"fullUrl": full_url} if full_url else made
+
+
+def test_a_transaction_from_standard_input_is_stored_whole(load, served):
     patient, observation = (f"urn:uuid:6f000000-0000-4000-8000-00000000000{n}" for n in (1, 2))
-    text = json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": [
-        {"fullUrl": observation, "resource": json.loads(weight("x")) | {"subject": {"reference": patient}},
-         "request": {"method": "POST", "url": "Observation"}},
-        {"fullUrl": patient, "resource": {"resourceType": "Patient", "gender": "female"},
-         "request": {"method": "POST", "url": "Patient"}},
-    ]})  # fmt: skip
-    assert load("-", stdin=text).stdout == "2 created, 0 updated, 0 rejected\n"
+    reading = json.loads(weight("x")) | {
+        "subject": {"reference": patient},
+        "identifier": [{"value": "whole"}],
+    }
+    entries = [
+        entry("Observation", reading, observation),
+        entry("Patient", {"resourceType": "Patient", "gender": "female"}, patient),
+    ]
+    assert load("-", stdin=transaction(*entries)).stdout == "2 created, 0 updated, 0 rejected\n"
+    [found] = get(f"{served}/Observation?identifier=whole")["entry"]
+    assert found["resource"]["id"] != "x"
+    assert get(f"{served}/{found['resource']['subject']['reference']}")["gender"] == "female"
+    bad = [*entries, entry("Patient", {"resourceType": "Patient", "gender": "wrong"})]
+    result = load("-", stdin=transaction(*bad))
+    assert (result.returncode, result.stdout) == (1, "0 created, 0 updated, 1 rejected\n")
+    assert "Bundle.entry[2].resource.gender" in result.stderr
+    assert len(get(f"{served}/Observation?identifier=whole")["entry"]) == 1
+
+
+def test_the_entries_of_a_transaction_one_by_one(load, served):
+    patient, observation = (f"urn:uuid:6f000000-0000-4000-8000-00000000000{n}" for n in (1, 2))
+    text = transaction(
+        entry("Observation", json.loads(weight("x")) | {"subject": {"reference": patient}}, observation),
+        entry("Patient", {"resourceType": "Patient", "gender": "female"}, patient),
+    )
+    assert load("-", "--unpack", stdin=text).stdout == "2 created, 0 updated, 0 rejected\n"
     assert get(f"{served}/Observation/x")["subject"] == {"reference": f"Patient/{patient[9:]}"}
     assert get(f"{served}/Patient/{patient[9:]}")["gender"] == "female"
+
+
+def test_what_transactions_refer_to_by_search_may_come_after_them(load, served, tmp_path):
+    reading = json.loads(weight("y")) | {
+        "identifier": [{"value": "late"}],
+        "subject": {"reference": "Patient?identifier=comes-later"},
+    }
+    person = {"resourceType": "Patient", "identifier": [{"value": "comes-later"}]}
+    (tmp_path / "a.json").write_text(transaction(entry("Observation", reading)))
+    (tmp_path / "b.json").write_text(
+        transaction(entry("Patient", person, ifNoneExist="identifier=comes-later"))
+    )
+    assert load(tmp_path, "--jobs", "1").stdout == "2 created, 0 updated, 0 rejected\n"
+    [found] = get(f"{served}/Observation?identifier=late")["entry"]
+    assert get(f"{served}/{found['resource']['subject']['reference']}")["identifier"] == person["identifier"]
 
 
 def test_without_an_id_the_server_chooses(load):

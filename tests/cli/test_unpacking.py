@@ -14,8 +14,8 @@ O = "urn:uuid:0f000000-0000-4000-8000-000000000002"  # noqa: E741
 PID, OID = P[9:].lower(), O[9:]
 
 
-def unpack(text):
-    return list(items(iter([Document("f.json", 0, 1, text.encode())])))
+def unpack(text, *, unpack=True):
+    return list(items(iter([Document("f.json", 0, 1, text.encode())]), unpack=unpack))
 
 
 def bundle(kind, *entries):
@@ -40,6 +40,18 @@ def test_carriers_are_unpacked(kind):
     assert [(i.number, i.type, i.id, i.place) for i in found] == [
         (0, "Patient", "a", "f.json:1 entry[0]"), (1, "Group", None, "f.json:1 entry[1]"),
     ]  # fmt: skip
+
+
+def test_a_transaction_stays_whole_byte_for_byte_unless_its_entries_are_asked_for():
+    entry = {"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient"}}
+    text = bundle("transaction", entry, {"request": {"method": "DELETE", "url": "Patient/x"}})
+    [item] = unpack(text, unpack=False)
+    assert (item.type, item.body.decode(), item.is_transaction) == ("Bundle", text, True)
+    assert [i.is_transaction for i in unpack(text)] == [False, False]
+    assert [i.type for i in unpack(bundle("batch", entry), unpack=False)] == ["Patient"]
+    assert [i.type for i in unpack(bundle("transaction", {"resource": entry["resource"]}), unpack=False)] == [
+        "Patient"
+    ]
 
 
 @pytest.mark.parametrize("kind", ["document", "message", "history", "batch-response"])

@@ -1,5 +1,6 @@
 """batch over HTTP: https://hl7.org/fhir/R4/http.html#brules."""
 
+import base64
 import uuid
 
 import pytest
@@ -103,3 +104,23 @@ def test_head_has_no_resource(fhir, value):
     fhir.put(f"Patient/{value}", json={"resourceType": "Patient", "id": value})
     [row] = send(fhir, entry("HEAD", f"Patient/{value}"))
     assert row.keys() == {"response"}
+
+
+def test_patches(fhir, value):
+    fhir.put(f"Patient/{value}", json={"resourceType": "Patient", "id": value, "gender": "male"})
+    operations = b'[{"op":"replace","path":"/gender","value":"female"}]'
+    binary = {"resourceType": "Binary", "contentType": "application/json-patch+json"}
+    parts = [{"name": "type", "valueCode": "delete"}, {"name": "path", "valueString": "Patient.gender"}]
+    parameters = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": parts}]}
+    url = f"Patient/{value}"
+    rows = send(
+        fhir,
+        entry("PATCH", url, {**binary, "data": base64.b64encode(operations).decode()}),
+        entry("GET", url),
+        entry("PATCH", url, parameters),
+        entry("GET", url),
+        entry("PATCH", url, {**binary, "data": "!"}),
+    )
+    assert statuses(rows) == ["200", "200", "200", "200", "400"]
+    assert rows[1]["resource"]["gender"] == "female"
+    assert "gender" not in rows[3]["resource"]

@@ -29,7 +29,10 @@ def test_every_advertised_search_parameter_is_accepted(fhir, statement):
     }  # fmt: skip
     for row in statement["rest"][0]["resource"]:
         for parameter in row["searchParam"]:
-            value = "Patient/x" if parameter["type"] == "reference" else sample[parameter["type"]]
+            value = "Patient/x" if parameter["type"] == "reference" else sample.get(parameter["type"])
+            if value is None:
+                width = 3 if parameter["name"].endswith("-coordinate") else 2
+                value = "$".join(["2020"] * width)
             answer = fhir.get(row["type"], params={parameter["name"]: value, "_count": "1"})
             assert answer.status_code == 200, (row["type"], parameter, answer.text)
 
@@ -53,3 +56,16 @@ def test_openapi_describes_what_is_advertised(site, statement):
         assert {"get", "post"} <= set(document["paths"][f"/fhir/{row['type']}"])
         assert {"get", "put", "patch", "delete"} <= set(document["paths"][f"/fhir/{row['type']}/{{id}}"])
     assert "/health/ready" in document["paths"]
+
+
+def test_every_advertised_include_is_accepted_and_no_other(fhir, statement):
+    rows = {row["type"]: row for row in statement["rest"][0]["resource"]}
+    for type_ in ("Patient", "Observation", "PlanDefinition"):
+        for value in rows[type_]["searchInclude"]:
+            assert fhir.get(type_, params={"_include": value, "_count": "1"}).status_code == 200, value
+        for value in rows[type_]["searchRevInclude"][:40]:
+            assert fhir.get(type_, params={"_revinclude": value, "_count": "1"}).status_code == 200, value
+    assert {"*", "Observation:subject", "Observation:*"} <= set(rows["Observation"]["searchInclude"])
+    assert "Observation:code" not in rows["Observation"]["searchInclude"]
+    assert {"Observation:subject", "Provenance:target"} <= set(rows["Patient"]["searchRevInclude"])
+    assert "Encounter:location" not in rows["Patient"]["searchRevInclude"]

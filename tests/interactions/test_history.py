@@ -70,9 +70,49 @@ def test_an_unknown_id_is_404(fhir):
 
 @pytest.mark.parametrize(
     "query",
-    ["_count=x", "_count=-1", "_since=yesterday", "_since=2023-02-31", "colour=red", "_cursor=forged"],
+    [
+        "_count=x",
+        "_count=-1",
+        "_sort=status",
+        "_sort=_lastUpdated,_id",
+        "_at=yesterday",
+        "_at=2023-02-31",
+        "_list=1",
+        "_since=2020-01-01&_since=2021-01-01",
+        "_count=0&_list=1",
+        "_since=yesterday",
+        "_since=2023-02-31",
+        "colour=red",
+        "_cursor=forged",
+    ],
 )
 def test_bad_parameters_are_400(fhir, versions, query):
     answer = fhir.get(f"Basic/{versions[0]['id']}/_history?{query}")
     assert answer.status_code == 400
     assert answer.json()["issue"][0]["diagnostics"]
+
+
+@pytest.mark.parametrize("level", ["Basic/{id}/_history", "Basic/_history", "_history"])
+def test_sort_at_and_count_at_all_levels(fhir, versions, level):
+    id_ = versions[0]["id"]
+    path = level.format(id=id_)
+    third = versions[2]["meta"]["lastUpdated"]
+
+    def own(query):
+        found = [e for page in pages(fhir, f"{path}?{query}") for e in page]
+        return [e["response"]["etag"] for e in found if e["fullUrl"].endswith(id_)]
+
+    since = versions[0]["meta"]["lastUpdated"]
+    assert own(f"_since={since}&_sort=_lastUpdated&_count=2") == ['W/"1"', 'W/"2"', 'W/"3"', 'W/"4"']
+    assert own(f"_since={since}&_sort=-_lastUpdated") == ['W/"4"', 'W/"3"', 'W/"2"', 'W/"1"']
+    assert own(f"_at={third}&_since={since}") == ['W/"3"']
+    assert own(f"_at={since}&_since={since}") == ['W/"1"']
+    counted = fhir.get(f"{path}?_count=0&_since={since}").json()
+    assert counted["total"] >= 4
+    assert "entry" not in counted
+    assert [link["relation"] for link in counted["link"]] == ["self"]
+
+
+def test_count_0_of_an_instance_is_the_number_of_its_versions(fhir, versions):
+    bundle = fhir.get(f"Basic/{versions[0]['id']}/_history?_count=0").json()
+    assert bundle["total"] == 4

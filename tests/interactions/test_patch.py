@@ -213,7 +213,7 @@ def test_a_growing_patch_is_stopped(fhir, patient):
 
 
 def test_a_conditional_patch_changes_the_one_match(fhir, patient):
-    operations = json.dumps([{"op": "replace", "path": "/gender", "value": "female"}])
+    operations = json.dumps([{"op": "add", "path": "/gender", "value": "female"}])
     value = patient["identifier"][0]["value"]
 
     def patch(criteria, **headers):
@@ -223,7 +223,7 @@ def test_a_conditional_patch_changes_the_one_match(fhir, patient):
     assert patch(f"?identifier={value}", **{"If-Match": 'W/"7"'}).status_code == 412
     done = patch(f"?identifier={value}")
     assert (done.status_code, done.json()["id"], done.json()["gender"]) == (200, patient["id"], "female")
-    fhir.post("Patient", json={"resourceType": "Patient", "identifier": [{"value": value}]})
+    fhir.post("Patient", json={"resourceType": "Patient", "gender": "male", "identifier": [{"value": value}]})
     assert patch(f"?identifier={value}").status_code == 412
     for criteria in ("", "?", "?_format=json", "?identifier="):
         assert patch(criteria).status_code == 412

@@ -1,5 +1,7 @@
 """transaction over HTTP: https://hl7.org/fhir/R4/http.html#trules."""
 
+import base64
+import json
 import uuid
 
 import pytest
@@ -495,3 +497,91 @@ def test_limits_of_entries_and_bytes(site_with):
         assert site.post("/fhir/Bundle", json={**bundle, "entry": [post, post]}).status_code == 413
         documentation = site.get("/fhir/metadata").json()["rest"][0]["documentation"]
         assert "2 entries and 2 MB" in documentation
+
+
+def json_patch(*operations):
+    data = base64.b64encode(json.dumps(operations).encode()).decode()
+    return {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": data}
+
+
+def fhirpath_patch(path, **value):
+    parts = [{"name": "type", "valueCode": "replace"}, {"name": "path", "valueString": path}]
+    return {
+        "resourceType": "Parameters",
+        "parameter": [{"name": "operation", "part": [*parts, {"name": "value", **value}]}],
+    }
+
+
+def test_patches_are_part_of_the_transaction(fhir, value):
+    ids = [fhir.post("Patient", json=patient(f"{value}{n}", gender="male")).json()["id"] for n in range(3)]
+    reading = fhir.post("Observation", json=observation(f"Patient/{ids[0]}")).json()["id"]
+    url = urn()
+    rows = done(
+        fhir,
+        entry(
+            "PATCH", f"Patient/{ids[0]}", json_patch({"op": "replace", "path": "/gender", "value": "female"})
+        ),
+        entry("PATCH", f"Patient?identifier={value}1", fhirpath_patch("Patient.gender", valueCode="other")),
+        entry(
+            "PATCH",
+            f"Observation/{reading}",
+            fhirpath_patch("Observation.subject", valueReference={"reference": url}),
+            ifMatch='W/"1"',
+        ),
+        entry("POST", "Patient", patient("new"), url),
+    )
+    assert statuses(rows) == ["200", "200", "200", "201"]
+    assert [fhir.get(f"Patient/{id_}").json()["gender"] for id_ in ids[:2]] == ["female", "other"]
+    subject = fhir.get(f"Observation/{reading}").json()["subject"]["reference"]
+    assert subject == f"Patient/{rows[3]['resource']['id']}"
+    assert rows[0]["response"]["etag"] == 'W/"2"'
+
+
+@pytest.mark.parametrize(
+    ("url", "body", "status"),
+    [
+        ("Patient/none", json_patch({"op": "remove", "path": "/gender"}), 404),
+        ("Patient?identifier=none", json_patch({"op": "remove", "path": "/gender"}), 404),
+        ("Patient/{id}", json_patch({"op": "remove", "path": "/nothing"}), 422),
+        ("Patient/{id}", json_patch({"op": "replace", "path": "/gender", "value": "x"}), 422),
+        ("Patient/{id}", {"resourceType": "Basic", "code": {"text": "x"}}, 400),
+    ],
+)
+def test_a_patch_that_fails_stops_the_transaction(fhir, value, url, body, status):
+    id_ = fhir.post("Patient", json=patient(value, gender="male")).json()["id"]
+    found_status, _ = refused(
+        fhir, entry("POST", "Patient", patient(value)), entry("PATCH", url.format(id=id_), body)
+    )
+    assert found_status == status
+    assert len(found(fhir, "Patient", value)) == 1
+
+
+def test_a_patch_and_an_update_of_one_resource_are_refused(fhir, value):
+    fhir.put(f"Patient/{value}", json=patient(value, id=value, gender="male"))
+    answer = send(
+        fhir,
+        entry("PUT", f"Patient/{value}", patient(value, id=value)),
+        entry("PATCH", f"Patient/{value}", json_patch({"op": "remove", "path": "/gender"})),
+    )
+    assert answer.status_code == 400
+    assert answer.json()["issue"][0]["code"] == "duplicate"
+
+
+@pytest.mark.parametrize("where", ["resource", "envelope"])
+def test_large_bundles_are_read_as_strictly_as_small_ones(fhir, value, where):
+    rows = [entry("POST", "Basic", {"resourceType": "Basic", "code": {"text": "x" * 400_000}})]
+    rows.append(entry("POST", "Patient", patient(value)))
+    text = json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": rows})
+    good = fhir.post("", content=text)
+    assert good.status_code == 200, good.text
+    if where == "resource":
+        text = text.replace(
+            '{"resourceType": "Patient"', '{"resourceType": "Patient", "active": true, "active": true'
+        )
+    else:
+        text = text.replace('"type": "transaction"', '"type": "transaction", "type": "transaction"')
+    answer = fhir.post("", content=text)
+    assert answer.status_code == 400
+    assert len(found(fhir, "Patient", value)) == 1
+    cut = fhir.post("", content=text[:-1])
+    assert cut.status_code == 400

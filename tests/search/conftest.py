@@ -14,6 +14,7 @@ from pymongo.database import Database
 from fhir_server.definitions import Definitions
 from fhir_server.search import IndexEntries, Indexer, Pager, Position, Registry, SearchPlan, indexes, parse
 from fhir_server.search.query import SearchQuery
+from tests.search.answers import of_any_type
 
 BASE = "http://localhost/fhir"
 NOW = 1_790_000_000_000  # 2026-09-21
@@ -52,6 +53,8 @@ class Engine:
         self.database = database
         self.documents: dict[str, dict[str, dict[str, Any]]] = {}
         self.queries = 0
+        #: How many rows a reply may hold.
+        self.fitting = 1_000_000
 
     def put(self, *resources: dict[str, Any], updated: int = NOW) -> None:
         for number, resource in enumerate(resources):
@@ -90,12 +93,15 @@ class Engine:
         return [Found(r["_id"], r["lu"], {k: r[k] for k in plan.projection if k in r}) for r in rows]
 
     def parse(self, type_: str, pairs: list[tuple[str, str]], *, lenient: bool = False) -> SearchQuery:
-        return parse(pairs, type_, self.registry, base=BASE, now=NOW, lenient=lenient)
+        return of_any_type(parse(pairs, type_, self.registry, base=BASE, now=NOW, lenient=lenient))
 
     def page(self, query: SearchQuery, position: Position | None = None) -> Pager[Found]:
         pager: Pager[Found] = Pager(query, self.registry, position)
         while (plan := pager.plan()) is not None:
-            pager.add(self.run(plan))
+            rows = self.run(plan)
+            # As the store does when a reply would be too large: the rows that fit, and the first of the rest.
+            is_cut = len(rows) > self.fitting
+            pager.add(rows[: self.fitting + 1], is_cut=is_cut)
         return pager
 
     def pages(self, query: SearchQuery) -> list[Pager[Found]]:

@@ -36,6 +36,14 @@ def filled(engine):
             "id": "2",
             "link": [{"other": {"reference": "Patient/1"}, "type": "seealso"}],
         },
+        {"resourceType": "Encounter", "id": "e", "status": "planned", "class": {"code": "AMB"}},
+        {"resourceType": "Encounter", "id": "f", "status": "planned", "class": {"code": "AMB"}},
+        {"resourceType": "Device", "id": "pump"},
+        {"resourceType": "Device", "id": "clock"},
+        {**OBSERVED, "id": "measured", "device": {"reference": "Device/pump"}},
+        {**OBSERVED, "id": "told", "performer": [{"reference": "RelatedPerson/mum"}]},
+        {"resourceType": "RelatedPerson", "id": "mum", "patient": {"reference": "Patient/2"}},
+        {"resourceType": "RelatedPerson", "id": "dad", "patient": {"reference": "Patient/2"}},
         {"resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/1"}},
     )
     return engine
@@ -58,6 +66,10 @@ def _ids(engine, compartment, id_, type_, *pairs):
         ("Encounter/e", "Observation", [], {"other"}),
         ("Practitioner/d", "Observation", [("status", "final")], {"own"}),
         ("Practitioner/d", "Observation", [("status", "amended")], set()),
+        ("Encounter/e", "Encounter", [], {"e"}),
+        ("Device/pump", "Observation", [], {"measured"}),
+        ("RelatedPerson/mum", "Observation", [], {"told"}),
+        ("RelatedPerson/mum", "RelatedPerson", [], {"mum"}),
     ],
 )
 def test_members(filled, compartment, type_, pairs, found):

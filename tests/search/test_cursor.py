@@ -27,7 +27,7 @@ def query(registry):
 @pytest.mark.parametrize("position", POSITIONS, ids=str)
 def test_round_trip(query, registry, position):
     cursors = Cursors([KEY])
-    text = cursors.seal(query, position, actor="me", now=NOW)
+    text = cursors.seal(query.self_parameters, position, place="Patient", actor="me", now=NOW)
     opened = cursors.open(text, "Patient", actor="me", now=NOW + 1000)
 
     assert opened.position == position
@@ -43,9 +43,9 @@ def test_a_position_that_does_not_fit_the_order_any_more_has_expired(query, regi
 
 def test_a_cursor_shows_nothing_and_is_stable(query):
     position = Position(Cut(("geheim",), "id"))
-    text = Cursors([KEY]).seal(query, position, actor="me", now=NOW)
+    text = Cursors([KEY]).seal(query.self_parameters, position, place="Patient", actor="me", now=NOW)
 
-    assert text == Cursors([KEY]).seal(query, position, actor="me", now=NOW)
+    assert text == Cursors([KEY]).seal(query.self_parameters, position, place="Patient", actor="me", now=NOW)
     assert text.isascii()
     assert not {"+", "/", "="} & set(text)
 
@@ -67,7 +67,7 @@ def test_a_cursor_shows_nothing_and_is_stable(query):
 def test_who_may_open(query, keys, bound_to, text, later, status):  # noqa: PLR0917 (a table of cases)
     type_, actor = bound_to
     if text is None:
-        text = Cursors([KEY]).seal(query, Position(), actor="me", now=NOW)
+        text = Cursors([KEY]).seal(query.self_parameters, Position(), place="Patient", actor="me", now=NOW)
     if status is None:
         assert Cursors(keys).open(text, type_, actor=actor, now=NOW + later).pairs == query.self_parameters
         return
@@ -77,7 +77,7 @@ def test_who_may_open(query, keys, bound_to, text, later, status):  # noqa: PLR0
 
 
 def test_a_changed_cursor_is_refused(query):
-    text = Cursors([KEY]).seal(query, Position(), actor="me", now=NOW)
+    text = Cursors([KEY]).seal(query.self_parameters, Position(), place="Patient", actor="me", now=NOW)
     changed = ("A" if text[0] != "A" else "B") + text[1:]
 
     with pytest.raises(FhirError):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from fhir_server.outcome import FhirError
 from fhir_server.search import decode_pairs
+from fhir_server.search.lookups import questions
 
 RESOURCES = [
     {"resourceType": "Observation", "id": "o", "status": "final", "code": {"text": "a|b", "coding": [{"code": "x|y", "system": "http://s"}]},
@@ -55,6 +56,8 @@ def test_values(engine, data):
     try:
         query = engine.parse(type_, [(f"{name}:{modifier}" if modifier else name, value)])
     except FhirError:
+        return
+    if questions(query.expression):  # a question for terminology, which is not here
         return
     found = {row.id for page in engine.pages(query) for row in page.rows}
     in_memory = {id_ for id_, made in engine.documents[type_].items() if query.expression.matches(made)}

@@ -213,6 +213,15 @@ def observations(draw):
         comparator = draw(st.sampled_from([None, None, "<", ">="]))
         if comparator:
             made["valueQuantity"]["comparator"] = comparator
+    components = draw(st.lists(st.tuples(CODINGS, NUMBERS), max_size=3))
+    if components:
+        made["component"] = [
+            {
+                "code": {"coding": [coding]},
+                "valueQuantity": {"value": Fraction(number), "system": UCUM, "code": "mg", "unit": "mg"},
+            }
+            for coding, number in components
+        ]
     subject = draw(st.sampled_from(SUBJECTS))
     if subject:
         made["subject"] = {"reference": subject}
@@ -226,7 +235,7 @@ def _escaped(text):
 @st.composite
 def clauses(draw):
     """A pair, and the oracle's answer for a resource."""
-    kind = draw(st.sampled_from(["date", "quantity", "token", "status", "reference", "missing"]))
+    kind = draw(st.sampled_from(["date", "quantity", "token", "status", "reference", "missing", "composite"]))
     if kind == "date":
         values = draw(st.lists(st.builds(str.__add__, PREFIXES, SEARCHED_DATES), min_size=1, max_size=2))
         return ("date", ",".join(values)), lambda r: any(date_matches(r, v) for v in values)
@@ -245,6 +254,19 @@ def clauses(draw):
             lambda r: (
                 token_matches(tokens(r["code"]), form + code.replace("|", "\x00")) != (modifier == ":not")
             ),
+        )
+    if kind == "composite":
+        code, number = (
+            draw(st.sampled_from(CODES[:3])),
+            draw(st.builds(str.__add__, PREFIXES, SEARCHED_NUMBERS)),
+        )
+        name = draw(st.sampled_from(["code", "component-code", "combo-code"]))
+        return (f"{name}-value-quantity", f"{code}${number}||mg"), lambda r: any(
+            token_matches(tokens(holder.get("code")), code) and quantity_matches(holder, f"{number}||mg")
+            for holder in [
+                *([r] if name != "component-code" else []),
+                *(r.get("component", []) if name != "code" else []),
+            ]
         )
     if kind == "status":
         status = draw(

@@ -74,6 +74,28 @@ def test_pages_are_the_unpaged_list_forwards_and_backwards(engine, sort, count):
     assert pages[0].previous is None
 
 
+@pytest.mark.parametrize("fitting", [1, 2, 3, 7])
+@pytest.mark.parametrize(
+    ("type_", "sort"), [*[("Patient", sort) for sort in SORTS], ("Observation", "-date")]
+)
+def test_pages_that_are_cut_because_they_are_large_lose_nothing(engine, monkeypatch, fitting, type_, sort):
+    pairs = [("_sort", sort), ("_count", "20"), TAG if type_ == "Patient" else ("patient", "p01")]
+    query = engine.parse(type_, pairs)
+    whole = [row.id for page in engine.pages(query) for row in page.rows]
+    monkeypatch.setattr(engine, "fitting", fitting)
+    pages = engine.pages(query)
+    found = [row.id for page in pages for row in page.rows]
+
+    assert sorted(found) == sorted(whole)
+    if sort and type_ == "Patient":
+        assert found == whole
+    assert all(len(page.rows) <= 2 * fitting for page in pages)
+    back = [pages[-1]]
+    while back[-1].previous is not None:
+        back.append(engine.page(query, back[-1].previous))
+    assert sorted(row.id for page in back for row in page.rows) == sorted(found)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 11, 24, 25, 29, 30, 31])
 @pytest.mark.parametrize("sort", ["", "-date"])
 def test_equal_order_keys_are_neither_split_nor_repeated(engine, count, sort):

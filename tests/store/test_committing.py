@@ -61,7 +61,7 @@ async def test_the_documents_have_the_designed_shape(store, mongo_client, databa
     assert set(gone) == {"_id", "v", "dl", "w", "m", "del", "_sec"}
     assert gone["_sec"] == {"conf": 3, "own": "pat"}
     copy = database.history.find_one()
-    assert set(copy) == {"_id", "t", "id", "v", "w", "lu", "m", "p", "_sec", "j"}
+    assert set(copy) == {"_id", "t", "id", "v", "w", "lu", "m", "p", "_sec", "j", "u"}
     assert (copy["_id"], copy["lu"]) == ("Observation/a/00000001", lu)
     await store.commit(update("a", 2))
     copy = database.history.find_one({"v": 2})
@@ -247,8 +247,11 @@ async def test_a_large_commit_is_cut_into_commands(store):
     assert await store.count(everything(), OPEN) == 7
     rows = await asyncio.gather(*(store.read("Observation", f"n{number}", OPEN) for number in range(7)))
     assert all(row.body == body for row in rows)  # 21 MB: more than one reply holds
-    page = await store.search(everything(limit=7), OPEN)
+    page = await store.search(everything(), OPEN)
     assert [len(row.body) for row in page.rows] == [len(body)] * 7
+    page = await store.search(everything(limit=7), OPEN)
+    assert page.is_cut
+    assert [len(row.body) for row in page.rows] == [len(body)] * 6  # five, and the first of the rest
 
 
 async def test_a_body_that_cannot_be_stored_is_refused_with_the_limit(store):

@@ -8,7 +8,7 @@ import pytest
 from fhir_server.access import OPEN, AccessContext
 from fhir_server.outcome import FhirError
 from fhir_server.store.documents import order_key
-from fhir_server.store.history import _Scope
+from fhir_server.store.history import Span, _Scope
 from tests.store.changes import START, create, delete, update
 
 
@@ -104,6 +104,70 @@ async def test_since_and_until_are_inclusive_at_all_levels(store, busy, since, u
     assert names(await pages(store, "Encounter", "r3", limit, **span)) == in_order(one)
 
 
+def current_at(changes, begin, end):
+    """The versions that were current at some time between two moments, and the deletions made between them."""
+    by_resource = {}
+    for change in changes:
+        by_resource.setdefault((change.type, change.id), []).append(change)
+    found = []
+    for versions in by_resource.values():
+        for change, following in zip(versions, [*versions[1:], None], strict=True):
+            if change.last_updated > end or (following is not None and following.last_updated <= begin):
+                continue
+            if change.body or change.last_updated >= begin:
+                found.append(change)
+    return found
+
+
+@pytest.mark.parametrize(("begin", "end"), [(0, 0), (2, 2), (2, 4), (5, 6), (9, 50), (-9, -5)])
+@pytest.mark.parametrize("limit", [2, 100])
+async def test_at_gives_what_was_current_in_a_period(store, busy, begin, end, limit):
+    wanted = current_at(busy, START + begin, START + end)
+    at = (START + begin, START + end)
+    assert names(await pages(store, None, None, limit, at=at)) == in_order(wanted)
+    assert await store.count_history(None, None, OPEN, at=at) == len(wanted)
+    ours = [change for change in wanted if change.type == "Encounter"]
+    assert names(await pages(store, "Encounter", None, limit, at=at)) == in_order(ours)
+    one = [change for change in ours if change.id == "r3"]
+    assert names(await pages(store, "Encounter", "r3", limit, at=at)) == in_order(one)
+    assert await store.count_history("Encounter", "r3", OPEN, at=at) == len(one)
+
+
+def oldest_first(changes):
+    def place(change):
+        return (order_key(change.last_updated, change.id), change.type, change.id)
+
+    return [(change.type, change.id, change.version) for change in sorted(changes, key=place)]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 100])
+async def test_oldest_first_is_the_reverse(store, busy, limit):
+    assert names(await pages(store, None, None, limit, ascending=True)) == oldest_first(busy)
+    one = [change for change in busy if (change.type, change.id) == ("Patient", "r4-x")]
+    assert names(await pages(store, "Patient", "r4-x", limit, ascending=True)) == oldest_first(one)
+    since = [change for change in busy if change.last_updated >= START + 3]
+    rows = await pages(store, None, None, limit, ascending=True, since=START + 3)
+    assert names(rows) == oldest_first(since)
+
+
+@pytest.mark.parametrize("ascending", [False, True])
+async def test_a_page_is_what_one_reply_of_the_database_holds(store, ascending):
+    body = b'{"x":"' + b"a" * (6 << 20) + b'"}'
+    changes = [create("a", body=body), create("b", body=body, at=START + 1)]
+    changes += [update("a", version, body=body, at=START + 1 + version) for version in range(1, 4)]
+    for change in changes:
+        await store.commit(change)
+    for type_, id_, own in (
+        (None, None, changes),
+        ("Observation", None, changes),
+        ("Observation", "a", [c for c in changes if c.id == "a"]),
+    ):
+        page = await store.history(type_, id_, OPEN, limit=50, ascending=ascending)
+        assert 1 <= len(page.rows) <= 3
+        rows = await pages(store, type_, id_, 50, ascending=ascending)
+        assert names(rows) == in_order(own)[:: -1 if ascending else 1]
+
+
 def colliding(count: int) -> list[str]:
     """Ids with the same tie bits: written at the same moment they have the same order key."""
     found: dict[int, list[str]] = {}
@@ -126,11 +190,15 @@ async def test_equal_order_keys_are_neither_lost_nor_repeated(store, limit):
     assert names(await pages(store, None, None, limit)) == in_order(changes)
     ours = [change for change in changes if change.type == "Observation"]
     assert names(await pages(store, "Observation", None, limit)) == in_order(ours)
+    rows = await pages(store, None, None, limit, ascending=True)
+    assert len(rows) == len(changes)
+    assert set(names(rows)) == set(in_order(changes))
+    assert [row.key for row in rows] == sorted(row.key for row in rows)
 
 
 def test_the_history_collection_is_read_last():
     """Otherwise a version that is replaced between the two reads is in neither."""
-    sources = _Scope(("Observation", "Patient"), True, {}).sources(0, 1, 1)
+    sources = _Scope(("Observation", "Patient"), True, {}, Span()).sources(0, 1, 1)
     assert [name for name, _ in sources] == ["Observation", "Observation", "Patient", "Patient", "history"]
 
 

@@ -180,3 +180,24 @@ def test_sets_by_rule(url: str) -> None:
 
 def test_an_unknown_value_set_is_none() -> None:
     assert CODE_SETS.codes("http://nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("code", "below", "found"),
+    [
+        ("bird", True, {"bird", "owl", "bat"}),
+        ("bat", False, {"bat", "bird", "animal"}),
+        ("WYVERN", False, {"wyvern", "dragon"}),
+        ("unknown", True, {"unknown"}),
+    ],
+)
+def test_codes_above_and_below(code, below, found):
+    class Zoo:
+        def value_set(self, url):
+            return None
+
+        def code_system(self, url):
+            return TREE if url == TREE["url"] else None
+
+    assert CodeSets(Zoo()).related("http://a/tree", code, below=below) == found
+    assert CodeSets(Zoo()).related("http://a/other", code, below=below) is None

@@ -44,7 +44,7 @@ def patch_of_body(server: Server, content_type: str | None, body: bytes) -> Patc
     if media == JSON_PATCH:
         return Patch(len(body), json=json_patch.read_operations(decode_list(body)))
     if media in _FHIR_JSON:
-        return _of_parameters(server, decode(body), len(body))
+        return patch_of_entry(server, decode(body), len(body))
     raise error(
         "not-supported",
         f"A PATCH has the Content-Type {' or '.join(ACCEPTED)} (a Parameters resource).",

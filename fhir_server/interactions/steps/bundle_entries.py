@@ -20,6 +20,8 @@ from fhir_server.datatypes.json_format import decode
 from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.outcome import FhirError, Issue, error
 
+#: Entries are asked and answered in JSON.
+FHIR_JSON = "application/fhir+json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH")
 #: Entries are handled in slices of this size; then other requests have their turn.
 SLICE = 20
@@ -261,7 +263,7 @@ def _headers(request: Mapping[str, Any], method: str, place: str) -> dict[str, s
 
 def as_request(entry: Entry, request: FhirRequest, body: bytes = b"") -> FhirRequest:
     """Return the entry as the request of a single interaction of the same caller."""
-    headers = dict(entry.headers)
+    headers = {"accept": FHIR_JSON, "content-type": FHIR_JSON, **entry.headers}
     if "prefer" in request.headers:
         headers["prefer"] = request.headers["prefer"]
     return FhirRequest(entry.method, entry.path, entry.query, headers, body, request.base, request.access)

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
+from fhir_server.interactions.steps import binary
 from fhir_server.interactions.steps.subsetting import subsetted
 from fhir_server.outcome import Issue, error, operation_outcome
 from fhir_server.search import decode_pairs
@@ -33,7 +34,12 @@ def version_headers(stored: Stored | Change) -> tuple[tuple[str, str], ...]:
 
 
 def represented(server: Server, request: FhirRequest, stored: Stored) -> FhirResponse:
-    """Return 200 with the stored bytes of a resource, or with the part that _summary or _elements name."""
+    """Return 200 with the stored bytes of a resource, or with the part that _summary or _elements name.
+
+    A Binary is its own content unless FHIR's formats are asked for.
+    """
+    if stored.type == binary.TYPE and binary.wants_content(request):
+        return binary.content(request, stored, version_headers(stored))
     body = stored.body
     if "_summary" in request.query or "_elements" in request.query:
         given: dict[str, list[str]] = {}

@@ -22,15 +22,22 @@ def searchset(
     total: int | None = None,
     warnings: Sequence[Issue] = (),
     bodies: Sequence[bytes] | None = None,
+    includes: Sequence[tuple[Stored, bytes]] = (),
 ) -> bytes:
     """Return a searchset Bundle as JSON; warnings become one OperationOutcome entry of mode outcome.
 
-    ``bodies`` replaces the rows' own bytes, in the same order, where only a part of each resource is shown.
+    ``bodies`` replaces the rows' own bytes, in the same order, where only a part of each resource is shown;
+    ``includes`` are the entries of mode include, each with the bytes to show.
     """
     entries = [
         b'{"fullUrl":"%b/%b/%b","resource":%b,"search":{"mode":"match"}}'
         % (base.encode(), row.type.encode(), row.id.encode(), body)
         for row, body in zip(rows, bodies or [row.body for row in rows], strict=True)
+    ]
+    entries += [
+        b'{"fullUrl":"%b/%b/%b","resource":%b,"search":{"mode":"include"}}'
+        % (base.encode(), row.type.encode(), row.id.encode(), body)
+        for row, body in includes
     ]
     if warnings:
         outcome = encode(operation_outcome(warnings))
@@ -41,7 +48,7 @@ def searchset(
 def history(
     base: str, rows: Sequence[Stored], links: Mapping[str, str], *, total: int | None = None
 ) -> bytes:
-    """Return a history Bundle as JSON, newest first; a deletion is an entry without resource."""
+    """Return a history Bundle as JSON, in the order of the rows; a deletion is an entry without resource."""
     return _bundle("history", links, [_version(base, row) for row in rows], total)
 
 

@@ -5,12 +5,13 @@ https://hl7.org/fhir/R4/search.html#summary, https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from fhir_server.datatypes.json_format import decode, encode
 from fhir_server.definitions import TypeInfo, TypeModel
 from fhir_server.interactions.exchange import Server
+from fhir_server.search.result_parameters import ResultParameters
 from fhir_server.store.documents import Stored
 
 SUBSETTED = {
@@ -20,6 +21,21 @@ SUBSETTED = {
 }
 
 _ALWAYS = ("id", "meta")
+
+
+def parts_shown(
+    server: Server, shape: ResultParameters, rows: Sequence[Stored], includes: Sequence[Stored]
+) -> tuple[list[bytes] | None, list[tuple[Stored, bytes]]]:
+    """Return what is shown of matches (None: all of them) and of included resources.
+
+    ``_summary`` shortens both, ``_elements`` only matches: its names are those of their type.
+    """
+    bodies = None
+    if shape.summary or shape.elements:
+        bodies = [subsetted(server, row, shape.summary, shape.elements) for row in rows]
+    if shape.summary:
+        return bodies, [(row, subsetted(server, row, shape.summary, ())) for row in includes]
+    return bodies, [(row, row.body) for row in includes]
 
 
 def subsetted(server: Server, stored: Stored, summary: str, elements: Collection[str]) -> bytes:

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fhir_server.datatypes.json_format import encode
 from fhir_server.datatypes.references import parse
 from fhir_server.interactions.exchange import FhirRequest, Server
+from fhir_server.interactions.patching import Patch, patch_of_entry, patched
 from fhir_server.interactions.steps.assess import assess
 from fhir_server.interactions.steps.bundle_entries import Entry, Problems, as_request
 from fhir_server.interactions.steps.criteria import (
@@ -40,8 +42,8 @@ AT_ONCE = 64
 class Write:
     """One writing entry and what is found out about it on the way.
 
-    ``targets`` are the current versions that it replaces or deletes; ``matched`` is what a conditional create found, so
-    that it writes nothing.
+    ``targets`` are the current versions that it replaces or deletes; ``patch`` makes ``resource`` of the first one;
+    ``matched`` is what a conditional create found, so that it writes nothing.
     """
 
     entry: Entry
@@ -54,6 +56,7 @@ class Write:
     matched: Stored | None = None
     targets: tuple[Stored, ...] = ()
     is_new: bool = False
+    patch: Patch | None = None
     resource: dict[str, Any] | None = None
     references: list[dict[str, Any]] = field(default_factory=list)
     warnings: tuple[Issue, ...] = ()
@@ -151,8 +154,9 @@ def read_write(server: Server, entry: Entry, request: FhirRequest) -> Write:
         raise error("not-supported", f"{method} does not go with this request.url.", expression=place)
     write = Write(entry, single, type_)
     if method == "PATCH":
-        raise error("not-supported", "PATCH in a transaction is not supported.", expression=entry.name)
-    if method in ("POST", "PUT"):
+        assert entry.resource is not None
+        write.patch = patch_of_entry(server, entry.resource, len(encode(entry.resource)))
+    elif method in ("POST", "PUT"):
         assert entry.resource is not None
         write.resource = of_type(entry.resource, type_)
         given = write.resource.get("id")
@@ -251,6 +255,11 @@ def _settle(server: Server, write: Write, current: Stored | None) -> None:
         check_preconditions(headers, living[0] if living else None)
         write.targets = tuple(target for target in living if target is not None and not target.is_deleted)
         return
+    if write.method == "PATCH":
+        write.targets = (_to_patch(write, found if write.criteria is not None else current),)
+        write.id = write.targets[0].id
+        check_preconditions(headers, write.targets[0])
+        return
     if write.criteria is None:
         check_preconditions(headers, current)
         if current is None:
@@ -261,6 +270,14 @@ def _settle(server: Server, write: Write, current: Stored | None) -> None:
         write.id = current.id if current is not None else write.given_id or ""
     write.targets = (current,) if current is not None else ()
     write.is_new = current is None or current.is_deleted
+
+
+def _to_patch(write: Write, current: Stored | None) -> Stored:
+    if current is None:
+        raise error("not-found", f"There is no {write.type} to patch with this id or these criteria.")
+    if current.is_deleted:
+        raise error("deleted", f"The {write.type} that is to be patched was deleted.")
+    return current
 
 
 def _by_criteria(server: Server, write: Write, found: Stored | None, named: Stored | None) -> Stored | None:
@@ -332,7 +349,7 @@ def check_overlaps(writes: Sequence[Write], problems: Problems) -> None:
     known: dict[tuple[str, str], int] = {}
     for write in writes:
         keys = list(write.identities())
-        if write.criteria is not None and not write.found and write.method != "DELETE":
+        if write.criteria is not None and not write.found and write.method in ("POST", "PUT"):
             keys.append((write.type, f"?{write.criteria.claim}"))
         for key in keys:
             first = known.setdefault(key, write.entry.number)
@@ -354,6 +371,15 @@ def note_overlap(write: Write, first: int, problems: Problems) -> None:
             status=400,
         ),
     )
+
+
+def apply_patch(server: Server, write: Write, problems: Problems) -> None:
+    """Make the resource of a PATCH entry out of the current version."""
+    if write.patch is not None and write.targets:
+        try:
+            write.resource, _ = patched(server, write.targets[0].body, write.patch)
+        except FhirError as problem:
+            problems.add(write.entry.name, problem)
 
 
 def judge(server: Server, request: FhirRequest, write: Write, problems: Problems) -> None:

@@ -7,11 +7,13 @@ the parameter may refer to. https://hl7.org/fhir/R4/search.html#reference
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from fhir_server.outcome import error
 from fhir_server.search.expression import Equal, Expression, Never, any_of
 from fhir_server.search.lexing import unescape
+from fhir_server.search.lookups import Open, RelatedResources, TypesOfId
 from fhir_server.search.parameters import token
 from fhir_server.search.parameters.parameter_type import (
     Context,
@@ -26,6 +28,8 @@ from fhir_server.search.parameters.uri import canonical_entries, canonical_value
 from fhir_server.search.paths import Branch
 from fhir_server.search.registry import Parameter, Registry
 
+#: Fields that also say that a reference is there: by identifier only, to a contained resource.
+_COMPANIONS = ("-ident", "-contained")
 _CANONICAL = frozenset({"canonical", "uri"})
 _IDENTIFIER = (Branch((), "Identifier", "Reference.identifier"),)
 
@@ -82,7 +86,7 @@ def _resource(value: dict[str, Any], base: str, out: list[Any], identifiers: lis
 def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: Context) -> Expression:
     """Return the expression of a reference clause; ``modifier`` may be a resource type."""
     if modifier == "missing":
-        return missing(parameter, values, ("-ident",))
+        return missing(parameter, values, _COMPANIONS)
     if modifier == "identifier":
         field = f"{parameter.field}-ident"
         identifier = Parameter(parameter.name, "token", parameter.resource, branches=_IDENTIFIER)
@@ -90,10 +94,7 @@ def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: C
     if parameter.types and parameter.types <= _CANONICAL:
         return each(values, lambda text: canonical_value(parameter, parameter.field, modifier, text))
     if modifier in {"above", "below"}:
-        raise error(
-            "not-supported",
-            f"Parameter '{parameter.name}': ':{modifier}' on references (hierarchies) is not supported.",
-        )
+        return each(values, lambda text: _hierarchy(parameter, modifier, text, context))
     return each(values, lambda text: _one(parameter, modifier, unescape(text, parameter.name), context))
 
 
@@ -101,24 +102,63 @@ def _one(parameter: Parameter, type_: str, text: str, context: Context) -> Expre
     reference = local(text, context.base) or text
     if "://" in reference or reference.startswith("urn:"):
         return Equal(parameter.field, (reference,))
+    types, id_ = _types_and_id(parameter, type_, reference, context)
+    if len(types) > 1 and "/" not in reference:
+        question = TypesOfId(parameter.name, id_, types)
+        return Open(question, lambda found: to_resources(parameter, found or types, (id_,)))
+    return to_resources(parameter, types, (id_,))
+
+
+def _types_and_id(
+    parameter: Parameter, type_: str, reference: str, context: Context
+) -> tuple[tuple[str, ...], str]:
+    """Return the id in a relative reference, and the types that it can be of (``type_``: the modifier)."""
     named, slash, id_ = reference.rpartition("/")
-    types: tuple[str, ...]
-    if slash:
-        if named not in context.registry.types.resource_types:
-            raise error(
-                "invalid",
-                f"Parameter '{parameter.name}': '{text}' is not a reference: write an id, Type/id or a URL.",
-            )
-        types = (named,) if type_ in {"", named} and _may_refer(parameter, named) else ()
-    else:
-        types = (type_,) if type_ else parameter.targets
+    if not slash:
+        return (type_,) if type_ else parameter.targets, id_
+    if named not in context.registry.types.resource_types:
+        raise error(
+            "invalid",
+            f"Parameter '{parameter.name}': '{reference}' is not a reference: write an id, Type/id or a URL.",
+        )
+    return (named,) if type_ in {"", named} and _may_refer(parameter, named) else (), id_
+
+
+def to_resources(parameter: Parameter, types: Sequence[str], ids: Sequence[str]) -> Expression:
+    """Return the expression of references to any of these ids in any of these types."""
     found: list[Expression] = []
     if parameter.at_home and "Patient" in types:
-        found.append(Equal("p", (id_,)))
+        found.append(Equal("p", tuple(ids)))
         types = tuple(name for name in types if name != "Patient")
     if types:
-        found.append(Equal(parameter.field, tuple(f"{name}/{id_}" for name in types)))
-    return any_of(found) if found else Never()
+        found.append(Equal(parameter.field, tuple(f"{name}/{id_}" for name in types for id_ in ids)))
+    return any_of(found) if found and ids else Never()
+
+
+def hierarchical(parameter: Parameter, registry: Registry) -> dict[str, str]:
+    """Return those targets of a parameter that form a hierarchy, each with the parameter that names the parent."""
+    found = {}
+    for type_ in parameter.targets:
+        known = registry.parameters(type_).by_name
+        for name in ("partof", "part-of"):
+            if name in known and known[name].targets == (type_,):
+                found[type_] = name
+    return found
+
+
+def _hierarchy(parameter: Parameter, direction: str, text: str, context: Context) -> Expression:
+    """Return the expression of ``:above`` and ``:below``: a resource, or one above or below it."""
+    parents = hierarchical(parameter, context.registry)
+    reference = unescape(text, parameter.name)
+    types, id_ = _types_and_id(parameter, "", local(reference, context.base) or reference, context)
+    return any_of(
+        Open(
+            RelatedResources(type_, id_, parents[type_], direction),
+            partial(to_resources, parameter, (type_,)),
+        )
+        for type_ in types
+        if type_ in parents
+    )
 
 
 def _may_refer(parameter: Parameter, type_: str) -> bool:
@@ -140,5 +180,5 @@ TYPE = ParameterType(
     convert,
     parse,
     sort,
-    companions=("-ident",),
+    companions=_COMPANIONS,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -28,6 +28,7 @@ from fhir_server.search.expression import (
     texts,
 )
 from fhir_server.search.lexing import split, unescape
+from fhir_server.search.lookups import Open, RelatedCodes, ValueSetCodes
 from fhir_server.search.parameters.parameter_type import (
     Context,
     Converter,
@@ -46,6 +47,9 @@ _EXACT = frozenset({"Identifier", "id", "code", "boolean", "uri", "canonical"})
 _WITHOUT_SYSTEM = frozenset({"boolean", "uri", "canonical", "id"})
 _CONTACT_SYSTEMS = ("phone", "fax", "email", "pager", "url", "sms", "other", "")
 _CONTACT_PUNCTUATION = re.compile(r"[\s().\-/]+")
+#: The code system of media types, whose codes have a hierarchy of their own.
+_MEDIA_TYPES = "urn:ietf:bcp:13"
+_CODED = frozenset({"CodeableConcept", "Coding", "code"})
 _WITH_TEXT = frozenset({"CodeableConcept", "Coding", "Identifier"})
 
 
@@ -198,6 +202,11 @@ def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: C
         return each(values, lambda text: _of_type(parameter, text))
     if modifier == "text":
         return each(values, lambda text: _shown(parameter, text))
+    if modifier in {"in", "not-in"}:
+        found = each(values, lambda text: _in_value_set(parameter, text, context.registry))
+        return Not(found) if modifier == "not-in" else found
+    if modifier in {"above", "below"}:
+        return each(values, lambda text: _subsumed(parameter, modifier, text, context.registry))
     found = each(values, lambda text: value_of(parameter, parameter.field, text, context.registry))
     return Not(found) if modifier == "not" else found
 
@@ -269,6 +278,61 @@ def _contact(parameter: Parameter, field: str, system: str | None, code: str, te
     return Equal(field, (_contact_entry(code, system),))
 
 
+def _in_value_set(parameter: Parameter, text: str, registry: Registry) -> Expression:
+    """Return the expression of ``:in``: one of the codes of a value set, named by URL or as ValueSet/id."""
+    _check_coded(parameter, "in")
+    question = ValueSetCodes(parameter.name, unescape(text, parameter.name))
+    return Open(question, lambda concepts: _concepts(parameter, concepts, registry))
+
+
+def _subsumed(parameter: Parameter, direction: str, text: str, registry: Registry) -> Expression:
+    """Return the expression of ``:above`` and ``:below``: a code, or one that it is subsumed by or subsumes."""
+    _check_coded(parameter, direction)
+    parts = [unescape(part, parameter.name) for part in split(text, "|")]
+    system, code = parts if len(parts) == 2 else ("", parts[0])
+    if not system and parameter.types == {"code"}:
+        bound = [registry.bound_systems(branch.element) for branch in parameter.branches]
+        system = next((s for b in bound if (s := b.get(code) or b.get("", ""))), "")
+    if system == _MEDIA_TYPES:
+        return _media_type(parameter, direction, code.casefold())
+    if len(parts) > 2 or not system or not code:
+        raise error("invalid", f"Parameter '{parameter.name}:{direction}' takes 'system|code', not '{text}'.")
+    question = RelatedCodes(parameter.name, system, code, direction)
+    return Open(question, lambda codes: _concepts(parameter, [(system, code) for code in codes], registry))
+
+
+def _check_coded(parameter: Parameter, modifier: str) -> None:
+    if parameter.types and not parameter.types & _CODED:
+        raise error(
+            "not-supported",
+            f"Parameter '{parameter.name}': its values are no codes, ':{modifier}' can't be used.",
+        )
+
+
+def _concepts(parameter: Parameter, concepts: Iterable[tuple[str, str]], registry: Registry) -> Expression:
+    """Return the expression of any of these (system, code) pairs."""
+    found: dict[str, None] = {}
+    for system, code in concepts:
+        for spelling in _spellings(parameter, code, system, registry):
+            found[f"{spelling}|{hash_of(system)}"] = None
+        if parameter.types == {"code"}:
+            for branch in parameter.branches:
+                if not registry.bound_systems(branch.element):
+                    found[f"{code}|"] = None
+    return Equal(parameter.field, tuple(sorted(found))) if found else Never()
+
+
+def _media_type(parameter: Parameter, direction: str, code: str) -> Expression:
+    """Return the expression of media types, whose hierarchy is text/xml; charset=utf-8 below text/xml below text."""
+    suffix = f"|{hash_of(_MEDIA_TYPES)}"
+    if direction == "above":
+        base = code.partition(";")[0].strip()
+        return Equal(parameter.field, tuple(f"{c}{suffix}" for c in dict.fromkeys((code, base))))
+    if "/" not in code:
+        return Pattern(parameter.field, f"^{literal(code)}\\/", f"{code}/")
+    return any_of(Pattern(parameter.field, f"^{literal(code)}{end}", code) for end in (r"\|", r" *;"))
+
+
 def _of_type(parameter: Parameter, text: str) -> Expression:
     """Return the expression of ``:of-type=system|code|value`` (system and code of the type)."""
     if "Identifier" not in parameter.types:
@@ -299,7 +363,7 @@ def sort(parameter: Parameter, descending: bool) -> tuple[Any, ...]:
 
 TYPE = ParameterType(
     "token",
-    frozenset({"missing", "not", "text", "of-type"}),
+    frozenset({"missing", "not", "text", "of-type", "in", "not-in", "above", "below"}),
     (
         Output("i"),
         Output("i", "-type", for_types=frozenset({"Identifier"})),

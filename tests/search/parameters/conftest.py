@@ -12,6 +12,7 @@ from fhir_server.definitions import Definitions
 from fhir_server.search import Indexer, Registry, parse
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.expression import Expression
+from tests.search.answers import of_any_type
 
 BASE = "http://localhost/fhir"
 NOW = 1_577_836_800_000  # 2020-01-01
@@ -28,7 +29,7 @@ class Asked:
         return self.indexer.entries({"id": "x", **resource}, BASE)
 
     def expression(self, type_: str, name: str, value: str) -> Expression:
-        return parse([(name, value)], type_, self.registry, base=BASE, now=NOW).expression
+        return of_any_type(parse([(name, value)], type_, self.registry, base=BASE, now=NOW)).expression
 
     def matches(self, resource: dict[str, Any], name: str, value: str) -> bool:
         entries = self.entries(resource)

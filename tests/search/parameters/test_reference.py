@@ -61,7 +61,7 @@ def test_a_type_that_the_parameter_can_not_have_matches_nothing(asked):
     [
         ("subject:Practitioner", "1", "can't refer to Practitioner"),
         ("subject:Nonsense", "1", "modifier ':Nonsense' is not supported"),
-        ("subject:below", "1", "modifier ':below' is not supported"),
+        ("encounter:below", "a/1", "not a reference"),
         ("subject", "Nonsense/1", "is not a reference"),
         ("subject", "a/b/c", "is not a reference"),
     ],

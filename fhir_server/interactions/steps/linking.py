@@ -1,0 +1,61 @@
+"""Runs the inner searches of chains and ``_has``: each with its own plan, the caller's rights and a cap.
+
+https://hl7.org/fhir/R4/search.html#chaining, https://hl7.org/fhir/R4/search.html#has
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from fhir_server.interactions.exchange import FhirRequest, Server
+from fhir_server.outcome import FhirError, error
+from fhir_server.search.chain import URL_AND_VERSION, Answer, Linked
+from fhir_server.search.expression import Never
+from fhir_server.search.plan import keys_plan
+
+#: Most values that an inner search may hand to the outer one, and most URLs of a canonical reference.
+MOST_KEYS = 10_000
+MOST_CANONICALS = 200
+
+
+async def linked(server: Server, request: FhirRequest, question: Linked) -> Answer:
+    """Return what a closed inner search finds; raises FhirError 422 (too-costly) when that is too much."""
+    inside = question.inside
+    asked = [_values(server, request, question)]
+    if inside is not None:
+        criterion = inside.criterion(question.type, question.expression)
+        holders_of = Linked(question.clause, inside.holder, criterion, "_id")
+        asked.append(_values(server, request, holders_of))
+    values, *holders = await asyncio.gather(*asked)
+    return Answer(values, *holders)
+
+
+async def _values(server: Server, request: FhirRequest, question: Linked) -> tuple[Any, ...]:
+    if isinstance(question.expression, Never):
+        return ()
+    type_, field = question.type, question.field
+    most = MOST_CANONICALS if question.is_canonical else MOST_KEYS
+    plan = keys_plan(type_, question.expression, server.registry, most + 1)
+    if field == URL_AND_VERSION:
+        page = await server.store.search(replace(plan, projection=("i",), keys_only=True), request.access)
+        found = tuple(_url_and_version(row.fields["i"]) for row in page.rows if "url" in row.fields["i"])
+    else:
+        found = await server.store.values(plan, field, request.access, whole=question.is_canonical)
+    if len(found) > most:
+        raise too_many(question.clause, type_, most)
+    return found
+
+
+def _url_and_version(entries: dict[str, Any]) -> tuple[str, str]:
+    return entries["url"], entries.get("version", "|").rpartition("|")[0]
+
+
+def too_many(clause: str, type_: str, most: int) -> FhirError:
+    """Return the refusal of an inner search without bounds."""
+    return error(
+        "too-costly",
+        f"Parameter '{clause}' leads through more than {most} resources ({type_}). Narrow it with a more selective "
+        "value, or start the search from the other side.",
+    )

@@ -1,0 +1,189 @@
+"""$validate: would this resource be accepted, and what is wrong with it?
+
+https://hl7.org/fhir/R4/resource-operation-validate.html. Nothing is stored. The answer is 200 with an
+OperationOutcome that lists every issue, warnings and information included; an OperationOutcome without errors means
+that the resource is valid. 4xx only when the question itself can't be understood.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.datatypes.json_format import decode, encode
+from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
+from fhir_server.interactions.steps.preconditions import check_preconditions
+from fhir_server.interactions.steps.prepare import require_id
+from fhir_server.interactions.steps.subsetting import is_subsetted
+from fhir_server.operations.parameters import of_body
+from fhir_server.outcome import FhirError, Issue, error, operation_outcome
+from fhir_server.search import decode_pairs
+from fhir_server.store.documents import Stored
+
+_STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
+_MODES = ("create", "update", "delete")
+_SHAPING = ("_format", "_pretty")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: ``resource`` is None when there is none; ``mode`` and ``profile`` are "" when not given.
+
+    ``place`` is the FHIRPath of the resource in the body.
+    """
+
+    resource: dict[str, Any] | None
+    mode: str
+    profile: str
+    place: str
+
+
+async def validate(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
+    """Return 200 with all issues; one of severity information when there is nothing to say."""
+    question = _question(request, target)
+    _check_mode(question, target)
+    current = await server.store.read(target.type, target.id, request.access) if target.id else None
+    if question.mode == "delete":
+        issues = _deletion(request, current, target)
+    else:
+        issues = _content(server, request, target, question, current)
+    if not issues:
+        issues = [Issue("information", "informational", "No issues were found: the resource is valid.")]
+    return FhirResponse(200, (), (encode(operation_outcome(issues)),))
+
+
+def _question(request: FhirRequest, target: Target) -> Question:
+    given: dict[str, list[Any]] = {}
+    for name, value in decode_pairs(request.query):
+        if name not in _SHAPING:
+            given.setdefault(name, []).append(value)
+    resource = None
+    place = ""
+    if request.body:
+        body = decode(request.body)
+        inside = of_body(body) if body.get("resourceType") == "Parameters" else {}
+        # A bare Parameters resource can be validated too: one that isn't the operation's own input.
+        if inside and (target.type != "Parameters" or "resource" in inside):
+            for name, values in inside.items():
+                given.setdefault(name, []).extend(values)
+            place = _place(body)
+        elif body.get("resourceType") != "Parameters" or target.type == "Parameters":
+            given.setdefault("resource", []).append(body)
+    for name, values in given.items():
+        if name not in ("resource", "mode", "profile"):
+            raise error(
+                "not-supported",
+                "$validate takes the parameters resource, mode and profile; it has another one.",
+            )
+        if len(values) > 1:
+            raise error("structure", f"$validate takes one {name}; there are several.")
+    for name in ("mode", "profile"):
+        if not isinstance(given.get(name, [""])[0], str):
+            raise error("structure", f"The parameter {name} must be a {'code' if name == 'mode' else 'URI'}.")
+    resource = given.get("resource", [None])[0]
+    if resource is not None and not isinstance(resource, dict):
+        raise error("structure", "The parameter resource must hold a resource.")
+    return Question(resource, given.get("mode", [""])[0], given.get("profile", [""])[0], place)
+
+
+def _place(body: dict[str, Any]) -> str:
+    for index, parameter in enumerate(body["parameter"]):
+        if parameter.get("name") == "resource":
+            return f"Parameters.parameter[{index}].resource"
+    return ""
+
+
+def _check_mode(question: Question, target: Target) -> None:
+    mode = question.mode
+    if mode and mode not in _MODES:
+        raise error("value", "mode is one of create, update and delete.")
+    if mode in ("update", "delete") and not target.id:
+        raise error("value", f"mode={mode} is for one resource: call {target.type}/[id]/$validate.")
+    if mode == "create" and target.id:
+        raise error("value", f"mode=create is for a new resource: call {target.type}/$validate.")
+    if question.resource is None and mode != "delete" and not target.id:
+        raise error(
+            "required", "There is nothing to validate: POST a resource, or Parameters with a resource in it."
+        )
+    if question.resource is None and mode == "update":
+        raise error("required", "mode=update needs the resource that would be sent.")
+
+
+def _deletion(request: FhirRequest, current: Stored | None, target: Target) -> list[Issue]:
+    """Return why a deletion would be refused; the content of the question is ignored, as R4 says."""
+    if current is None:
+        raise error("not-found", f"There is no {target.type} with this id.")
+    try:
+        check_preconditions(request.headers, current)
+    except FhirError as refused:
+        return list(refused.issues)
+    done = "is deleted already" if current.is_deleted else "can be deleted"
+    return [Issue("information", "informational", f"This {target.type} {done}.")]
+
+
+def _content(
+    server: Server, request: FhirRequest, target: Target, question: Question, current: Stored | None
+) -> list[Issue]:
+    resource = question.resource
+    if resource is None:
+        if current is None:
+            raise error("not-found", f"There is no {target.type} with this id.")
+        if current.is_deleted:
+            raise error("deleted", f"This {target.type} was deleted: there is no content to validate.")
+        resource = decode(current.body)
+    found = resource.get("resourceType")
+    issues: list[Issue] = []
+    if (
+        isinstance(found, str)
+        and found != target.type
+        and found in server.definitions.types.resource_type_names
+    ):
+        issues.append(
+            Issue("error", "invalid", f"The resource must be a {target.type}, as the address says.", found)
+        )
+    issues += _conforms(question.profile, found)
+    issues += server.validator.validate(resource)
+    if question.mode:
+        issues += _acceptable(server, request, target, question, current)
+    return issues
+
+
+def _conforms(profile: str, found: Any) -> list[Issue]:
+    """Return the issues of naming a base definition as the profile; raise FhirError if the profile isn't known."""
+    if not profile:
+        return []
+    url = profile.partition("|")[0]
+    if url in {_STRUCTURE + name for name in (found, "Resource", "DomainResource")}:
+        return []
+    raise error(
+        "not-supported", "This server does not know the profile, so it can't validate against it.", status=422
+    )
+
+
+def _acceptable(
+    server: Server, request: FhirRequest, target: Target, question: Question, current: Stored | None
+) -> list[Issue]:
+    """Return why a create or an update with this valid content would be refused all the same."""
+    issues: list[Issue] = []
+    resource = question.resource or {}
+    if is_subsetted(resource):
+        issues.append(
+            Issue("error", "business-rule", "A resource that is tagged SUBSETTED is a part: it can't be stored.",
+                  f"{target.type}.meta.tag")
+        )  # fmt: skip
+    if question.mode == "create":
+        return issues
+    try:
+        require_id({"resourceType": target.type, **resource}, target.id)
+        check_preconditions(request.headers, current)
+    except FhirError as refused:
+        issues += refused.issues
+    if current is None and not server.policy.update_create:
+        issues.append(
+            Issue(
+                "error",
+                "not-supported",
+                f"There is no {target.type} with this id, and clients can't choose ids.",
+            )
+        )
+    return issues

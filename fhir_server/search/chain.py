@@ -1,0 +1,308 @@
+"""Chained parameters (``subject:Patient.name``) and reverse chaining (``_has:Observation:patient:code``).
+
+Both ask another search first and go on with what it found, never with a join: the inner search has its own plan and
+the caller's rights. A chain also looks into contained resources, whose entries stand in the container.
+https://hl7.org/fhir/R4/search.html#chaining, https://hl7.org/fhir/R4/search.html#has
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fhir_server.outcome import FhirError, Issue, error
+from fhir_server.search.expression import And, Elements, Equal, Expression, Never, Not, all_of, any_of
+from fhir_server.search.lookups import Open
+from fhir_server.search.parameters import Context
+from fhir_server.search.parameters.string import starting_with
+from fhir_server.search.registry import Parameter, TypeParameters
+
+#: Most links of one parameter; a chained reference and a ``_has`` are one each.
+MOST_LINKS = 4
+#: Most types that a chain without ``:Type`` is tried on.
+MOST_TYPES = 20
+#: The field that says which parameters of a document have entries of contained resources (``subject:Patient``).
+CONTAINED = "i._contained"
+
+_CANONICALS = frozenset({"canonical", "uri"})
+
+Clause = Callable[[str, str, TypeParameters, Context], Expression | None]
+"""Reads one pair on a type: the function that reads the whole query's clauses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """The same question to contained resources: which resources of ``holder`` have a match inside themselves?
+
+    ``marker`` is the entry of CONTAINED, ``field`` holds the sub-documents.
+    """
+
+    holder: str
+    marker: str
+    field: str
+
+    def criterion(self, type_: str, inner: Expression) -> Expression:
+        """Return the expression on the holder."""
+        element = Elements(self.field, all_of([Equal("t", (type_,)), inner]))
+        return all_of([Equal(CONTAINED, (self.marker,)), element])
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """The way of a ``_has``: from the resources of ``outer`` back to the inner matches by their reference."""
+
+    outer: str
+    parameter: Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """Which values do the matches of an inner search have in ``field``?
+
+    ``is_canonical``: ``field`` holds canonicals, or belongs to resources that are found by theirs; values are then
+    arrays as they stand, (url, version) for the fields URL_AND_VERSION. ``clause`` names the parameter in refusals.
+    ``back`` is there for a ``_has``.
+    """
+
+    clause: str
+    type: str
+    expression: Expression = field(repr=False)
+    field: str
+    is_canonical: bool = False
+    inside: Inside | None = None
+    back: Back | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The distinct values, and the ids of resources that hold a match inside themselves."""
+
+    values: tuple[Any, ...] = ()
+    holders: tuple[str, ...] = ()
+
+
+#: What a canonical reference points to: the fields of the inner search's matches.
+URL_AND_VERSION = "url,version"
+
+
+def links(name: str) -> int:
+    """Return the number of links in a parameter's name; raise FhirError 400 when there are too many."""
+    found = name.count(".") + name.count("_has:")
+    if found > MOST_LINKS:
+        raise error(
+            "too-costly",
+            f"Parameter '{name}' has {found} links; at most {MOST_LINKS} are allowed.",
+            status=400,
+        )
+    return found
+
+
+def chained(
+    name: str, value: str, parameters: TypeParameters, context: Context, clause: Clause
+) -> Expression | None:
+    """Return the expression of ``reference[:Type].path``; None when the first parameter is unknown."""
+    links(name)
+    head, _, rest = name.partition(".")
+    base, _, type_ = head.partition(":")
+    parameter = parameters.by_name.get(base)
+    if parameter is None:
+        return None
+    if parameter.type != "reference" or not rest:
+        raise error("invalid", f"Parameter '{name}': '{base}' is no reference, or nothing follows it.")
+    _check_type(name, type_, parameter, context)
+    types = (type_,) if type_ else parameter.targets or context.registry.types.resource_types
+    read = list(_read(name, (rest, value), types, context, clause))
+    if len(read) > MOST_TYPES:
+        raise error(
+            "too-costly",
+            f"Parameter '{name}': '{base}' may refer to {len(read)} types that have '{rest}'; "
+            f"name one, as in '{base}:{read[0][0]}.{rest}'.",
+            status=400,
+        )
+    return any_of(_link(name, parameter, target, inner, context) for target, inner in read)
+
+
+def _check_type(name: str, type_: str, parameter: Parameter, context: Context) -> None:
+    if type_ and type_ not in context.registry.types.resource_types:
+        raise error(
+            "invalid", f"Parameter '{name}': '{type_}' is not a resource type; a chain takes no modifier."
+        )
+    if type_ and parameter.targets and type_ not in parameter.targets:
+        raise error(
+            "invalid",
+            f"Parameter '{name}': '{parameter.name}' can't refer to {type_}; "
+            f"it refers to {', '.join(parameter.targets)}.",
+        )
+
+
+def _read(
+    name: str, pair: tuple[str, str], types: Sequence[str], context: Context, clause: Clause
+) -> Iterable[tuple[str, Expression]]:
+    """Return the types that have the rest of a chain, with what it means there; at least one, or FhirError 400."""
+    found: list[tuple[str, Expression]] = []
+    problems: dict[Issue, None] = {}
+    for type_ in types:
+        try:
+            inner = clause(*pair, context.registry.parameters(type_), context)
+        except FhirError as problem:
+            problems.update(dict.fromkeys(problem.issues))
+            continue
+        if inner is not None:
+            found.append((type_, inner))
+    if not found:
+        raise FhirError(*(problems or [_unknown(name, pair[0], types, context)]), status=400)
+    return found
+
+
+def _unknown(name: str, rest: str, types: Sequence[str], context: Context) -> Issue:
+    wanted = rest.partition(".")[0].partition(":")[0]
+    hints = (context.registry.parameters(type_).closest(wanted) for type_ in types)
+    hint = next((f" Did you mean '{one}'?" for one in hints if one), "")
+    return Issue(
+        "error",
+        "not-supported",
+        f"Parameter '{name}': {' and '.join(types[:5])}{' and others' if len(types) > 5 else ''} "
+        f"{'has' if len(types) == 1 else 'have'} no search parameter '{wanted}'.{hint}",
+    )
+
+
+def _link(name: str, parameter: Parameter, type_: str, inner: Expression, context: Context) -> Expression:
+    """Return the criterion that waits for the resources of a type that a reference may point to."""
+    if isinstance(inner, Never):
+        return inner
+    inside = Inside(parameter.resource, f"{parameter.name}:{type_}", f"{parameter.field}-contained")
+    found: list[Expression] = []
+    if not parameter.types <= _CANONICALS or not parameter.types:
+        question = Linked(name, type_, inner, "_id", inside=inside)
+        found.append(Open(question, lambda answer: _references(parameter, type_, answer)))
+    if parameter.types & _CANONICALS and "url" in context.registry.parameters(type_).by_name:
+        canonical = Linked(name, type_, inner, URL_AND_VERSION, is_canonical=True)
+        found.append(Open(canonical, lambda answer: canonicals(parameter, answer)))
+    return any_of(found)
+
+
+def _references(parameter: Parameter, type_: str, answer: Answer) -> Expression:
+    ids = tuple(str(id_) for id_ in answer.values)
+    found: list[Expression] = [refers_to(parameter, type_, ids)]
+    if answer.holders:
+        found.append(Equal("_id", answer.holders))
+    return any_of(found)
+
+
+def refers_to(parameter: Parameter, type_: str, ids: Sequence[str]) -> Expression:
+    """Return the expression of references to one of these resources of this server."""
+    if not ids:
+        return Never()
+    if parameter.at_home and type_ == "Patient":
+        return Equal("p", tuple(ids))
+    return Equal(parameter.field, tuple(f"{type_}/{id_}" for id_ in ids))
+
+
+def canonicals(parameter: Parameter, answer: Answer) -> Expression:
+    """Return references to a URL with the version that was found, or without version."""
+    found: list[Expression] = []
+    for url, version in answer.values:
+        unversioned = [Equal(parameter.field, (url,)), Not(starting_with(parameter.field, f"{url}|"))]
+        found.append(all_of(unversioned))
+        if version:
+            found.append(Equal(parameter.field, (f"{url}|{version}",)))
+    return any_of(found)
+
+
+def has(name: str, value: str, parameters: TypeParameters, context: Context, clause: Clause) -> Expression:
+    """Return the expression of ``_has:Type:reference:path``, which may be a ``_has`` or a chain again."""
+    links(name)
+    parts = name.split(":", 3)
+    if len(parts) != 4 or not all(parts):
+        raise error(
+            "invalid",
+            f"Parameter '{name}' is incomplete: write _has:Type:reference:parameter, "
+            "as in _has:Observation:patient:code.",
+        )
+    _, type_, reference, rest = parts
+    if type_ not in context.registry.types.resource_types:
+        raise error("invalid", f"Parameter '{name}': '{type_}' is not an R4 resource type.")
+    known = context.registry.parameters(type_)
+    parameter = known.by_name.get(reference)
+    if parameter is None or parameter.type != "reference":
+        hint = known.closest(reference)
+        raise error(
+            "not-supported",
+            f"Parameter '{name}': {type_} has no reference parameter '{reference}'."
+            + (f" Did you mean '{hint}'?" if hint and parameter is None else ""),
+        )
+    if parameter.targets and parameters.resource not in parameter.targets:
+        raise error(
+            "invalid",
+            f"Parameter '{name}': '{reference}' of {type_} never refers to {parameters.resource}; "
+            f"it refers to {', '.join(parameter.targets)}.",
+        )
+    [(_, inner)] = _read(name, (rest, value), (type_,), context, clause)
+    if isinstance(inner, Never):
+        return inner
+    return _backwards(name, parameter, parameters, inner)
+
+
+def _backwards(name: str, parameter: Parameter, outer: TypeParameters, inner: Expression) -> Expression:
+    type_ = parameter.resource
+    back = Back(outer.resource, parameter)
+    found: list[Expression] = []
+    if parameter.at_home and outer.resource == "Patient":
+        question = Linked(name, type_, inner, "p", back=back)
+        found.append(Open(question, lambda answer: _ids(answer.values)))
+    elif not parameter.types <= _CANONICALS or not parameter.types:
+        question = Linked(name, type_, inner, parameter.field, back=back)
+        found.append(Open(question, lambda answer: _ids(_of_type(answer.values, outer.resource))))
+    if parameter.types & _CANONICALS and "url" in outer.by_name:
+        canonical = Linked(name, type_, inner, parameter.field, is_canonical=True)
+        found.append(Open(canonical, lambda answer: _named(answer.values)))
+    return any_of(found)
+
+
+def _ids(values: Iterable[Any]) -> Expression:
+    ids = tuple(str(value) for value in values)
+    return Equal("_id", ids) if ids else Never()
+
+
+def _of_type(values: Iterable[Any], type_: str) -> list[str]:
+    prefix = f"{type_}/"
+    return [str(value)[len(prefix) :] for value in values if str(value).startswith(prefix)]
+
+
+def _named(values: Iterable[Any]) -> Expression:
+    """Return the resources that canonicals name; entries are a URL, or a URL and the same with version."""
+    found: list[Expression] = []
+    for value in values:
+        entries = value if isinstance(value, list) else [value]
+        versioned = {entry.partition("|")[0] for entry in entries if "|" in entry}
+        for entry in entries:
+            url, _, version = entry.partition("|")
+            if version:
+                found.append(
+                    all_of([Equal("i.url", (url,)), Equal("i.version", (version.casefold() + "|",))])
+                )
+            elif url not in versioned:
+                found.append(Equal("i.url", (url,)))
+    return any_of(found)
+
+
+def narrowed(expression: Expression) -> Expression:
+    """Return the criteria with each ``_has`` asked only about the resources that ``_id`` names anyway."""
+    operands = expression.operands if isinstance(expression, And) else (expression,)
+    named = [one.values for one in operands if isinstance(one, Equal) and one.field == "_id"]
+    if not named:
+        return expression
+    return all_of(_narrow(operand, named[0]) for operand in operands)
+
+
+def _narrow(operand: Expression, ids: Sequence[str]) -> Expression:
+    if not isinstance(operand, Open) or not isinstance(operand.question, Linked):
+        return operand
+    question = operand.question
+    if question.back is None:
+        return operand
+    reference = refers_to(question.back.parameter, question.back.outer, ids)
+    return replace(
+        operand, question=replace(question, expression=all_of([reference, question.expression]), back=None)
+    )

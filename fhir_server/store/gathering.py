@@ -1,0 +1,34 @@
+"""Gathers one field over the matches of a plan: what a search hands to the next one, without any body.
+
+https://www.mongodb.com/docs/manual/reference/operator/aggregation/group/
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fhir_server.search.entries import SearchPlan
+
+
+def ids_command(plan: SearchPlan, condition: dict[str, Any]) -> dict[str, Any]:
+    """Return the command that finds the ids of a plan's matches."""
+    return {
+        "find": plan.type,
+        "filter": condition,
+        "projection": {"_id": 1},
+        "limit": plan.limit,
+        "batchSize": plan.limit,
+    }
+
+
+def values_command(plan: SearchPlan, condition: dict[str, Any], field: str, *, whole: bool) -> dict[str, Any]:
+    """Return the command that groups the matches by a field; ``whole`` keeps arrays in one piece."""
+    pipeline: list[dict[str, Any]] = [
+        {"$match": condition},
+        {"$project": {"_id": 0, "k": f"${field}"}},
+        {"$match": {"k": {"$exists": True}}},
+    ]
+    if not whole:
+        pipeline.append({"$unwind": "$k"})
+    pipeline += [{"$group": {"_id": "$k"}}, {"$limit": plan.limit}]
+    return {"aggregate": plan.type, "pipeline": pipeline, "cursor": {"batchSize": plan.limit}}
