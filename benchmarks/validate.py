@@ -4,8 +4,8 @@
 
 Prints two tables: microseconds of CPU for one resource (least of several rounds; from a decoded document, without
 reading JSON), and of how many mutations of each class each validator takes notice. ``jsonschema`` gets a schema that is
-made here from the types of R4 (names, cardinality, JSON types, references to other types). The examples are those that come
-with the server.
+made here from the types of R4 (names, cardinality, JSON types, references to other types). The examples are those that
+come with the server.
 """
 
 from __future__ import annotations

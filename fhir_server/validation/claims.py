@@ -87,7 +87,7 @@ class Claims:
             checks.setdefault(
                 f"{definition['url']}|{definition.get('version', '')}", self._compiler.function(url)
             )
-        except LookupError as reason:
+        except (LookupError, ValueError) as reason:
             severity = "warning" if is_claim else "error"
             return severity, "not-supported", f"The profile {_shown(url)} can't be used: {reason}."
         return None

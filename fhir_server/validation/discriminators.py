@@ -99,7 +99,7 @@ def _steps(path: Tree) -> Iterator[_Step]:
     if isinstance(path, Call):
         if path.source is not None:
             yield from _steps(path.source)
-        [argument] = path.arguments or (None,)
+        argument = path.arguments[0] if len(path.arguments) == 1 else None
         if path.name == "resolve" and argument is None:
             yield _Step("resolve")
             return

@@ -24,6 +24,8 @@ from fhir_server.validation.schema import (
     read_type,
 )
 
+#: An element of R5, as R4 writes it: extensions alone won't do.
+_MUST_HAVE_VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-ElementDefinition.mustHaveValue"
 _SYSTEM = "http://hl7.org/fhirpath/System."
 #: Returns the node of a base type or backbone element by its name in the type model, or None.
 BaseNode = Callable[[str], NodeSchema | None]
@@ -74,6 +76,9 @@ class ProfileReader:
         info = self._types.type(element.type_name)
         is_primitive = info is not None and info.kind == "primitive-type"
         is_inline = bool(element.children) and definition.get("max") != "0" and self._node(element, key)
+        must_have = any(
+            e["url"] == _MUST_HAVE_VALUE and e.get("valueBoolean") for e in definition.get("extension", ())
+        )
         needs_value = (
             is_primitive
             and "value" in element.children
@@ -101,7 +106,7 @@ class ProfileReader:
             node=key if is_inline and not is_primitive else base.node,
             owner="" if is_inline and not is_primitive else base.owner,
             sibling_node=key if is_inline and is_primitive else "",
-            needs_value=needs_value,
+            needs_value=needs_value or (is_primitive and must_have),
             constraints=() if is_inline and not is_primitive else self._added(definition, types, base),
             is_prohibited=maximum == "0",
             facets=read_facets(element),
