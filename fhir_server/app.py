@@ -10,7 +10,8 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI
@@ -27,6 +28,7 @@ from fhir_server.interactions.steps.identity import id_source
 from fhir_server.interactions.steps.links import Links
 from fhir_server.interactions.steps.prepare import instant
 from fhir_server.interactions.stored_definitions import StoredDefinitions
+from fhir_server.interactions.stored_parameters import StoredParameters
 from fhir_server.operations.catalogue import BY_NAME, OPERATIONS
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.gateway import Edge, Gateway
@@ -77,6 +79,7 @@ class Application(FastAPI):
         self._below = settings.http.base_path + "/"
         self._gateway: Asgi | None = None
         self._server: Server | None = None
+        self._capabilities: dict[str, bytes] = {}
         super().__init__(
             title="FHIR R4 server of a digital health space",
             version=__version__,
@@ -122,8 +125,15 @@ class Application(FastAPI):
             request_timeout=http.request_timeout_s,
         )
         log = AccessLog(self.settings.log.format) if self.settings.log.level in ("debug", "info") else None
-        self._server = server
+        self._capabilities = dict(server.capabilities)
+        server = self._server = replace(server, capabilities=self._capabilities)
         self._gateway = Gateway(server, edge, self.metrics, log)
+
+    def describe(self) -> None:
+        """Make the CapabilityStatement and the OpenAPI document anew: the search parameters have changed."""
+        server = self.serving()
+        self._capabilities["statement"] = described(server.registry, server.policy)
+        self.openapi_schema = None
 
     def serving(self) -> Server:
         """Return the parts that are being served; raise RuntimeError before start-up."""
@@ -164,11 +174,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             stored = StoredDefinitions(store, definitions)
             await stored.start()
             app.serve(await build(settings, store, definitions, registry))
-            following = asyncio.create_task(stored.follow())
-            if settings.examples.load:
-                await load_examples(app.serving())
-            yield
-            following.cancel()
+            parameters = StoredParameters(app.serving(), own_base(settings), app.describe)
+            await parameters.look()
+            following = [asyncio.create_task(work) for work in (stored.follow(), parameters.follow())]
+            try:
+                if settings.examples.load:
+                    await load_examples(app.serving())
+                yield
+            finally:
+                for task in following:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
         finally:
             await store.close()
     finally:
@@ -198,6 +215,12 @@ def load_packages(settings: Settings, definitions: Definitions) -> None:
         _LOG.info("package %s is loaded", package.label)
 
 
+def own_base(settings: Settings) -> str:
+    """Return the base URL that stored absolute references to this server begin with."""
+    http = settings.http
+    return http.base_url or f"http://{http.host}:{http.port}{http.base_path}"
+
+
 async def build(settings: Settings, store: Store, definitions: Definitions, registry: Registry) -> Server:
     """Return the parts that handlers work with, on an open store."""
     policy = Policy(
@@ -205,6 +228,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         strict_search=settings.search.handling == "strict",
         default_count=settings.search.default_count,
         max_count=settings.search.max_count,
+        explain=settings.search.explain,
         max_conditional_deletes=(
             settings.delete.conditional_max if settings.delete.conditional == "multiple" else 1
         ),
@@ -213,7 +237,6 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         check_references_on_write=settings.integrity.references in ("write", "both"),
         check_references_on_delete=settings.integrity.references in ("delete", "both"),
     )
-    described = statement(_interactions(), registry, policy, instant(now()), OPERATIONS)
     code_sets = CodeSets(definitions)
     validator = Validator(
         definitions,
@@ -234,7 +257,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         new_id=id_source(await store.secret("id-bucket"), now),
         policy=policy,
         links=Links(definitions.types),
-        capabilities={"statement": encode(described)},
+        capabilities={"statement": described(registry, policy)},
         operations=BY_NAME,
     )
 
@@ -248,6 +271,11 @@ async def load_examples(server: Server) -> None:
         response = await dispatch(server, request)
         if response.status not in (201, 412):
             _LOG.error("example %s/%s was refused: %s", type_, id_, b"".join(response.body).decode())
+
+
+def described(registry: Registry, policy: Policy) -> bytes:
+    """Return the CapabilityStatement of what is offered now."""
+    return encode(statement(_interactions(), registry, policy, instant(now()), OPERATIONS))
 
 
 def _interactions() -> set[str]:

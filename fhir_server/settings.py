@@ -149,6 +149,9 @@ class Search(Section):
     it is ignored and the answer says so."""
     time_limit_ms: Annotated[int, Field(ge=100, le=600_000)] = 10_000
     """Milliseconds that the database may work on one search before it is answered with 503."""
+    explain: bool = False
+    """Whether _explain=true adds to a search of one type how it was run: filter, index, keys examined,
+    milliseconds. For development: it runs each query twice, and shows what access allows."""
 
 
 class Validation(Section):

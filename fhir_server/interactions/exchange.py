@@ -74,6 +74,7 @@ class Policy:
     strict_search: bool = True
     default_count: int = 50
     max_count: int = 1000
+    explain: bool = False
     max_conditional_deletes: int = 1
     max_bundle_entries: int = 10_000
     max_bundle_mb: int = 64

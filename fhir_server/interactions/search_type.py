@@ -19,9 +19,11 @@ from fhir_server.interactions.steps.asking import (
     warnings_of,
 )
 from fhir_server.interactions.steps.including import FIELDS, included
+from fhir_server.interactions.steps.leading import explanation, leading, to_explain
 from fhir_server.interactions.steps.lookups import answered
 from fhir_server.interactions.steps.searchset import searchset
 from fhir_server.interactions.steps.subsetting import parts_shown
+from fhir_server.outcome import Issue
 from fhir_server.search import Pager, Position, SearchQuery
 from fhir_server.store.documents import Stored, TimeLimit
 
@@ -33,6 +35,7 @@ async def search_type(server: Server, request: FhirRequest, target: Target) -> F
 
 async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked) -> FhirResponse:
     """Return 200 with the matches of one type, asked for at any place."""
+    wanted, explained = to_explain(server, wanted)
     query = query_of(server, request, wanted, type_)
     place, position = wanted.place, wanted.position
     try:
@@ -44,7 +47,7 @@ async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked
                 request.base, (), links(server, request, place, query), total=total, warnings=warnings
             )
             return FhirResponse(200, (), (body,))
-        pager = await _page(server, request, query, position)
+        pager = await _page(server, request, query, position, explained)
         beside, told = await included(server, request, pager.rows, query.results.includes, (type_,))
     except TimeLimit as slow:
         raise too_slow() from slow
@@ -56,7 +59,7 @@ async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked
         pager.rows,
         links(server, request, place, query, neighbours),
         total=pager.total if total is None else total,
-        warnings=(*warnings, *told),
+        warnings=(*warnings, *told, *(explained or ())),
         bodies=bodies,
         includes=shown,
     )
@@ -64,12 +67,19 @@ async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked
 
 
 async def _page(
-    server: Server, request: FhirRequest, query: SearchQuery, position: Position | None
+    server: Server,
+    request: FhirRequest,
+    query: SearchQuery,
+    position: Position | None,
+    explained: list[Issue] | None,
 ) -> Pager[Stored]:
-    pager: Pager[Stored] = Pager(query, server.registry, position)
+    choice = await leading(server, request, query)
+    pager: Pager[Stored] = Pager(query, server.registry, position, choice)
     while (plan := pager.plan()) is not None:
         if query.results.includes:
             plan = replace(plan, projection=(*plan.projection, *FIELDS))
+        if explained is not None:
+            explained.append(await explanation(server, request, plan))
         page = await server.store.search(plan, request.access)
         pager.add(page.rows, is_cut=page.is_cut)
     return pager

@@ -7,13 +7,16 @@ from fhir_server.search.indexes import indexes
 from fhir_server.search.indexing import Indexer
 from fhir_server.search.lexing import LONGEST_FORM, decode_pairs
 from fhir_server.search.paging import Pager, Position
-from fhir_server.search.plan import count_plan
+from fhir_server.search.plan import COUNT_CAP, FEW, Choice, count_plan, rivals
 from fhir_server.search.query import SearchQuery, parse
 from fhir_server.search.registry import Parameter, Registry
 from fhir_server.search.system import SystemPager
 
 __all__ = [
+    "COUNT_CAP",
+    "FEW",
     "LONGEST_FORM",
+    "Choice",
     "Cursor",
     "Cursors",
     "IndexDescriptor",
@@ -32,4 +35,5 @@ __all__ = [
     "indexes",
     "members",
     "parse",
+    "rivals",
 ]

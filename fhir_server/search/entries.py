@@ -28,10 +28,13 @@ class IndexEntries:
 
 @dataclass(frozen=True, slots=True)
 class IndexDescriptor:
-    """One MongoDB index: ``keys`` as (field, direction); ``partial`` the field that must exist, or None."""
+    """One MongoDB index; ``partial`` is the field that must exist, or None.
+
+    ``keys`` are (field, 1 or -1 or the name of another kind of index, such as "2dsphere").
+    """
 
     name: str
-    keys: tuple[tuple[str, int], ...]
+    keys: tuple[tuple[str, int | str], ...]
     partial: str | None = None
     unique: bool = False
 
@@ -43,7 +46,8 @@ class SearchPlan:
     ``filter`` is a MongoDB filter without access conditions (the store adds those of the AccessContext);
     ``never`` answers empty without a database call; ``hint`` the name of an index or None; ``sort`` MongoDB
     sort keys; ``limit`` how many rows to fetch (page size + 1, or 0 for none). ``projection`` names
-    top-level fields needed besides the body, computed ones included; ``keys_only`` leaves the bodies out.
+    top-level fields needed besides the body, computed ones included; ``keys_only`` leaves the bodies out;
+    ``deleted`` finds deletions, too.
 
     When ``computed`` is not empty the query is an aggregation, in this order: match ``filter`` (and access),
     ``$addFields`` computed, match ``after`` (if not empty), sort, limit, project. Otherwise it is a plain
@@ -62,3 +66,4 @@ class SearchPlan:
     computed: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
     keys_only: bool = False
+    deleted: bool = False

@@ -7,10 +7,14 @@ the stored one.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+#: Kilometres, as MongoDB's documentation converts distances to radians.
+EARTH_RADIUS = 6378.1
 
 Filter = dict[str, Any]
 Document = Mapping[str, Any]
@@ -123,6 +127,54 @@ class Equal(Expression):
     def matches(self, document: Document) -> bool:
         """Tell whether a value is equal to one of these."""
         return any(value in self.values for value in texts(document, self.field))
+
+
+@dataclass(frozen=True, slots=True)
+class Differs(Expression):
+    """One of the field's values is none of these."""
+
+    field: str
+    values: tuple[str, ...]
+
+    def filter(self) -> Filter:
+        """Return the test of a single value, and of the elements of an array."""
+        others = {"$nin": list(self.values)}
+        single = {"$exists": True, **others, "$not": {"$type": "array"}}
+        return {"$or": [{self.field: {"$elemMatch": others}}, {self.field: single}]}
+
+    def matches(self, document: Document) -> bool:
+        """Tell whether a value is none of these."""
+        return any(value not in self.values for value in texts(document, self.field))
+
+
+@dataclass(frozen=True, slots=True)
+class Near(Expression):
+    """The point of the field is within a distance of a place (degrees, kilometres) on the sphere."""
+
+    field: str
+    latitude: float
+    longitude: float
+    kilometres: float
+
+    def filter(self) -> Filter:
+        """Return the circle on the sphere."""
+        circle = [[self.longitude, self.latitude], min(self.kilometres / EARTH_RADIUS, math.pi)]
+        return {self.field: {"$geoWithin": {"$centerSphere": circle}}}
+
+    def matches(self, document: Document) -> bool:
+        """Tell whether the great-circle distance is small enough."""
+        point = read(document, self.field)
+        if point is None:
+            return False
+        longitude, latitude = (math.radians(degrees) for degrees in point["coordinates"])
+        here = math.radians(self.latitude)
+        half = math.sin((latitude - here) / 2) ** 2
+        half += (
+            math.cos(latitude)
+            * math.cos(here)
+            * math.sin((longitude - math.radians(self.longitude)) / 2) ** 2
+        )
+        return 2 * EARTH_RADIUS * math.asin(min(1.0, math.sqrt(half))) <= self.kilometres
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from fhir_server.search.entries import IndexDescriptor
 from fhir_server.search.main_dates import MAIN_DATES
-from fhir_server.search.registry import Registry, TypeParameters
+from fhir_server.search.registry import Parameter, Registry, TypeParameters
+
+#: Most indexes of a type beside those that every type has.
+MOST_INDEXES = 12
 
 #: Written as field names: ``s`` and ``lu`` descending, all others ascending and, but for ``p``, below ``i.``.
 _OWN: Mapping[str, Sequence[str]] = {
@@ -30,6 +33,8 @@ _OWN: Mapping[str, Sequence[str]] = {
         "organization",
     ),
 }  # fmt: skip
+
+_KINDS: Mapping[str, int | str] = {"s": -1, "lu": -1, "near": "2dsphere"}
 
 #: References that people navigate, in the order in which the template takes the first three of a type.
 _NAVIGATED = (
@@ -52,16 +57,34 @@ def indexes(type_: str, registry: Registry) -> tuple[IndexDescriptor, ...]:
     if any(not known.by_name[name].at_home for name in known.compartment if name in known.by_name):
         order = "s" if type_ in MAIN_DATES else "lu"
         always.append(IndexDescriptor(f"cp_{order}", (("cp", 1), (order, -1)), "cp"))
-    return (*always, *(_descriptor(text) for text in _OWN.get(type_) or _template(known)))
+    own = list(_OWN.get(type_) or _template(known))
+    customs = [text for p in known.by_name.values() if p.is_custom and (text := _for_custom(p))]
+    own += [text for text in customs if text not in own][: max(0, MOST_INDEXES - len(own))]
+    return (*always, *(_descriptor(text) for text in own))
+
+
+def _for_custom(parameter: Parameter) -> str:
+    """Return the index of a parameter of this server's own; "" for one that is searched beside others."""
+    name = parameter.name
+    if not parameter.is_stored or parameter.at_home:
+        return ""
+    return {
+        "date": f"{name}.l",
+        "quantity": f"{name}.u {name}.v",
+        "token": name,
+        "string": name,
+        "reference": name,
+        "uri": name,
+    }.get(parameter.type, "")
 
 
 def _descriptor(text: str) -> IndexDescriptor:
-    keys = tuple((name, -1) if name in {"s", "lu"} else (_field(name), 1) for name in text.split())
+    keys = tuple((_field(name), _KINDS.get(name, 1)) for name in text.split())
     return IndexDescriptor(text.replace(" ", "_"), keys, keys[0][0])
 
 
 def _field(name: str) -> str:
-    return name if name == "p" else f"i.{name}"
+    return name if name in {"p", "s", "lu"} else f"i.{name}"
 
 
 def _template(known: TypeParameters) -> list[str]:
@@ -75,6 +98,7 @@ def _template(known: TypeParameters) -> list[str]:
         found += [f"p {name} {order}" for name in tokens[:1]] + [f"p {order}"]
     if known.resource in MAIN_DATES:
         found += [f"{name} s" for name in tokens[:1]]
+    found += [n for n in ("near",) if n in names]
     found += [n for n in ("identifier", "url", "name") if n in names and names[n].type != "reference"]
     found += [
         f"subject {order}"

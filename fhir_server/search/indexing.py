@@ -31,6 +31,10 @@ class Indexer:
         self._registry = registry
         self._extract: dict[str, Extract] = {}
 
+    def forget(self) -> None:
+        """Generate all functions anew: the registry's parameters have changed."""
+        self._extract.clear()
+
     def entries(self, resource: dict[str, Any], base: str) -> IndexEntries:
         """Return the entries of a valid resource that has its id.
 
@@ -89,7 +93,11 @@ class _Writer:
         """Return the source of the type's function."""
         for name in sorted(self.known.by_name):
             parameter = self.known.by_name[name]
-            if parameter.searchable and parameter.is_stored and name not in ON_DOCUMENT:
+            if (
+                (parameter.searchable or parameter.building)
+                and parameter.is_stored
+                and name not in ON_DOCUMENT
+            ):
                 self._add(parameter)
         for branch in self.known.home:
             self._reach(branch).calls.append((branch.resolves, "home(@, base, homes)"))

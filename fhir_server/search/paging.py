@@ -37,9 +37,15 @@ class Pager(Generic[R]):
     there is none), and ``total`` the number of matches if the page is known to hold all of them.
     """
 
-    def __init__(self, query: SearchQuery, registry: Registry, position: Position | None = None) -> None:
+    def __init__(
+        self,
+        query: SearchQuery,
+        registry: Registry,
+        position: Position | None = None,
+        choice: Choice | None = None,
+    ) -> None:
         self._query = query
-        self._choice: Choice = choose(query, registry)[0]
+        self._choice: Choice = choice or choose(query, registry)[0]
         self._order = order_of(query, self._choice.order, registry)
         if query.sort and self._choice.index == "lu" and isinstance(self._order, KeyOrder):
             self._choice = _index_of_order(self._order, self._choice)

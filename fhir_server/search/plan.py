@@ -12,7 +12,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from fhir_server.search.entries import SearchPlan
-from fhir_server.search.expression import And, Elements, Equal, Expression, Filter, Never, Or, Pattern, Within
+from fhir_server.search.expression import (
+    And,
+    Elements,
+    Equal,
+    Expression,
+    Filter,
+    Near,
+    Never,
+    Or,
+    Pattern,
+    Within,
+)
 from fhir_server.search.indexes import indexes
 from fhir_server.search.main_dates import MAIN_DATES
 from fhir_server.search.parameters.date import TIE_BITS
@@ -80,6 +91,40 @@ def _keys(type_: str, registry: Registry) -> tuple[_Keys, ...]:
     return tuple(found)
 
 
+def forget() -> None:
+    """Look at the indexes again: they have changed."""
+    _keys.cache_clear()
+
+
+#: A choice of at most so many rows is good enough, and counts go no further than the cap.
+FEW = 100
+COUNT_CAP = 1_001
+_MOST_RIVALS = 3
+
+
+def rivals(query: SearchQuery, registry: Registry) -> tuple[tuple[Choice, SearchPlan], ...]:
+    """Return the choices worth counting, best guess first, each with the plan that counts what its index reads.
+
+    None for a known patient or identifier, and where there is one choice only. All have the same order, so that
+    the pages of one search agree whichever leads.
+    """
+    choices = choose(query, registry)
+    if choices[0].rank <= _IDENTIFIER:
+        return ()
+    same = [choice for choice in choices if choice.order == choices[0].order and choice.index is not None]
+    if len(same) < 2:
+        return ()
+    bound = _bound(criteria(query.expression))
+    known = {keys.name: keys for keys in _keys(query.type, registry)}
+    found = []
+    for choice in same[:_MOST_RIVALS]:
+        leaves = {field: bound[field] for field in known[choice.index or ""].fields if field in bound}
+        filters = [leaf.filter() for leaf in dict.fromkeys(leaves.values())]
+        if filters:
+            found.append((choice, SearchPlan(query.type, combined(filters), hint=choice.index)))
+    return tuple(found) if len(found) > 1 else ()
+
+
 def _through(keys: _Keys, bound: Mapping[str, Expression], type_: str, registry: Registry) -> Choice | None:
     """Return the choice that an index offers, or None when no criterion bounds its first key."""
     if not keys.fields:  # {lu}: only with bounds of its own
@@ -103,7 +148,16 @@ def _through(keys: _Keys, bound: Mapping[str, Expression], type_: str, registry:
 
 #: Ranks of criteria (0 is best); a home patient leads over everything but an id.
 _HOME = 5
-_RANKS = {"token": 30, "reference": 20, "uri": 15, "quantity": 25, "string": 40, "date": 50, "number": 55}
+_RANKS = {
+    "token": 30,
+    "reference": 20,
+    "uri": 15,
+    "quantity": 25,
+    "string": 40,
+    "date": 50,
+    "number": 55,
+    "special": 35,
+}
 _IDENTIFIER = 10
 _LAST_UPDATED = 60
 _SEVERAL_SYSTEMS = 5
@@ -131,7 +185,7 @@ def _bound(leaves: Iterable[Expression]) -> dict[str, Expression]:
 
 def _fields(leaf: Expression) -> Collection[str]:
     """Return the fields whose index keys a criterion bounds."""
-    if isinstance(leaf, Equal):
+    if isinstance(leaf, Equal | Near):
         return (leaf.field,)
     if isinstance(leaf, AnySystem | Pattern):
         return (leaf.field,) if leaf.prefix else ()
@@ -193,7 +247,7 @@ def _excludes_deletions(leaf: Expression) -> bool:
     if isinstance(leaf, And):
         return any(_excludes_deletions(operand) for operand in leaf.operands)
     field = getattr(leaf, "field", "_id")
-    return field != "_id" and isinstance(leaf, Equal | Pattern | Within | AnySystem | Elements)
+    return field != "_id" and isinstance(leaf, Equal | Near | Pattern | Within | AnySystem | Elements)
 
 
 def combined(filters: Sequence[Filter]) -> Filter:

@@ -9,31 +9,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fhir_server.datatypes.primitives import is_id
 from fhir_server.outcome import FhirError, Issue, error
 from fhir_server.search import result_parameters
 from fhir_server.search.chain import chained, has
-from fhir_server.search.expression import Equal, Expression, Not, all_of, any_of
+from fhir_server.search.expression import Equal, Expression, Never, Not, all_of, any_of
+from fhir_server.search.filtering import read_filter
 from fhir_server.search.include import NAMES as INCLUDES
 from fhir_server.search.include import Include, read_include
 from fhir_server.search.lexing import MAXIMUM_VALUES, split, unescape
+from fhir_server.search.lookups import ListedResources, Open
 from fhir_server.search.parameters import TYPES, Context
 from fhir_server.search.parameters.date import parse_last_updated
 from fhir_server.search.parameters.reference import hierarchical
 from fhir_server.search.registry import Parameter, Registry, TypeParameters
 from fhir_server.search.result_parameters import ResultParameters, SortKey
 
-#: Parameters of R4 that are known here and not supported, whatever the type.
-_NOT_SUPPORTED = frozenset(
-    {
-        "_list",
-        "_content",
-        "_text",
-        "_query",
-        "_filter",
-        "_containedType",
-        "_type",
-    }
-)
+#: Parameters of R4 that are known here and not supported, whatever the type, and what to do instead.
+_NOT_SUPPORTED = {
+    "_content": "full-text search is off on this server; search by a string parameter",
+    "_text": "full-text search is off on this server; search by a string parameter or by ':text' on a token",
+    "_query": "this server has no named queries",
+    "_containedType": "leave it out",
+    "_type": "it is for searches of the whole system, [base]?_type=...; here the address names the type",
+    "_at": "it is for histories ([type]/_history?_at=...); a search finds current resources",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,12 @@ def _clause(name: str, value: str, parameters: TypeParameters, context: Context)
     """Return the expression of one pair, or None when its parameter is unknown."""
     base, _, modifier = name.partition(":")
     if base in _NOT_SUPPORTED:
-        raise error("not-supported", f"Parameter '{base}' is not supported here: leave it out.", status=400)
+        text = f"Parameter '{base}' is not supported here: {_NOT_SUPPORTED[base]}."
+        raise error("not-supported", text, status=400)
+    if name == "_filter":
+        return read_filter(value, parameters, context, _clause)
+    if name == "_list":
+        return _listed(value, parameters, context)
     if base == "_has":
         return has(name, value, parameters, context, _clause)
     if "." in name:
@@ -148,6 +153,13 @@ def _clause(name: str, value: str, parameters: TypeParameters, context: Context)
     parameter = parameters.by_name.get(base)
     if parameter is None:
         return None
+    if parameter.building:
+        raise error(
+            "not-supported",
+            f"Parameter '{base}' of {parameters.resource} is being built: older resources are still being indexed. "
+            "SearchParameter/$reindex tells how far it is.",
+            status=400,
+        )
     if not parameter.searchable:
         raise error(
             "not-supported",
@@ -165,6 +177,27 @@ def _clause(name: str, value: str, parameters: TypeParameters, context: Context)
     if not values:
         raise error("invalid", f"Parameter '{name}': '{value}' holds no value.")
     return _expression(parameter, modifier, values, parameters, context)
+
+
+def _listed(value: str, parameters: TypeParameters, context: Context) -> Expression:
+    """Return the expression of ``_list``: resources that a List holds (https://hl7.org/fhir/R4/search.html#list)."""
+    found = []
+    for text in filter(None, split(value, ",")):
+        id_ = unescape(text, "_list").removeprefix(context.base + "/").removeprefix("List/")
+        if id_.startswith("$"):
+            raise error(
+                "not-supported", f"Parameter '_list': the list '{id_}' is not defined here.", status=400
+            )
+        if not is_id(id_):
+            raise error("invalid", f"Parameter '_list' takes the id of a List, not '{text}'.")
+        found.append(Open(ListedResources(id_, parameters.resource), _with_ids))
+    if not found:
+        raise error("invalid", "Parameter '_list' holds no value.")
+    return any_of(found)
+
+
+def _with_ids(ids: Sequence[str]) -> Expression:
+    return Equal("_id", tuple(ids)) if ids else Never()
 
 
 def _check_modifier(parameter: Parameter, modifier: str, registry: Registry) -> None:

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/searchparameter-registry.html
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from datetime import UTC, tzinfo
@@ -41,7 +41,7 @@ _NOT_YET = frozenset({"_content", "_text", "_query", "phonetic"})
 
 #: Types of search parameters that can be searched now; the others are known, and refused by name.
 SEARCHABLE_TYPES = frozenset(
-    {"composite", "date", "number", "quantity", "reference", "string", "token", "uri"}
+    {"composite", "date", "number", "quantity", "reference", "special", "string", "token", "uri"}
 )
 
 
@@ -78,6 +78,10 @@ class Parameter:
     contact: str = ""
     at_home: bool = False
     searchable: bool = True
+    #: Written for new resources but not searched yet: older resources are still being indexed.
+    building: bool = False
+    #: Defined by a SearchParameter that is stored on this server.
+    is_custom: bool = False
     components: tuple[Component, ...] = ()
     member: str = ""
 
@@ -121,6 +125,14 @@ class TypeParameters:
         return found[0] if found else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """A SearchParameter that is stored on this server; searched when ``is_ready``, until then only written."""
+
+    definition: Mapping[str, Any]
+    is_ready: bool
+
+
 @dataclass(eq=False)
 class Registry:
     """The search parameters of the definitions by resource type; a type is read when first asked for.
@@ -131,6 +143,14 @@ class Registry:
     definitions: Definitions
     zone: tzinfo = UTC
     _types: dict[str, TypeParameters] = dataclass_field(default_factory=dict, init=False, repr=False)
+    _customs: dict[str, Custom] = dataclass_field(default_factory=dict, init=False, repr=False)
+
+    def customize(self, customs: Sequence[Custom]) -> None:
+        """Replace the parameters of this server's own; see ``search.customizing``, which also clears caches."""
+        self._customs = {custom.definition["url"]: custom for custom in customs}
+        self._types.clear()
+        for name in ("_by_base", "_by_url"):
+            vars(self).pop(name, None)
 
     @property
     def types(self) -> TypeModel:
@@ -152,7 +172,7 @@ class Registry:
     @cached_property
     def _by_base(self) -> dict[str, list[dict[str, Any]]]:
         found: dict[str, list[dict[str, Any]]] = {}
-        for definition in self.definitions.search_parameters():
+        for definition in self._definitions():
             for base in definition.get("base", ()):
                 found.setdefault(base, []).append(definition)
         return found
@@ -204,11 +224,32 @@ class Registry:
             found[name] = _refined(parameter, found, home)
         for name, definition in composites.items():
             found[name] = self._composite(definition, resource, found)
+        for name, parameter in list(found.items()):
+            custom = self._customs.get(parameter.url)
+            if custom is not None:
+                found[name] = replace(
+                    parameter,
+                    is_custom=True,
+                    searchable=parameter.searchable and custom.is_ready,
+                    building=parameter.searchable and not custom.is_ready,
+                )
         return TypeParameters(resource, found, home, self.compartment("Patient").get(resource, ()))
 
     @cached_property
     def _by_url(self) -> dict[str, dict[str, Any]]:
-        return {definition["url"]: definition for definition in self.definitions.search_parameters()}
+        return {definition["url"]: definition for definition in self._definitions()}
+
+    def _definitions(self) -> list[dict[str, Any]]:
+        customs = [dict(custom.definition) for custom in self._customs.values()]
+        return [*self.definitions.search_parameters(), *customs]
+
+    def is_core(self, url: str) -> bool:
+        """Tell whether a SearchParameter is one of the package's own."""
+        return url in self._core_urls
+
+    @cached_property
+    def _core_urls(self) -> frozenset[str]:
+        return frozenset(definition["url"] for definition in self.definitions.search_parameters())
 
     def _composite(
         self, definition: dict[str, Any], resource: str, found: Mapping[str, Parameter]
@@ -279,7 +320,8 @@ class Registry:
         expression = definition.get("expression", "")
         if type_ not in SEARCHABLE_TYPES or name in _NOT_YET:
             return Parameter(name, type_, resource, searchable=False, **facts)
-        if not expression or ("xtension(" in expression and "hasExtension" not in expression):
+        is_example = url not in self._customs and "xtension(" in expression
+        if not expression or (is_example and "hasExtension" not in expression):
             return (
                 None  # the package's examples of parameters on extensions name extensions that do not exist
             )

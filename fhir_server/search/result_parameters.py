@@ -35,6 +35,8 @@ _TOTAL_METHODS = {"count": "accurate", "estimate": "estimate", "none": "none"}
 
 _SUMMARIES = frozenset({"true", "text", "data", "count", "false"})
 _TOTALS = frozenset({"none", "estimate", "accurate"})
+#: Types of parameters that resources can't be sorted by.
+_UNORDERED = frozenset({"composite", "special"})
 _ELEMENT = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 
 
@@ -118,7 +120,7 @@ def _sort(text: str, parameters: TypeParameters) -> tuple[SortKey, ...]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name = part.removeprefix("-")
         parameter = parameters.by_name.get(name)
-        if parameter is None or not parameter.searchable or parameter.type == "composite":
+        if parameter is None or not parameter.searchable or parameter.type in _UNORDERED:
             hint = parameters.closest(name)
             raise error(
                 "not-supported",

@@ -81,6 +81,15 @@ class Catalogue:
             # Shielded: a caller that goes away does not interrupt the others who wait.
             await asyncio.shield(self._begin(type_))
 
+    async def refresh(self, type_: str) -> None:
+        """Return when all indexes that are described now are built; raises Unavailable."""
+        if type_ not in self._built:
+            return  # made with the first write
+        descriptors = self._descriptors(type_)
+        self._built[type_] = await self._present(type_, descriptors)
+        if len(self._built[type_]) < len(descriptors):
+            await asyncio.shield(self._begin(type_))
+
     async def types(self) -> tuple[str, ...]:
         """Return the names of the existing types' collections, in order."""
         try:

@@ -46,6 +46,12 @@ class Rehearsal(Store):
                 change.body,
             )
 
+    async def relabel(self, change: Change) -> None:
+        """Raise VersionConflict unless the change is one of the current version."""
+        current = await self.read(change.type, change.id, OPEN)
+        if current is None or current.version != change.version:
+            raise VersionConflict(f"{change.type}/{change.id} is no longer at version {change.version}.")
+
 
 class Receipted(Store):
     """Notes each commit in a receipt, in the same transaction."""

@@ -77,6 +77,26 @@ class Searcher:
             "cursor": {"batchSize": plan.limit or _ALL_ROWS},
         }
 
+    async def explain(self, plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
+        """Return how mongod runs a plan: filter, index, keys and documents examined, rows, milliseconds."""
+        if plan.never:
+            return {"type": plan.type, "index": None, "keys": 0, "documents": 0, "rows": 0, "ms": 0}
+        command = self._aggregate(plan, access) if plan.computed else self._find(plan, access)
+        await self._add_hint(command, plan)
+        reply = await self._connection.query({"explain": command, "verbosity": "executionStats"})
+        if "executionStats" not in reply:  # an aggregation that begins with a cursor
+            reply = next(stage["$cursor"] for stage in reply["stages"] if "$cursor" in stage)
+        stats = reply["executionStats"]
+        return {
+            "type": plan.type,
+            "filter": effective_filter(plan, access),
+            "index": command.get("hint"),
+            "keys": stats["totalKeysExamined"],
+            "documents": stats["totalDocsExamined"],
+            "rows": stats["nReturned"],
+            "ms": stats["executionTimeMillis"],
+        }
+
     async def count(self, plan: SearchPlan, access: AccessContext, cap: int | None = None) -> int:
         """Return how many documents match, at most ``cap``; raises TimeLimit or Unavailable."""
         if plan.never:
@@ -120,7 +140,7 @@ def _projection(plan: SearchPlan) -> dict[str, int]:
 def effective_filter(plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
     """Return the plan's filter, the caller's, and the exclusion of tombstones where these don't imply it."""
     parts = [part for part in (plan.filter, access.filter) if part]
-    if not any(asks_for_living(part) for part in parts):
+    if not plan.deleted and not any(asks_for_living(part) for part in parts):
         parts.append({"lu": {"$exists": True}})
     return parts[0] if len(parts) == 1 else {"$and": parts}
 

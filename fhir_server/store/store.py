@@ -7,15 +7,18 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fhir_server.access import AccessContext
-from fhir_server.search.entries import IndexDescriptor, SearchPlan
+from fhir_server.search.entries import IndexDescriptor, IndexEntries, SearchPlan
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.coalescing import KeyLocks
 from fhir_server.store.committing import Committer
 from fhir_server.store.connection import Connection
 from fhir_server.store.documents import Change, Page, Stored
 from fhir_server.store.history import Historian, Span
+from fhir_server.store.jobs import Jobs
 from fhir_server.store.reading import Reader
 from fhir_server.store.receipts import Receipts
+from fhir_server.store.reindexing import replace_entries
+from fhir_server.store.relabelling import relabel
 from fhir_server.store.searching import Searcher
 
 
@@ -35,6 +38,8 @@ class Store:
         self._locks = KeyLocks()
         self._watched: frozenset[str] = frozenset()
         self._notify: Callable[[], Awaitable[None]] = _nobody
+        #: Long work, with its progress.
+        self.jobs = Jobs(connection)
         #: What was done under an Idempotency-Key.
         self.receipts = Receipts(connection)
 
@@ -99,9 +104,21 @@ class Store:
         """Count a shared counter up by one."""
         await self._connection.count_up(name)
 
+    async def relabel(self, change: Change) -> None:
+        """Return when the current version's body and index are durably replaced, without a new version.
+
+        ``change`` has version, method and lastUpdated of the version that it ``replaces``, as ``read`` returned it.
+        Raises VersionConflict when somebody else was faster, Unavailable when the outcome is unknown.
+        """
+        await relabel(self._connection, change)
+
     async def search(self, plan: SearchPlan, access: AccessContext) -> Page:
         """Return the rows of a plan; raises TimeLimit when it was stopped."""
         return await self._searcher.search(plan, access)
+
+    async def explain(self, plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
+        """Return how the database runs a plan: type, filter, index, keys, documents, rows, ms."""
+        return await self._searcher.explain(plan, access)
 
     async def count(self, plan: SearchPlan, access: AccessContext, cap: int | None = None) -> int:
         """Return how many documents match, counted up to ``cap``; raises TimeLimit when it was stopped."""
@@ -115,6 +132,14 @@ class Store:
         The elements of arrays count one by one unless ``whole``. Raises TimeLimit when it was stopped.
         """
         return await self._searcher.values(plan, field, access, whole=whole)
+
+    async def replace_entries(self, type_: str, made: Sequence[tuple[Stored, IndexEntries]]) -> None:
+        """Write new index entries of unchanged resources of a type; raises Unavailable."""
+        await replace_entries(self._connection, type_, made)
+
+    async def refresh_indexes(self, type_: str) -> None:
+        """Return when the indexes of a type are those that are described now; raises Unavailable."""
+        await self._catalogue.refresh(type_)
 
     async def types(self) -> tuple[str, ...]:
         """Return the resource types that were ever written, in order; raises Unavailable."""

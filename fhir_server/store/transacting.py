@@ -156,7 +156,8 @@ class Transactor:
                 (_SMALL + len(before.get("j", b"")), history_copy(change.type, before, change.last_updated))
             )
             now = pending.document or tombstone(change, pending.token, before)
-            condition = {"_id": change.id, "v": change.previous}
+            # The token, too: labels change without a new version, and the copy must have them.
+            condition = {"_id": change.id, "v": change.previous, "w": before["w"]}
             updates[change.type].append((pending.size, {"q": condition, "u": now}))
         await self._send(session, "insert", "history", copies)
         for type_, documents in inserts.items():

@@ -24,7 +24,7 @@ def test_every_resource_type_of_r4_is_there(statement):
 
 def test_every_advertised_search_parameter_is_accepted(fhir, statement):
     sample = {
-        "number": "1", "date": "2020-01-01", "string": "a", "token": "true", "reference": "x/y", "quantity": "1",
+        "number": "1", "date": "2020-01-01", "string": "a", "token": "true", "reference": "x/y", "quantity": "1", "special": "45|4|1",
         "uri": "urn:a",
     }  # fmt: skip
     for row in statement["rest"][0]["resource"]:

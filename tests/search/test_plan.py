@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fhir_server.search import Pager, count_plan, decode_pairs, indexes, parse
+from fhir_server.search import Pager, count_plan, decode_pairs, indexes, parse, rivals
 from fhir_server.search.main_dates import MAIN_DATES
 from tests.search.answers import of_any_type
 
@@ -183,3 +183,21 @@ def _check_explanation(filled, text, plan, keys, sorts):
     assert "COLLSCAN" not in stages, text
     if not sorts:
         assert "'SORT'" not in stages, text
+
+
+@pytest.mark.parametrize(
+    ("type_", "text", "leading"),
+    [
+        ("Observation", f"code={LOINC}|1&performer=Organization/1", ["performer_s", "code_s"]),
+        ("Observation", f"patient=1&code={LOINC}|1&performer=Organization/1", []),
+        ("Observation", "identifier=a|b&performer=Organization/1", []),
+        ("Observation", f"code={LOINC}|1", []),
+        ("Patient", "family=a&given=b&birthdate=2000-01-01", ["family", "given", "birthdate.l_family"]),
+    ],
+)
+def test_what_is_counted(registry, type_, text, leading):
+    query = of_any_type(parse(decode_pairs(text), type_, registry, base="http://localhost/fhir", now=0))
+    found = rivals(query, registry)
+    assert sorted(choice.index for choice, _ in found) == sorted(leading)
+    assert all(plan.hint == choice.index for choice, plan in found)
+    assert len({choice.order for choice, _ in found}) <= 1

@@ -9,6 +9,7 @@ from typing import Any
 
 from fhir_server.interactions.exchange import Server
 from fhir_server.outcome import STATUS_BY_CODE, FhirError, Issue
+from fhir_server.search.customizing import defects, is_effective
 
 
 def assess(server: Server, resource: dict[str, Any]) -> tuple[Issue, ...]:
@@ -17,9 +18,21 @@ def assess(server: Server, resource: dict[str, Any]) -> tuple[Issue, ...]:
     The status is 400 when an error concerns structure or values, else 422 (invariants, codes, business rules).
     """
     issues = server.validator.validate(resource)
+    if resource["resourceType"] == "SearchParameter":
+        issues = (*issues, *_of_search_parameter(server, resource))
     if not issues:
         return ()
     errors = [issue for issue in issues if issue.severity in ("error", "fatal")]
     if errors:
         raise FhirError(*issues, status=min(STATUS_BY_CODE.get(issue.code, 422) for issue in errors))
     return issues
+
+
+def _of_search_parameter(server: Server, resource: dict[str, Any]) -> tuple[Issue, ...]:
+    """Return what hinders a SearchParameter that is to take effect (an active one that is not R4's own)."""
+    if not is_effective(resource, server.registry):
+        return ()
+    return tuple(
+        Issue("error", "business-rule", text, f"SearchParameter.{element}")
+        for element, text in defects(resource, server.registry)
+    )

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, Server
+from fhir_server.interactions.steps.lookups import answered
 from fhir_server.outcome import FhirError, error
 from fhir_server.search import SearchQuery, count_plan, decode_pairs, parse
+from fhir_server.search.include import NAMES as INCLUDES
 from fhir_server.search.result_parameters import NAMES
 from fhir_server.store.documents import Stored
 
@@ -57,7 +59,7 @@ def read_criteria(server: Server, type_: str, text: str, base: str, name: str) -
             status=412,
         )
     for shaping, _ in pairs:
-        if shaping.partition(":")[0] in NAMES:
+        if shaping.partition(":")[0] in NAMES or shaping.partition(":")[0] in INCLUDES:
             raise error("not-supported", f"{name} can't hold {shaping}: it picks no resource.")
     query = parse(pairs, type_, server.registry, base=base, now=server.clock())
     identity = encode([type_, sorted(pairs)])
@@ -77,7 +79,8 @@ async def matches(
     server: Server, request: FhirRequest, criteria: Criteria, most: int = 2
 ) -> tuple[Stored, ...]:
     """Return the resources that match and that the caller may see, at most ``most``."""
-    plan = replace(count_plan(criteria.query, server.registry), limit=most)
+    query = await answered(server, request, criteria.query)
+    plan = replace(count_plan(query, server.registry), limit=most)
     return (await server.store.search(plan, request.access)).rows
 
 
@@ -93,9 +96,10 @@ async def too_many(
     server: Server, request: FhirRequest, criteria: Criteria, found: Sequence[Stored]
 ) -> FhirError:
     """Return the 412 of criteria that are not selective enough, with the number of matches."""
+    query = await answered(server, request, criteria.query)
     number = max(
         len(found),
-        await server.store.count(count_plan(criteria.query, server.registry), request.access, _COUNTED),
+        await server.store.count(count_plan(query, server.registry), request.access, _COUNTED),
     )
     counted = f"{number} or more" if number == _COUNTED else str(number)
     return error(

@@ -9,7 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from fhir_server.interactions.steps.transaction_writes import Write
+from fhir_server.outcome import error
 from fhir_server.search.expression import And, Equal, Expression, texts
+from fhir_server.search.lookups import questions
 from fhir_server.store.documents import order_key
 
 #: A moment later than anything stored: what a transaction makes is new to criteria on _lastUpdated.
@@ -31,7 +33,17 @@ class NewResources:
         self._tables.clear()
 
     def matches(self, type_: str, expression: Expression) -> list[Write]:
-        """Return the writes whose resources match."""
+        """Return the writes whose resources match.
+
+        Raises FhirError 400 for criteria that first ask the store: its answer can't count what is not stored yet.
+        """
+        if questions(expression):
+            raise error(
+                "not-supported",
+                "In a transaction, criteria can't hold chains, _has, lists, hierarchies or terminology modifiers: "
+                "they would have to count what the transaction itself makes. Name the resource by its own values.",
+                status=400,
+            )
         return [
             write
             for write in self._candidates(type_, expression)
