@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALLED_FROM := pyproject.toml hatch_build.py fhir_server/definitions/artefact.py
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fmt lint types imports bench bench-search kill-test docs dist clean
+.PHONY: help serve test check fmt lint types imports bench bench-search bench-validate kill-test docs dist clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -42,6 +42,9 @@ imports: $(VENV)/.dev ## who may import whom
 
 bench: $(VENV)/.dev ## benchmark against a bare MongoDB client in the same run; starts its own server (minutes)
 	$(BIN)/python benchmarks/bench.py
+
+bench-validate: $(VENV)/.dev ## CPU time and detection of the validator beside others from PyPI
+	$(BIN)/python -W ignore benchmarks/validate.py
 
 bench-search: $(VENV)/.dev ## thirty shapes of search on Synthea data at two sizes (needs FHIR_SUITES; minutes)
 	$(BIN)/python benchmarks/bench_search.py

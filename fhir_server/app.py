@@ -21,12 +21,14 @@ from fhir_server.datatypes.json_format import encode
 from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
 from fhir_server.definitions.content import examples_that_pass
+from fhir_server.definitions.packages import PackageStore
 from fhir_server.interactions.capabilities import statement
 from fhir_server.interactions.exchange import FhirRequest, Policy, Server
 from fhir_server.interactions.router import ROUTES, dispatch
 from fhir_server.interactions.steps.identity import id_source
 from fhir_server.interactions.steps.links import Links
 from fhir_server.interactions.steps.prepare import instant
+from fhir_server.interactions.stored_definitions import StoredDefinitions
 from fhir_server.interactions.stored_parameters import StoredParameters
 from fhir_server.operations.catalogue import BY_NAME, OPERATIONS
 from fhir_server.rest.access_log import AccessLog
@@ -35,11 +37,12 @@ from fhir_server.rest.health import health_routes
 from fhir_server.rest.metrics import Metrics
 from fhir_server.rest.openapi import openapi
 from fhir_server.search import Cursors, Indexer, Registry, indexes
-from fhir_server.settings import Settings, cursor_key, load
+from fhir_server.settings import Settings, cursor_key, load, packages_folder
 from fhir_server.store import Store
 from fhir_server.store.catalogue import REFERENCES
 from fhir_server.store.embedded import EmbeddedMongod
 from fhir_server.terminology import CodeSets
+from fhir_server.validation import Policy as ValidationPolicy
 from fhir_server.validation import Validator
 
 _LOG = logging.getLogger("fhir_server")
@@ -157,6 +160,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     else:
         uri = settings.mongodb.uri.get_secret_value()
     definitions = Definitions()
+    load_packages(settings, definitions)
     registry = Registry(definitions)
     kept = (REFERENCES,) if settings.integrity.references in ("delete", "both") else ()
     try:
@@ -168,23 +172,48 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             time_limit_ms=settings.search.time_limit_ms,
         )
         try:
+            stored = StoredDefinitions(store, definitions)
+            await stored.start()
             app.serve(await build(settings, store, definitions, registry))
             parameters = StoredParameters(app.serving(), own_base(settings), app.describe)
             await parameters.look()
-            following = asyncio.create_task(parameters.follow())
+            following = [asyncio.create_task(work) for work in (stored.follow(), parameters.follow())]
             try:
                 if settings.examples.load:
                     await load_examples(app.serving())
                 yield
             finally:
-                following.cancel()
-                with suppress(asyncio.CancelledError):
-                    await following
+                for task in following:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
         finally:
             await store.close()
     finally:
         if embedded is not None:
             await asyncio.to_thread(embedded.stop)
+
+
+def validation_policy(settings: Settings) -> ValidationPolicy:
+    """Return what the settings say about validation."""
+    chosen = settings.validation
+    return ValidationPolicy(
+        unknown_extension=chosen.unknown_extension,
+        unknown_modifier_extension=chosen.unknown_modifier_extension,
+        unknown_profile=chosen.unknown_profile,
+        imposed=chosen.imposed_profiles,
+    )
+
+
+def load_packages(settings: Settings, definitions: Definitions) -> None:
+    """Install the packages that the settings name, and load all that are installed."""
+    packages = PackageStore(packages_folder(settings))
+    present = {package.label for package in packages.installed()}
+    for source in filter(None, (s.strip() for s in (settings.packages.install or "").split(","))):
+        if source not in present:
+            packages.install(source)
+    for package in packages.load(definitions):
+        _LOG.info("package %s is loaded", package.label)
 
 
 def own_base(settings: Settings) -> str:
@@ -210,7 +239,12 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         check_references_on_delete=settings.integrity.references in ("delete", "both"),
     )
     code_sets = CodeSets(definitions)
-    validator = Validator(definitions, code_sets, as_warnings=settings.validation.warning_rules)
+    validator = Validator(
+        definitions,
+        code_sets,
+        as_warnings=settings.validation.warning_rules,
+        policy=validation_policy(settings),
+    )
     validator.preload(PRELOADED)
     return Server(
         store=store,

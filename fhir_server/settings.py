@@ -162,10 +162,43 @@ class Validation(Section):
     is one by default: the official R4 examples break it, and the reference implementation accepts them. "none"
     makes every rule an error."""
 
+    profiles: Annotated[str, Field(pattern=r"^([A-Z][A-Za-z]+=[^\s,=]+(,\s*[A-Z][A-Za-z]+=[^\s,=]+)*)?$")] = (
+        ""
+    )
+    """Profiles that every resource of a type must keep, whatever it claims: Type=url pairs, comma list, such as
+    Patient=https://example.org/StructureDefinition/patient. A type may be named more than once."""
+    unknown_profile: Literal["ignore", "information", "warning", "error"] = "warning"
+    """What a profile in meta.profile that this server doesn't know is: nothing at all, or an issue of this severity.
+    """
+    unknown_extension: Literal["information", "warning", "error"] = "information"
+    """Severity of an extension whose definition this server doesn't know."""
+    unknown_modifier_extension: Literal["information", "warning", "error"] = "warning"
+    """The same of a modifierExtension, which changes the meaning of what holds it."""
+
+    @property
+    def imposed_profiles(self) -> dict[str, tuple[str, ...]]:
+        """The profiles by type."""
+        found: dict[str, tuple[str, ...]] = {}
+        for pair in filter(None, (self.profiles or "").split(",")):
+            name, _, url = pair.strip().partition("=")
+            found[name] = (*found.get(name, ()), url)
+        return found
+
     @property
     def warning_rules(self) -> frozenset[str]:
         """The rules as a set."""
         return frozenset(self.warnings.split(",")) - {""}
+
+
+class Packages(Section):
+    """FHIR packages with profiles and terminology (https://hl7.org/fhir/R4/packages.html)."""
+
+    dir: Path | None = None
+    """Folder of the installed packages. Default: packages in the data directory. "fhir-server packages" fills it;
+    what it holds is loaded when the server starts."""
+    install: str | None = None
+    """Packages that start-up installs if they aren't: comma list of .tgz files, folders, or name#version from the
+    FHIR package cache (~/.fhir/packages)."""
 
 
 class Update(Section):
@@ -246,6 +279,7 @@ class Settings(BaseSettings):
     data: Data = Field(default_factory=Data)
     search: Search = Field(default_factory=Search)
     validation: Validation = Field(default_factory=Validation)
+    packages: Packages = Field(default_factory=Packages)
     update: Update = Field(default_factory=Update)
     delete: Delete = Field(default_factory=Delete)
     bundle: Bundle = Field(default_factory=Bundle)
@@ -420,3 +454,8 @@ def _flat(nested: Mapping[str, Any]) -> list[str]:
     return [
         f"{section}.{key}" for section, keys in nested.items() if isinstance(keys, Mapping) for key in keys
     ]
+
+
+def packages_folder(settings: Settings) -> Path:
+    """Return the folder of the installed packages."""
+    return settings.packages.dir or settings.data.dir / "packages"

@@ -103,6 +103,7 @@ def test_every_setting_can_come_from_its_variable(monkeypatch):
         "mongodb.uri": "mongodb://h/?replicaSet=r",
         "cursor.key": "k" * 32,
         "http.base_url": "https://h/r4/",
+        "validation.profiles": "Patient=https://h/p",
     }
     for name, field in fields().items():
         default = field.get_default(call_default_factory=True)

@@ -231,11 +231,23 @@ def _shared() -> tuple[Validator, XmlFormat]:
         from fhir_server import settings
         from fhir_server.datatypes.xml_format import XmlFormat
         from fhir_server.definitions import Definitions
+        from fhir_server.definitions.packages import PackageStore
         from fhir_server.terminology import CodeSets
-        from fhir_server.validation import Validator
+        from fhir_server.validation import Policy, Validator
 
+        chosen = settings.load()
         definitions = Definitions()
-        warnings = settings.load().validation.warning_rules
-        validator = Validator(definitions, CodeSets(definitions), as_warnings=warnings)
+        PackageStore(settings.packages_folder(chosen)).load(definitions)
+        validator = Validator(
+            definitions,
+            CodeSets(definitions),
+            as_warnings=chosen.validation.warning_rules,
+            policy=Policy(
+                unknown_extension=chosen.validation.unknown_extension,
+                unknown_modifier_extension=chosen.validation.unknown_modifier_extension,
+                unknown_profile=chosen.validation.unknown_profile,
+                imposed=chosen.validation.imposed_profiles,
+            ),
+        )
         _parts = validator, XmlFormat(definitions.types)
     return _parts

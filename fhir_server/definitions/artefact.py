@@ -42,6 +42,7 @@ _KEPT_EXTENSIONS = {
     "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type",
     "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet",
     "http://hl7.org/fhir/StructureDefinition/structuredefinition-standards-status",
+    "http://hl7.org/fhir/5.0/StructureDefinition/extension-ElementDefinition.mustHaveValue",
 }
 
 
@@ -82,10 +83,9 @@ def compile_package(package: bytes, target: Path, sha256: str) -> None:
     structures = sorted(resources["StructureDefinition"], key=lambda r: str(r["url"]))
     for kind in SINGLE:
         for resource in sorted(resources[kind], key=lambda r: str(r["url"])):
-            places[kind][resource["url"]] = add(_trim(resource))
+            places[kind][resource["url"]] = add(trim(resource))
     groups = {
-        kind: add([_trim(r) for r in sorted(resources[kind], key=lambda r: str(r["url"]))])
-        for kind in GROUPED
+        kind: add([trim(r) for r in sorted(resources[kind], key=lambda r: str(r["url"]))]) for kind in GROUPED
     }
     groups["types"] = add(type_table(structures))
     header = zlib.compress(
@@ -96,7 +96,8 @@ def compile_package(package: bytes, target: Path, sha256: str) -> None:
     scratch.replace(target)
 
 
-def _trim(resource: dict[str, Any]) -> dict[str, Any]:
+def trim(resource: dict[str, Any]) -> dict[str, Any]:
+    """Return a definition without what no engine reads."""
     kept = {k: v for k, v in resource.items() if k not in _DROPPED and k != "extension"}
     if resource["resourceType"] == "StructureDefinition" and "snapshot" in resource:
         kept["snapshot"] = {"element": [_trim_element(e) for e in resource["snapshot"]["element"]]}

@@ -38,7 +38,8 @@ _DOCUMENTATION = (
     "includes end at 1000 resources and 5 levels of :iterate for a page, and an outcome says so. "
     "Searches of several types are sorted by _lastUpdated. "
     "Batches and transactions take up to {entries} entries and {megabytes} MB. A search that picks the resource of a "
-    "conditional interaction is always strict."
+    "conditional interaction is always strict. Resources are validated against the profiles that they "
+    "claim and that the server knows; stored StructureDefinitions, ValueSets and CodeSystems take effect at once."
 )
 
 

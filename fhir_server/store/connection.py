@@ -121,6 +121,23 @@ class Connection:
             raise failure(problem) from problem
         return bytes(found["value"])
 
+    async def counted(self, name: str) -> int:
+        """Return a shared counter; 0 before it was counted up."""
+        try:
+            found = await self.database["meta"].find_one({"_id": f"counter:{name}"})
+        except PyMongoError as problem:
+            raise failure(problem) from problem
+        return int(found["value"]) if found is not None else 0
+
+    async def count_up(self, name: str) -> None:
+        """Count a shared counter up by one."""
+        try:
+            await self.database["meta"].update_one(
+                {"_id": f"counter:{name}"}, {"$inc": {"value": 1}}, upsert=True
+            )
+        except PyMongoError as problem:
+            raise failure(problem) from problem
+
     async def _settle(self, name: str, fields: dict[str, Any]) -> dict[str, Any]:
         """Write a document of ``meta`` unless another worker was first; return the one that counts."""
         meta = self.database["meta"]

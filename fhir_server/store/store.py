@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -36,6 +36,8 @@ class Store:
         self._historian = Historian(connection, catalogue)
         self._committer = Committer(connection, catalogue, patience_s)
         self._locks = KeyLocks()
+        self._watched: frozenset[str] = frozenset()
+        self._notify: Callable[[], Awaitable[None]] = _nobody
         #: Long work, with its progress.
         self.jobs = Jobs(connection)
         #: What was done under an Idempotency-Key.
@@ -81,10 +83,26 @@ class Store:
         claim, Unavailable when the outcome is unknown, FhirError 413 when the body is too large.
         """
         await self._committer.commit(change)
+        if change.type in self._watched:
+            await self._notify()
 
     async def commit_many(self, changes: Sequence[Change]) -> None:
         """Return when all changes are durable; otherwise none is made. Exceptions as those of ``commit``."""
         await self._committer.commit_many(changes)
+        if self._watched and any(change.type in self._watched for change in changes):
+            await self._notify()
+
+    def watch(self, types: frozenset[str], notify: Callable[[], Awaitable[None]]) -> None:
+        """Await ``notify`` after each commit of this process that concerns one of the types."""
+        self._watched, self._notify = types, notify
+
+    async def counted(self, name: str) -> int:
+        """Return a counter that all processes on this database share; 0 before it was counted up."""
+        return await self._connection.counted(name)
+
+    async def count_up(self, name: str) -> None:
+        """Count a shared counter up by one."""
+        await self._connection.count_up(name)
 
     async def relabel(self, change: Change) -> None:
         """Return when the current version's body and index are durably replaced, without a new version.
@@ -211,3 +229,7 @@ class Store:
         await self._reader.close()
         await self._catalogue.close()
         await self._connection.close()
+
+
+async def _nobody() -> None:
+    """Tell nobody."""

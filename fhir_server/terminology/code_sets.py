@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fhir_server.terminology.expansion import Expander, Sources
+from fhir_server.terminology.membership import Members
 from fhir_server.terminology.rule_sets import RULE_SETS
 
 
@@ -43,11 +44,25 @@ class CodeSets:
 
     def __init__(self, definitions: Sources) -> None:
         self._expander = Expander(definitions)
+        self._members = Members(definitions)
         self._known: dict[str, CodeSet | None] = {}
 
+    def forget(self) -> None:
+        """Drop what was made of definitions, because they changed."""
+        self._known.clear()
+        self._members.forget()
+
+    def membership(self, value_set_url: str, system: str, code: str) -> bool | None:
+        """Tell whether a code of a system ("": of any) is in a value set; None when that can't be known."""
+        return self._members.has(value_set_url, system, code)
+
+    def displays(self, system: str, code: str) -> tuple[str, ...] | None:
+        """Return the texts that a code may be shown with, () if the system doesn't have it, None if unknown."""
+        return self._members.displays(system, code)
+
     def codes(self, value_set_url: str) -> CodeSet | None:
-        """Return the members of a value set (``|version`` is ignored); None if some aren't known."""
-        url = value_set_url.partition("|")[0]
+        """Return the members of a value set; None if some aren't known."""
+        url = value_set_url
         if url not in self._known:
             self._known[url] = self._expanded(url)
         return self._known[url]
@@ -65,7 +80,7 @@ class CodeSets:
         return frozenset(known.descendants(code) if below else known.ancestors(code))
 
     def _expanded(self, url: str) -> CodeSet | None:
-        rule_set = RULE_SETS.get(url)
+        rule_set = RULE_SETS.get(url.partition("|")[0])
         if rule_set is not None:
             return CodeSet(url, frozenset(), frozenset(), frozenset({rule_set.system}), rule_set.accepts)
         concepts = self._expander.value_set(url)

@@ -95,7 +95,7 @@ class System:
 _Test = Callable[[System, str], bool]
 
 
-def _filter(property_: str, operator: str, value: str) -> _Test | None:
+def filter_test(property_: str, operator: str, value: str) -> _Test | None:
     """Return the test of a filter in ``compose``, or None for an operator that R4 doesn't have."""
     words = {word.strip() for word in value.split(",")}
     if operator == "regex":
@@ -167,7 +167,7 @@ class Expander:
         system = self.system(url)
         if system is None:
             return None
-        tests = [_filter(f["property"], f["op"], f["value"]) for f in clause.get("filter", [])]
+        tests = [filter_test(f["property"], f["op"], f["value"]) for f in clause.get("filter", [])]
         known = [test for test in tests if test is not None]
         if len(known) < len(tests):
             return None

@@ -12,38 +12,59 @@ from collections.abc import Callable
 from typing import Any
 
 from fhir_server.definitions import Definitions
+from fhir_server.validation.claims import Claims
+from fhir_server.validation.element_tree import Element, tree
+from fhir_server.validation.elements import Elements
 from fhir_server.validation.invariants import Invariants
 from fhir_server.validation.node_writer import NodeWriter, Rows
+from fhir_server.validation.policy import Policy
+from fhir_server.validation.profile_schema import ProfileReader
 from fhir_server.validation.protocols import CodeSets, Handler
-from fhir_server.validation.report import Findings, Run
-from fhir_server.validation.rules import binding, cardinality, contained, primitive
-from fhir_server.validation.rules.reference import References
+from fhir_server.validation.report import Findings, Run, has_errors
+from fhir_server.validation.rules.questionnaire_response import answers
 from fhir_server.validation.schema import ElementSchema, ElementType, NodeSchema, read
+from fhir_server.validation.snapshot import Snapshots
 
 
 class Compiler:
-    """Makes and keeps the functions of types, profiles on datatypes, and their backbone elements."""
+    """Makes and keeps the functions of types and profiles, and of their backbone elements."""
 
-    def __init__(
-        self, definitions: Definitions, code_sets: CodeSets, *, best_practices: bool = False
-    ) -> None:
-        self._definitions = definitions
-        self._code_sets = code_sets
+    def __init__(self, definitions: Definitions, code_sets: CodeSets, policy: Policy) -> None:
+        self.definitions = definitions
+        self.code_sets = code_sets
+        self.types = definitions.types
+        self.policy = policy
         self._schemas: dict[str, dict[str, NodeSchema]] = {}
         self._functions: dict[tuple[str, str], Handler] = {}
+        self._trees: dict[str, Element | None] = {}
         self._pending: dict[tuple[str, str], list[Callable[[], None]]] = {}
+        self._snapshots = Snapshots(definitions)
         self.resource_types = frozenset(definitions.types.resource_types)
-        self._references = References(self.resource_types)
-        self.invariants = Invariants(definitions.types, best_practices=best_practices)
-        self._resource = contained.resource(self.resource_types, self.function, is_contained=False)
-        self._contained = contained.resource(self.resource_types, self.function, is_contained=True)
+        self.invariants = Invariants(definitions.types, self, best_practices=policy.best_practices)
+        self.claims = Claims(self)
+        self.elements = Elements(self)
         #: Bindings that no code set answers: path and value set.
         self.unbound: list[tuple[str, str]] = []
 
     def function(self, structure: str) -> Handler:
-        """Return the function of a base type (by name) or a profile on a datatype (by URL)."""
+        """Return the function of a base type (by name) or a profile (by canonical URL).
+
+        Raises LookupError when there is no such definition, or it can't be used.
+        """
         found = self._functions.get((structure, ""))
-        return found if found is not None else self._node(structure, "")
+        return found if found is not None else self.node(structure, "")
+
+    def forget(self) -> None:
+        """Drop all that was made from definitions outside R4 core, because they changed."""
+        self._functions = {k: f for k, f in self._functions.items() if self._is_base(k[0])}
+        self._schemas = {k: s for k, s in self._schemas.items() if self._is_base(k)}
+        self._pending.clear()
+        self._trees.clear()
+        self.claims.forget()
+        self.elements.extensions.forget()
+
+    def _is_base(self, structure: str) -> bool:
+        return "/" not in structure and ":" not in structure
 
     def preload(self, structure: str) -> None:
         """Compile a type with all that it refers to, but without the contents of contained resources."""
@@ -55,24 +76,141 @@ class Compiler:
 
     def source(self, structure: str, path: str = "") -> str:
         """Return the generated Python of a node, for tests and readers."""
-        schema = self._schema(structure, path)
+        schema = self.schema(structure, path)
         return NodeWriter(schema, self.invariants, self.resource_types).write()
 
-    def _schema(self, structure: str, path: str) -> NodeSchema:
+    def schema(self, structure: str, path: str) -> NodeSchema:
+        """Return the schema of a node; "" is the root's path. Raises LookupError."""
         nodes = self._schemas.get(structure)
         if nodes is None:
-            definition = self._definitions.structure(structure)
+            definition = self.definitions.structure(structure)
             if definition is None:
                 raise LookupError(f"there is no StructureDefinition {structure}")
-            nodes = self._schemas[structure] = read(definition)
+            if definition.get("derivation") == "constraint":
+                definition = self._snapshots.complete(definition)
+                nodes = ProfileReader(definition, self.types, self._base_node).read()
+            else:
+                nodes = read(definition)
+            self._schemas[structure] = nodes
+        if path and path not in nodes:
+            raise LookupError(f"{structure} has no element {path} with children")
         return nodes[path] if path else next(iter(nodes.values()))
 
-    def _node(self, structure: str, path: str) -> Handler:
+    def _base_node(self, name: str) -> NodeSchema | None:
+        info = self.types.type(name)
+        if info is None:
+            return None
+        return self.schema(name.partition(".")[0], name) if info.kind == "backbone" else self.schema(name, "")
+
+    def profile_tree(self, url: str) -> Element | None:
+        """Return the snapshot of a profile as a tree, or None."""
+        canonical, _, id_ = url.partition("#")
+        if id_:
+            root = self.profile_tree(canonical)
+            return next((e for e in root.walk() if e.id == id_), None) if root is not None else None
+        if url not in self._trees:
+            definition = self.definitions.structure(url)
+            try:
+                self._trees[url] = (
+                    tree(self._snapshots.complete(definition), self.types) if definition is not None else None
+                )
+            except LookupError:
+                self._trees[url] = None
+        return self._trees[url]
+
+    def is_known(self, url: str) -> bool:
+        """Tell whether there is a profile, and in it the element that the URL names behind ``#``."""
+        return self.definitions.structure(url.partition("#")[0]) is not None
+
+    def extension_definition(self, url: str) -> dict[str, Any] | None:
+        """Return the StructureDefinition of an extension with its snapshot, or None."""
+        definition = self.definitions.structure(url)
+        if (
+            definition is None
+            or definition.get("type") != "Extension"
+            or definition["url"].endswith("/Extension")
+        ):
+            return None
+        try:
+            return self._snapshots.complete(definition)
+        except LookupError:
+            return None
+
+    def base_of(self, url: str) -> str:
+        """Return the type that a profile constrains, or the name itself when it is a type's; "" if unknown."""
+        if "/" not in url and self.types.type(url) is not None:
+            return url
+        definition = self.definitions.structure(url)
+        return str(definition["type"]) if definition is not None else ""
+
+    def is_subtype(self, name: str, ancestor: str) -> bool:
+        """Tell whether a type is or derives from another."""
+        return self.types.is_subtype(name, ancestor)
+
+    def conforms(self, value: Any, profile: str, run: Run) -> bool:
+        """Tell whether a value conforms to a profile or type; one that isn't known, or is just being asked, does."""
+        key = (id(value), profile)
+        if key in run.checking:
+            return True
+        base = self.base_of(profile)
+        actual = value.get("resourceType") if type(value) is dict else None
+        if actual is not None and base and not self.types.is_subtype(actual, base):
+            return False
+        try:
+            check = self.function(profile)
+        except LookupError:
+            return True
+        inner = run.inner()
+        if actual is not None:
+            inner.resource = value
+        run.checking.add(key)
+        try:
+            found = check(value, {}, inner)
+        finally:
+            run.checking.discard(key)
+        return found is None or not has_errors(found)
+
+    @staticmethod
+    def resolved(reference: Any, run: Run) -> dict[str, Any] | None:
+        """Return the target of a Reference (or of its text) if it is contained or in the Bundle."""
+        text = reference.get("reference") if type(reference) is dict else reference
+        return run.target(text) if type(text) is str else None
+
+    def has_member(self, value: Any, value_set: str) -> bool:
+        """Tell whether a code, Coding or CodeableConcept is in a value set."""
+        return self.elements.has_member(value, value_set) is True
+
+    def selects(self, expression: str, holder: dict[str, Any], run: Run) -> bool:
+        """Tell whether a FHIRPath on the resource selects this element."""
+        return self.invariants.selects(expression, holder, run)
+
+    def types_of(self, path: str) -> set[str]:
+        """Return the types of the element with this path, and those that they derive from."""
+        parent, _, name = path.rpartition(".")
+        info = self.types.type(parent)
+        element = info.elements.get(name.removesuffix("[x]")) if info is not None else None
+        found: set[str] = set()
+        for type_ in element.types if element is not None else ():
+            known = type_
+            while known and known not in found:
+                found.add(known)
+                above = self.types.type(known)
+                known = above.base if above is not None else ""
+        return found
+
+    def node(self, structure: str, path: str) -> Handler:
+        """Return the function of a node of a type or profile; "" is the root's path. Raises LookupError."""
+        url, _, id_ = structure.partition("#")
+        if id_:
+            structure, path = url, id_
         key = (structure, path)
         known = self._functions.get(key)
         if known is not None:
             return known
-        schema = self._schema(structure, path)
+        if not path and self.is_primitive_type(self.base_of(structure)):
+            function = self._functions[key] = self.elements.primitive_profile(structure)
+            return function
+        schema = self.schema(structure, path)
         writer = NodeWriter(schema, self.invariants, self.resource_types)
         rows: Rows = {}
         segments: dict[str, tuple[str, str]] = {}
@@ -84,90 +222,75 @@ class Compiler:
                     f".{element.name}.ofType({type_.code})" if element.is_choice and type_ else f".{name}"
                 )
                 segments[name] = (segment, element.path)
-                fills.append(_lazy(rows, name, bit, self._builder(structure, element, type_)))
-                if self._is_primitive(type_):
+                build = self.elements.builder(structure, schema, element, type_, name)
+                fills.append(_lazy(rows, name, bit, build))
+                if self.is_primitive(type_):
                     segments[f"_{name}"] = (segment, element.path)
-                    fills.append(_lazy(rows, f"_{name}", bit, self._sibling_builder(element, name)))
+                    sibling = self.elements.sibling_builder(structure, element, name)
+                    fills.append(_lazy(rows, f"_{name}", bit, sibling))
+        if schema.profile:
+            self._forbidden(schema, rows, segments, writer.bits)
         if schema.kind == "resource":
             rows["resourceType"] = (writer.resource_bit, _always_right)
         self._pending[key] = fills
         function = writer.compiled(rows, segments)
+        if schema.kind == "resource" and schema.type_name == "QuestionnaireResponse":
+            function = self._with_questionnaire(function)
         self._functions[key] = function
         return function
 
-    def _is_primitive(self, type_: ElementType | None) -> bool:
-        if type_ is None:
-            return False
-        if type_.code == "element-id":
-            return False
-        info = self._definitions.types.type(type_.code)
+    def _with_questionnaire(self, function: Handler) -> Handler:
+        """Return the handler of a QuestionnaireResponse that also looks at its Questionnaire, if that is at hand."""
+
+        def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
+            found = function(value, parent, run)
+            canonical = value.get("questionnaire")
+            if type(canonical) is not str or (found is not None and has_errors(found)):
+                return found
+            questionnaire = (
+                run.target(canonical) if canonical[:1] == "#" else self.definitions.questionnaire(canonical)
+            )
+            if questionnaire is None or questionnaire.get("resourceType") != "Questionnaire":
+                return found
+            more = answers(value, questionnaire, self.code_sets.membership, run)
+            return [*(found or ()), *(more or ())] or None
+
+        return handler
+
+    def _forbidden(
+        self, schema: NodeSchema, rows: Rows, segments: dict[str, tuple[str, str]], bits: dict[str, int]
+    ) -> None:
+        """Add rows for the types of choices that the profile takes away."""
+        info = self.types.type(schema.type_name)
+        for key, (model, _) in info.json_elements.items() if info is not None else ():
+            element = next((e for e in schema.elements if e.name == model.name), None)
+            if model.is_choice and key not in rows and element is not None:
+                handler = _wrong_type(element)
+                for name in (key, f"_{key}"):
+                    segments[name] = (f".{element.name}", element.path)
+                    rows[name] = (bits[element.name], handler)
+
+    def is_primitive_type(self, name: str) -> bool:
+        """Tell whether a type is a primitive one."""
+        info = self.types.type(name) if name else None
         return info is not None and info.kind == "primitive-type"
 
-    def _builder(
-        self, structure: str, element: ElementSchema, type_: ElementType | None
-    ) -> Callable[[], Handler]:
-        if type_ is None:
-            return lambda: self._objects(element, self._node(structure, element.node), element.node)
-        if self._is_primitive(type_) or type_.code == "element-id":
-            return lambda: self._scalars(element, type_)
-        return lambda: self._objects(element, self._typed(element, type_), type_.code)
+    def is_primitive(self, type_: ElementType | None) -> bool:
+        """Tell whether the values of a type are primitives of JSON."""
+        return type_ is not None and type_.code != "element-id" and self.is_primitive_type(type_.code)
 
-    def _scalars(self, element: ElementSchema, type_: ElementType) -> Handler:
-        if type_.code in primitive.SPECIAL and element.path != "ElementDefinition.id":
-            return primitive.SPECIAL[type_.code]
-        test, fast = primitive.scalar(type_.code), type_.code
-        if element.value_set:
-            code_set = self._code_set(element)
-            if code_set is not None:
-                test, fast = binding.bound_code(type_.code, code_set, element.value_set), ""
-        own = self.invariants.on_element(element.constraints, type_.code)
-        if not element.is_list:
-            return self._constrained(primitive.single(test, fast), own)
-        return self._constrained(cardinality.list_of_scalars(test, element), own)
 
-    def _objects(self, element: ElementSchema, item: Handler, type_name: str) -> Handler:
-        own = self.invariants.on_element(element.constraints, type_name)
-        if not element.is_list:
-            return self._constrained(item, own)
-        listed = cardinality.list_of(item, element)
-        # On a repeated element, R4's own constraints speak of each item but for the where() of org-2 and
-        # org-3, which give the same answer either way.
-        return cardinality.list_of(self._constrained(item, own), element) if own else listed
+def _wrong_type(element: ElementSchema) -> Handler:
+    names = " or ".join(t.code for t in element.types)
 
-    def _constrained(self, handler: Handler, own: Handler | None) -> Handler:
-        if own is None:
-            return handler
+    def handler(_value: Any, _parent: dict[str, Any], run: Run) -> Findings | None:
+        text = f"{element.name}[x] must be a {names}." if not element.is_prohibited else _NOT_ALLOWED
+        return run.error("structure", text, "choice-type@")
 
-        def constrained(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
-            found = handler(value, parent, run)
-            return own(value, parent, run) if found is None else found
+    return handler
 
-        return constrained
 
-    def _typed(self, element: ElementSchema, type_: ElementType) -> Handler:
-        """Return the handler of one object of a datatype or resource."""
-        if type_.code == "Resource":
-            return self._contained if element.path.endswith(".contained") else self._resource
-        function = self.function(type_.profile or type_.code)
-        if type_.code == "Reference" and type_.targets:
-            function = self._references.limited(function, type_.targets)
-        if element.value_set:
-            code_set = self._code_set(element)
-            if code_set is not None:
-                bound = binding.bound_concept if type_.code == "CodeableConcept" else binding.bound_coding
-                function = bound(function, code_set, element.value_set)
-        return function
-
-    def _code_set(self, element: ElementSchema) -> Any:
-        code_set = self._code_sets.codes(element.value_set)
-        if code_set is None:
-            self.unbound.append((element.path, element.value_set))
-        return code_set
-
-    def _sibling_builder(self, element: ElementSchema, key: str) -> Callable[[], Handler]:
-        if element.is_list:
-            return lambda: cardinality.sibling_of_list(self.function("Element"), element)
-        return lambda: cardinality.sibling_of_single(self.function("Element"), key)
+_NOT_ALLOWED = "The element must not be there: leave it out."
 
 
 def _always_right(*_: object) -> None:

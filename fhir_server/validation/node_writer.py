@@ -63,7 +63,9 @@ class NodeWriter:
 
     def _native(self) -> None:
         for number, rule in enumerate(RULES):
-            is_meant = rule.type_name == ("*" if self._schema.kind == "resource" else self._schema.type_name)
+            is_meant = rule.type_name == self._schema.type_name or (
+                rule.type_name == "*" and self._schema.kind == "resource"
+            )
             if is_meant and all(name in self.bits for name in rule.elements):
                 bits = sum(self.bits[name] for name in rule.elements)
                 self._lines += [
@@ -78,6 +80,8 @@ class NodeWriter:
         source = self.write()
         checks = self._checks
 
+        prefix = f"{schema.profile}#" if schema.profile else ""
+
         def misfit(node: Any, run: Run) -> Findings:
             if type(node) is dict:
                 return run.error(
@@ -87,7 +91,8 @@ class NodeWriter:
 
         def add(found: Findings | None, problem: Findings, key: str) -> Findings:
             segment, definition = segments[key]
-            moved = placed(problem, segment, definition)
+            plain = f"{schema.type_name}.{definition.rpartition('.')[2]}"
+            moved = placed(problem, segment, definition, schema.profile, plain)
             return moved if found is None else found + moved
 
         def unfamiliar(found: Findings | None, key: Any, run: Run) -> Findings:
@@ -98,7 +103,8 @@ class NodeWriter:
                 if element.minimum > 0 and not mask & self.bits[element.name]:
                     name = element.name + ("[x]" if element.is_choice else "")
                     text = f"{schema.path} must have {name}: add it."
-                    found = [*(found or ()), *run.error("required", text, f"cardinality@{element.path}")]
+                    rule = f"cardinality@{prefix}{element.path}"
+                    found = [*(found or ()), *run.error("required", text, rule)]
             return found or []
 
         choice_elements = tuple(e for e in schema.elements if e.is_choice)

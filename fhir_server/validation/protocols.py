@@ -30,3 +30,12 @@ class CodeSets(Protocol):
 
     def codes(self, value_set_url: str) -> CodeSet | None:
         """Return the members of a value set, or None if they can't be known."""
+
+    def membership(self, value_set_url: str, system: str, code: str) -> bool | None:
+        """Tell whether a code of a system ("": of any) is in a value set; None when that can't be known."""
+
+    def displays(self, system: str, code: str) -> tuple[str, ...] | None:
+        """Return the texts that a code may be shown with, () if the system doesn't have it, None if unknown."""
+
+    def forget(self) -> None:
+        """Drop what was made of definitions, because they changed."""

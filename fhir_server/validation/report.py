@@ -5,7 +5,8 @@ Findings are made on the failure path only; a valid resource has none and costs 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fhir_server.outcome import Issue
@@ -31,7 +32,78 @@ class Finding:
         self.path = path
 
 
+class Misplaced(Finding):
+    """An extension outside the contexts that its own node can tell.
+
+    On its way up it gathers the paths of outer elements; it is dropped if one of them is in ``allowed``.
+    """
+
+    __slots__ = ("allowed", "trail", "urls")
+
+    def __init__(
+        self, code: str, text: str, rule: str, allowed: frozenset[str], urls: frozenset[str]
+    ) -> None:
+        super().__init__("pending", code, text, rule)
+        self.allowed = allowed
+        self.urls = urls
+        self.trail: list[str] = []
+
+    def is_allowed(self, types_of: Callable[[str], Iterable[str]], resource: dict[str, Any]) -> bool:
+        """Tell whether an outer path, or a type (``types_of`` a path) on the way, is a context after all."""
+        # The first entry is the extension itself, seen from the element that holds it.
+        if self.urls and self.trail[1:2] == ["Extension.value[x]"]:
+            holder = found_at(resource, self.path.rpartition(".value")[0])
+            return isinstance(holder, dict) and holder.get("url") in self.urls
+        suffix = ""
+        for number, entry in enumerate(self.trail[1:]):
+            path = entry.replace("[x]", "")
+            if path + suffix in self.allowed:
+                return True
+            if number == 0 and not self.allowed.isdisjoint(types_of(entry)):
+                return True
+            suffix = "." + path.partition(".")[2] + suffix
+        return False
+
+
+def found_at(resource: dict[str, Any], path: str) -> Any:
+    """Return what stands at the path of a finding (``.name[0].given[1]``), None if it can't be found."""
+    node: Any = resource
+    for name, index in re.findall(r"\.(\w+)(?:\[(\d+)\])?", re.sub(r"\.ofType\(\w+\)", "", path)):
+        node = node.get(name) if isinstance(node, dict) else None
+        if index:
+            node = node[int(index)] if isinstance(node, list) and int(index) < len(node) else None
+    return node
+
+
 Findings = list[Finding]
+
+
+class BundleIndex:
+    """The entries of a Bundle by what references call them."""
+
+    __slots__ = ("_by_type_and_id", "_by_url")
+
+    def __init__(self, bundle: dict[str, Any]) -> None:
+        self._by_url: dict[str, dict[str, Any]] = {}
+        self._by_type_and_id: dict[str, dict[str, Any]] = {}
+        entries = bundle.get("entry")
+        for entry in entries if type(entries) is list else ():
+            resource = entry.get("resource") if type(entry) is dict else None
+            if type(resource) is not dict:
+                continue
+            url, type_, id_ = entry.get("fullUrl"), resource.get("resourceType"), resource.get("id")
+            if type(url) is str:
+                self._by_url.setdefault(url, resource)
+            if type(id_) is str:
+                self._by_type_and_id.setdefault(f"{type_}/{id_}", resource)
+
+    def target(self, text: str, base: str) -> dict[str, Any] | None:
+        """Return the resource of a reference in an entry whose fullUrl starts with ``base``."""
+        text = text.partition("/_history/")[0].partition("#")[0]
+        found = self._by_url.get(text)
+        if found is None and ":" not in text:
+            found = self._by_url.get(base + text) or self._by_type_and_id.get(text)
+        return found
 
 
 class Run:
@@ -39,13 +111,13 @@ class Run:
 
     ``resource`` and ``root`` are what ``%resource`` and ``%rootResource`` mean at this point; ``left`` is
     how many errors may still be found; ``is_conditional`` tells that references may be searches (in
-    transactions); ``element_ids`` are those met in this resource; ``unevaluated`` are the keys of
-    invariants that failed to run.
+    transactions); ``element_ids`` are those met in this resource, with the identity of the object;
+    ``unevaluated`` are the keys of invariants that failed to run.
     """
 
     __slots__ = (
-        "contained", "element_ids", "environment", "is_conditional", "left", "resource", "root",
-        "unevaluated", "warnings_left",
+        "base", "bundle", "checking", "contained", "element_ids", "environment", "is_conditional", "left",
+        "resource", "root", "unevaluated", "warnings_left",
     )  # fmt: skip
 
     def __init__(self, resource: dict[str, Any]) -> None:
@@ -53,10 +125,15 @@ class Run:
         self.root = resource
         self.left = MAX_ISSUES
         self.warnings_left = MAX_WARNINGS
+        #: The innermost Bundle, and the base URL of the entry that is looked at.
+        self.bundle: BundleIndex | None = None
+        self.base = ""
+        #: Resources that are being checked against profiles, so that circles end.
+        self.checking: set[tuple[int, str]] = set()
         self.environment: Any = None
         self.contained: dict[str, str] | None = None
         self.is_conditional = False
-        self.element_ids: set[str] = set()
+        self.element_ids: dict[str, int] = {}
         self.unevaluated: list[str] = []
 
     def error(self, code: str, text: str, rule: str, path: str = "") -> Findings:
@@ -68,6 +145,32 @@ class Run:
         """Return one new finding of severity warning, or none if there are too many already."""
         self.warnings_left -= 1
         return [Finding("warning", code, text, rule, path)] if self.warnings_left >= 0 else []
+
+    def finding(self, severity: str, code: str, text: str, rule: str, path: str = "") -> Findings:
+        """Return one new finding of any severity, or none if there are too many already."""
+        if severity == "error":
+            return self.error(code, text, rule, path)
+        self.warnings_left -= 1
+        return [Finding(severity, code, text, rule, path)] if self.warnings_left >= 0 else []
+
+    def inner(self) -> Run:
+        """Return a run that asks, without any effect on this one, whether something is valid."""
+        run = Run(self.resource)
+        run.root, run.bundle, run.base, run.checking = self.root, self.bundle, self.base, self.checking
+        run.contained, run.is_conditional = self.contained, self.is_conditional
+        return run
+
+    def target(self, text: str) -> dict[str, Any] | None:
+        """Return the resource that a literal reference means if it is contained or in the Bundle."""
+        if text[:1] == "#":
+            if text == "#":
+                return self.root
+            contained = self.root.get("contained")
+            for inner in contained if type(contained) is list else ():
+                if type(inner) is dict and inner.get("id") == text[1:]:
+                    return inner
+            return None
+        return self.bundle.target(text, self.base) if self.bundle is not None else None
 
     def broken(self, severity: str, text: str, rule: str) -> Findings:
         """Return the finding of a broken invariant."""
@@ -85,12 +188,23 @@ class Run:
         return self.contained
 
 
-def placed(findings: Findings, segment: str, definition: str) -> Findings:
-    """Return the findings, moved below ``segment``; ``definition`` is the path of that element."""
+#: Facets that come from the base definition whatever the profile says.
+_BASE_FACETS = ("type@", "unknown@", "primitive@", "xhtml@", "element-id@")
+
+
+def placed(findings: Findings, segment: str, definition: str, profile: str = "", plain: str = "") -> Findings:
+    """Return the findings, moved below ``segment``.
+
+    ``definition`` is the path of that element in ``profile``, ``plain`` that in the definition of its own type.
+    """
     for finding in findings:
         finding.path = segment + finding.path
         if finding.rule.endswith("@"):
+            if profile and finding.rule not in _BASE_FACETS:
+                finding.rule += profile + "#"
             finding.rule += definition
+        if isinstance(finding, Misplaced):
+            finding.trail.append(plain or definition)
     return findings
 
 
@@ -99,15 +213,32 @@ def has_errors(findings: Iterable[Finding]) -> bool:
     return any(f.severity == "error" for f in findings)
 
 
-def issues(findings: Findings, run: Run, root: str, as_warnings: frozenset[str]) -> tuple[Issue, ...]:
+def issues(
+    findings: Findings,
+    run: Run,
+    root: str,
+    as_warnings: frozenset[str],
+    types_of: Callable[[str], Iterable[str]],
+) -> tuple[Issue, ...]:
     """Return the issues of these findings below ``root``; the last one tells if some were left out.
 
-    Those of the rules ``as_warnings`` are of severity warning.
+    Those of the rules ``as_warnings`` are of severity warning. What several profiles find alike is one issue.
     """
-    listed = [
-        Issue("warning" if f.rule in as_warnings else f.severity, f.code, f.text, root + f.path, f.rule)
-        for f in findings
-    ]
+    listed = []
+    seen = set()
+    for finding in findings:
+        severity = "warning" if finding.rule in as_warnings else finding.severity
+        if isinstance(finding, Misplaced):
+            if finding.is_allowed(types_of, run.root):
+                continue
+            severity = "error"
+        same = (finding.code, finding.path, finding.text)
+        if same in seen:
+            continue
+        seen.add(same)
+        profile = finding.rule.partition("@")[2].rpartition("#")[0]
+        text = f"{finding.text} (profile {profile})" if profile else finding.text
+        listed.append(Issue(severity, finding.code, text, root + finding.path, finding.rule))
     listed += [
         Issue("information", "incomplete", f"Rule {key} could not be evaluated on this content.", root, key)
         for key in dict.fromkeys(run.unevaluated)

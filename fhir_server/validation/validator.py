@@ -5,15 +5,16 @@ https://hl7.org/fhir/R4/validation.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fhir_server.definitions import Definitions
 from fhir_server.outcome import Issue
 from fhir_server.validation.compiler import Compiler
 from fhir_server.validation.invariants import NotEvaluated
+from fhir_server.validation.policy import Policy
 from fhir_server.validation.protocols import CodeSets
-from fhir_server.validation.report import Run, issues
+from fhir_server.validation.report import BundleIndex, Run, issues
 from fhir_server.validation.rules.contained import holds_conditional_references, resource_type
 
 
@@ -30,37 +31,48 @@ class Validator:
         *,
         best_practices: bool = False,
         as_warnings: frozenset[str] = frozenset(),
+        policy: Policy | None = None,
     ) -> None:
         """Make a validator that has compiled nothing yet.
 
-        With ``best_practices`` constraints that R4 marks as such (dom-6) are evaluated too; issues of the
-        rules ``as_warnings`` don't make a resource invalid.
+        Issues of the rules ``as_warnings`` don't make a resource invalid. ``best_practices`` is short for a
+        ``policy`` that has it.
         """
-        self._compiler = Compiler(definitions, code_sets, best_practices=best_practices)
+        self._definitions = definitions
+        self._code_sets = code_sets
+        self._compiler = Compiler(definitions, code_sets, policy or Policy(best_practices=best_practices))
+        self._generation = definitions.generation
         self._as_warnings = as_warnings
 
-    def validate(self, resource: dict[str, Any]) -> tuple[Issue, ...]:
+    def validate(self, resource: dict[str, Any], profiles: Sequence[str] = ()) -> tuple[Issue, ...]:
         """Return the issues of a resource as ``json_format.decode`` gave it; empty when it is valid.
 
         Issues of severity warning don't make it invalid. There is one issue for each defect, at most 100,
         and one more that tells if others were left out. Expressions are FHIRPaths from the resource's type
-        on.
+        on. ``profiles`` are canonical URLs (``url`` or ``url|version``) to check against, besides those that
+        ``meta.profile`` claims.
         """
+        compiler = self._compiler
+        if self._generation != self._definitions.generation:
+            self._generation = self._definitions.generation
+            self._code_sets.forget()
+            compiler.forget()
         run = Run(resource)
-        name = resource_type(resource, self._compiler.resource_types, run)
+        name = resource_type(resource, compiler.resource_types, run)
         if not isinstance(name, str):
-            return issues(name, run, "", self._as_warnings)
+            return issues(name, run, "", self._as_warnings, compiler.types_of)
         if name == "Bundle":
             run.is_conditional = holds_conditional_references(resource)
+            run.bundle = BundleIndex(resource)
         try:
-            found = self._compiler.function(name)(resource, {}, run)
+            found = compiler.claims.handler(resource, name, profiles)(resource, {}, run)
         except RecursionError:
             return (
                 Issue("error", "structure", "The resource is nested too deeply: flatten it.", name, "depth"),
             )
         if found is None and not run.unevaluated:
             return ()
-        return issues(found or [], run, name, self._as_warnings)
+        return issues(found or [], run, name, self._as_warnings, compiler.types_of)
 
     def preload(self, types: Iterable[str]) -> None:
         """Compile these resource types and all datatypes that they use, for processes that fork later."""

@@ -33,7 +33,7 @@ def run(*arguments):
 def test_show_lists_every_setting():
     lines = run("show").stdout.splitlines()
     assert [line.split()[0] for line in lines] == list(declared.fields())
-    assert "http.port               8080" in lines
+    assert ["http.port", "8080"] in [line.split() for line in lines]
 
 
 def test_show_says_where_a_value_comes_from(clean, monkeypatch):

@@ -131,7 +131,8 @@ def test_verdicts_of_the_public_suite() -> None:
     rows = [json.loads(line) for line in SUITE.read_text().splitlines()]
     for row in rows:
         try:
-            is_valid = not validator.validate(decode(document(row["type"], row["value"]).encode()))
+            issues = validator.validate(decode(document(row["type"], row["value"]).encode()))
+            is_valid = all(issue.severity != "error" for issue in issues)
         except FhirError:
             is_valid = False
         if row["scored"] and is_valid != row["valid"]:

@@ -38,7 +38,7 @@ class Example(Definitions):
         self._value_sets = value_sets
 
     def value_set(self, url: str) -> dict[str, Any] | None:
-        return self._value_sets.get(url) or super().value_set(url)
+        return self._value_sets.get(url.partition("|")[0]) or super().value_set(url)
 
     def code_system(self, url: str) -> dict[str, Any] | None:
         if url == "http://a/tree":

@@ -108,7 +108,7 @@ def test_warnings_never_hide_an_error() -> None:
     [
         ({"resourceType": "Patient", "name": [{"family": "x"}] * 10_001}, "cardinality@Patient.name"),
         (
-            {"resourceType": "Patient", "language": "x", "name": [{"given": ["x"] * 10_001}]},
+            {"resourceType": "Patient", "language": "fr", "name": [{"given": ["x"] * 10_001}]},
             "cardinality@HumanName.given",
         ),
         ({"resourceType": "Patient", "name": [{"family": "x" * 1_048_577}]}, "primitive@HumanName.family"),

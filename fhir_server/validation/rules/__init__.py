@@ -12,7 +12,7 @@ from typing import Any
 
 from fhir_server.validation.report import Findings, Run
 from fhir_server.validation.rules.attachment import stated_hash, stated_size
-from fhir_server.validation.rules.bundle import full_url
+from fhir_server.validation.rules.bundle import full_url, searchset
 from fhir_server.validation.rules.contained import contained_rules
 from fhir_server.validation.rules.reference import References
 
@@ -36,6 +36,7 @@ RULES: tuple[Rule, ...] = (
     Rule("*", ("contained",), lambda _: contained_rules),
     Rule("Reference", ("reference",), lambda types: References(types).text),
     Rule("Bundle.entry", ("fullUrl",), lambda _: full_url),
+    Rule("Bundle", ("type", "entry"), lambda _: searchset),
     Rule("Attachment", ("data", "size"), lambda _: stated_size),
     Rule("DocumentReference.content", ("attachment",), lambda _: stated_hash),
 )

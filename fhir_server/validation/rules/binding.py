@@ -1,14 +1,15 @@
-"""Required bindings: the code must come from the value set.
+"""Bindings: the code must (required), or should (extensible), come from the value set.
 
-https://hl7.org/fhir/R4/terminologies.html#required
+https://hl7.org/fhir/R4/terminologies.html#strength
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fhir_server.validation.protocols import CodeSet, Handler
-from fhir_server.validation.report import Findings, Run
+from fhir_server.validation.report import Findings, Run, has_errors
 from fhir_server.validation.rules.primitive import Scalar, scalar
 
 #: A value set of at most so many codes is named code by code.
@@ -41,10 +42,9 @@ def bound_coding(inner: Handler, code_set: CodeSet, url: str) -> Handler:
 
     def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
         found = inner(value, parent, run)
-        if found is None and not _is_member(value, code_set):
-            return run.error(
-                "code-invalid", f"System and code must be {_allowed(code_set, url)}.", "binding@"
-            )
+        if (found is None or not has_errors(found)) and not _is_member(value, code_set):
+            text = f"System and code must be {_allowed(code_set, url)}."
+            return [*(found or ()), *run.error("code-invalid", text, "binding@")]
         return found
 
     return handler
@@ -58,16 +58,72 @@ def bound_concept(inner: Handler, code_set: CodeSet, url: str) -> Handler:
 
     def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
         found = inner(value, parent, run)
-        if found is not None:
+        if found is not None and has_errors(found):
             return found
         codings = value.get("coding", ())
         if any(_is_member(coding, code_set) for coding in codings) or not (codings or "text" in value):
-            return None
-        return run.error(
-            "code-invalid", f"One coding (system and code) must be {_allowed(code_set, url)}.", "binding@"
-        )
+            return found
+        text = f"One coding (system and code) must be {_allowed(code_set, url)}."
+        return [*(found or ()), *run.error("code-invalid", text, "binding@")]
 
     return handler
+
+
+#: Tells whether a code of a system ("": of any) is in a value set; None when it can't be known here.
+Membership = Callable[[str, str], bool | None]
+
+
+def weighed(inner: Handler, type_code: str, url: str, strength: str, is_member: Membership) -> Handler:
+    """Return the handler of a coded value with a binding that no plain list of codes decides.
+
+    ``strength`` is required, extensible or max (the value set of the maxValueSet extension).
+    """
+
+    def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
+        found = inner(value, parent, run)
+        if found is not None and has_errors(found):
+            return found
+        verdict = membership(value, type_code, is_member)
+        if verdict is True or (verdict is None and strength != "required"):
+            return found
+        if verdict is None:
+            text = f"Whether the code is in the required value set {url} isn't known here: load its code systems."
+            problem = run.warning("code-invalid", text, "binding-unknown@")
+        elif strength == "extensible":
+            if type_code == "CodeableConcept" and not value.get("coding"):
+                return found
+            text = f"The code isn't in the extensible value set {url}: use one of its codes if any fits."
+            problem = run.warning("code-invalid", text, "binding-extensible@")
+        else:
+            text = f"The code (with its system) must be from the value set {url}."
+            problem = run.error("code-invalid", text, "binding@")
+        return [*(found or ()), *problem]
+
+    return handler
+
+
+def membership(value: Any, type_code: str, is_member: Membership) -> bool | None:
+    """Return whether a code, Coding, Quantity or CodeableConcept is a member; None when it isn't known."""
+    if type(value) is str:
+        return is_member("", value)
+    if type(value) is not dict:
+        return None
+    if type_code != "CodeableConcept":
+        return _member(value, is_member)
+    codings = value.get("coding", ())
+    if not codings:
+        return "text" not in value
+    verdicts = [_member(c, is_member) for c in codings]
+    return True if True in verdicts else (None if None in verdicts else False)
+
+
+def _member(coding: dict[str, Any], is_member: Membership) -> bool | None:
+    code = coding.get("code")
+    if code is None:
+        # Extensions may say why there is no code.
+        return None if "extension" in coding or "_code" in coding else False
+    system = coding.get("system")
+    return is_member(system, code) if system else False
 
 
 def _is_member(coding: dict[str, Any], code_set: CodeSet) -> bool:

@@ -131,6 +131,31 @@ def list_of_scalars(test: Scalar, element: ElementSchema) -> Handler:
     return handler
 
 
+def list_of_values(item: Handler, element: ElementSchema) -> Handler:
+    """Return the handler of a repeated primitive whose values each need a handler of their own."""
+    limit = limit_of(element)
+    minimum = element.minimum
+    sibling = f"_{element.name}"
+
+    def handler(values: Any, parent: dict[str, Any], run: Run) -> Findings | None:
+        if type(values) is not list or not values:
+            return _shape(values, element, run)
+        if not minimum <= len(values) <= limit:
+            return _count(values, element, limit, run)
+        found: Findings = []
+        for index, value in enumerate(values):
+            if value is None and _item(parent.get(sibling), index) is not None:
+                continue
+            problem = item(value, parent, run)
+            if problem is not None:
+                found += indexed(problem, index)
+                if run.left < 0:
+                    break
+        return found or None
+
+    return handler
+
+
 def _item(values: Any, index: int) -> Any:
     return values[index] if type(values) is list and index < len(values) else None
 

@@ -5,12 +5,16 @@ https://hl7.org/fhir/R4/references.html#contained
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
 from fhir_server.validation.protocols import Handler
-from fhir_server.validation.report import Findings, Run
+from fhir_server.validation.report import BundleIndex, Findings, Run
+
+#: Images and links of narratives to contained resources.
+_in_narrative = re.compile(r"""(?<==["'])#[A-Za-z0-9\-.]{1,64}(?=["'])""").findall
 
 #: A text that is longer than this is no misspelt resource type.
 _LONGEST_NAME = 64
@@ -34,23 +38,32 @@ def resource_type(value: Any, types: frozenset[str], run: Run) -> str | Findings
     return name
 
 
-def resource(types: frozenset[str], function: Callable[[str], Handler], *, is_contained: bool) -> Handler:
+#: Returns what checks a resource of a type: its base definition, or the profiles that it claims.
+Choose = Callable[[dict[str, Any], str, Run], Handler]
+
+
+def resource(types: frozenset[str], choose: Choose, *, is_contained: bool) -> Handler:
     """Return the handler of an element that holds a whole resource; ``%resource`` follows it."""
 
     def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
         name = resource_type(value, types, run)
         if not isinstance(name, str):
             return name
-        outer = run.resource, run.root, run.contained, run.environment, run.is_conditional, run.element_ids
+        outer = (
+            run.resource, run.root, run.contained, run.environment, run.is_conditional, run.element_ids,
+            run.bundle, run.base,
+        )  # fmt: skip
         run.resource = value
         run.environment = None
-        run.element_ids = set()
+        run.element_ids = {}
         if not is_contained:
             run.root, run.contained = value, None
+            run.base = base_url(parent, value)
         if name == "Bundle":
             run.is_conditional = holds_conditional_references(value)
+            run.bundle = BundleIndex(value)
         try:
-            return function(name)(value, parent, run)
+            return choose(value, name, run)(value, parent, run)
         finally:
             (
                 run.resource,
@@ -59,9 +72,18 @@ def resource(types: frozenset[str], function: Callable[[str], Handler], *, is_co
                 run.environment,
                 run.is_conditional,
                 run.element_ids,
+                run.bundle,
+                run.base,
             ) = outer
 
     return handler
+
+
+def base_url(entry: dict[str, Any], value: dict[str, Any]) -> str:
+    """Return what comes before Type/id in the fullUrl of an entry, "" if it isn't a RESTful URL."""
+    url = entry.get("fullUrl")
+    tail = f"{value.get('resourceType')}/{value.get('id')}"
+    return url[: -len(tail)] if type(url) is str and url.endswith("/" + tail) else ""
 
 
 def holds_conditional_references(bundle: dict[str, Any]) -> bool:
@@ -107,5 +129,8 @@ def _local_references(node: Any) -> Iterator[str]:
             waiting += value.values()
         elif type(value) is list:
             waiting += value
-        elif type(value) is str and value[:1] == "#":
-            yield value
+        elif type(value) is str:
+            if value[:1] == "#":
+                yield value
+            elif value[:4] == "<div":
+                yield from _in_narrative(value)

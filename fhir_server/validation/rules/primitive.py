@@ -103,14 +103,14 @@ def _single_word(test: Scalar, right: set[str]) -> Handler:
     return handler
 
 
-def element_id(value: Any, _: dict[str, Any], run: Run) -> Findings | None:
+def element_id(value: Any, holder: dict[str, Any], run: Run) -> Findings | None:
     """Check Element.id, which must be the only one of its kind in the resource."""
     if not _ELEMENT_ID.accepts(value):
         return run.error(*scalar("element-id").problem(value))
-    if value in run.element_ids:
+    # A profile may look at the same element more than once.
+    if run.element_ids.setdefault(value, id(holder)) != id(holder):
         text = "The id of an element must be unique within the resource: choose another one."
         return run.error("value", text, "element-id@")
-    run.element_ids.add(value)
     return None
 
 

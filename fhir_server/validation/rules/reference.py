@@ -6,11 +6,12 @@ https://hl7.org/fhir/R4/references.html
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from fhir_server.datatypes.references import parse
 from fhir_server.validation.protocols import Handler
-from fhir_server.validation.report import Findings, Run
+from fhir_server.validation.report import Findings, Run, has_errors
 
 _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 _relative = re.compile(r"([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?").fullmatch
@@ -90,22 +91,70 @@ class References:
 
         def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
             found = inner(value, parent, run)
-            if found is not None:
+            if found is not None and has_errors(found):
                 return found
             text = value.get("reference")
             if text is None:
                 type_ = value.get("type", "").removeprefix(_STRUCTURE)
                 type_ = type_ if type_ in self._types else ""
             elif text.partition("/")[0] in allowed:
-                return None
+                return found
             else:
                 type_ = self._type_of(text, run)
             if not type_ or type_ in allowed:
-                return None
-            return run.error(
-                "structure",
-                f"The reference must point to {' or '.join(targets)}, not to {type_}.",
-                "reference@",
-            )
+                return found
+            problem = f"The reference must point to {' or '.join(targets)}, not to {type_}."
+            return [*(found or ()), *run.error("structure", problem, "reference@")]
+
+        return handler
+
+    def conforming(
+        self,
+        inner: Handler,
+        targets: tuple[str, ...],
+        resolved: Callable[[Any, Run], dict[str, Any] | None],
+        conforms: Callable[[Any, str, Run], bool],
+    ) -> Handler:
+        """Return the handler of a Reference whose target, if it is at hand, must conform to one of the targets."""
+
+        def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
+            found = inner(value, parent, run)
+            if found is not None and has_errors(found):
+                return found
+            target = resolved(value, run)
+            if target is None or any(conforms(target, t, run) for t in targets):
+                return found
+            text = f"The target of the reference must conform to {' or '.join(targets)}."
+            return [*(found or ()), *run.error("structure", text, "target-profile@")]
+
+        return handler
+
+    @staticmethod
+    def placed(inner: Handler, aggregation: tuple[str, ...], versioning: str) -> Handler:
+        """Return the handler of a Reference with rules on where its target is, and on its version."""
+
+        def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
+            found = inner(value, parent, run)
+            text = value.get("reference") if type(value) is dict else None
+            if type(text) is not str or (found is not None and has_errors(found)):
+                return found
+            if aggregation:
+                where = "contained" if text[:1] == "#" else "referenced"
+                if where == "referenced" and run.bundle is not None and run.target(text) is not None:
+                    where = "bundled"
+                is_allowed = where in aggregation or (where == "bundled" and "referenced" in aggregation)
+                if where == "referenced" and "bundled" in aggregation and run.bundle is None:
+                    is_allowed = True
+                if not is_allowed:
+                    problem = f"The target must be {' or '.join(aggregation)}, but is {where}."
+                    found = [*(found or ()), *run.error("structure", problem, "aggregation@")]
+            has_version = "/_history/" in text
+            if versioning == "specific" and not has_version and text[:1] != "#":
+                problem = "The reference must name a version: Type/id/_history/version."
+                found = [*(found or ()), *run.error("structure", problem, "versioning@")]
+            elif versioning == "independent" and has_version:
+                problem = "The reference must not name a version: leave out /_history/ and what follows."
+                found = [*(found or ()), *run.error("structure", problem, "versioning@")]
+            return found
 
         return handler

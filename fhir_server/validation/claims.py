@@ -1,0 +1,97 @@
+"""Which profiles a resource is checked against: those it claims, those imposed on its type, those asked for.
+
+https://hl7.org/fhir/R4/resource.html#Meta
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fhir_server.validation.protocols import Handler
+from fhir_server.validation.report import Findings, Run
+
+if TYPE_CHECKING:
+    from fhir_server.validation.compiler import Compiler
+
+#: Combinations of claims that are remembered; the senders choose them.
+_REMEMBERED = 4096
+
+
+class Claims:
+    """Finds, and keeps, what checks resources with the same claims."""
+
+    def __init__(self, compiler: Compiler) -> None:
+        self._compiler = compiler
+        self._known: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Handler] = {}
+
+    def forget(self) -> None:
+        """Drop what is known, because definitions changed."""
+        self._known.clear()
+
+    def handler(self, resource: dict[str, Any], name: str, asked: Sequence[str] = ()) -> Handler:
+        """Return what checks a resource of type ``name``: its profiles, each of which contains the base."""
+        meta = resource.get("meta")
+        claimed = meta.get("profile") if type(meta) is dict else None
+        imposed = self._compiler.policy.imposed
+        if claimed is None and not asked and not imposed:
+            return self._compiler.function(name)
+        claims = tuple(c for c in claimed if type(c) is str) if type(claimed) is list else ()
+        key = (name, claims, tuple(asked))
+        known = self._known.get(key)
+        if known is None:
+            known = self._made(name, claims, (*asked, *imposed.get(name, ())))
+            if len(self._known) < _REMEMBERED:
+                self._known[key] = known
+        return known
+
+    def _made(self, name: str, claims: tuple[str, ...], asked: tuple[str, ...]) -> Handler:
+        checks: dict[str, Handler] = {}
+        problems: list[tuple[str, str, str, str]] = []
+        places = [(c, f".meta.profile[{i}]") for i, c in enumerate(claims)] + [(a, "") for a in asked]
+        for url, path in places:
+            problem = self._add(url, name, checks, is_claim=bool(path))
+            if problem is not None:
+                problems.append((*problem, path))
+        handlers = list(checks.values()) or [self._compiler.function(name)]
+        if len(handlers) == 1 and not problems:
+            return handlers[0]
+
+        def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
+            found: Findings = []
+            for check in handlers:
+                found += check(value, parent, run) or ()
+            for severity, code, text, path in problems:
+                found += run.finding(severity, code, text, "profile", path)
+            return found or None
+
+        return handler
+
+    def _add(
+        self, url: str, name: str, checks: dict[str, Handler], *, is_claim: bool
+    ) -> tuple[str, str, str] | None:
+        """Add what checks a profile; return severity, code and text of the issue if it can't be used."""
+        definition = self._compiler.definitions.structure(url, exact=True)
+        if definition is None:
+            severity = self._compiler.policy.unknown_profile if is_claim else "error"
+            if severity == "ignore":
+                return None
+            advice = "load its package, or leave the claim out" if is_claim else "load its package first"
+            return severity, "not-found", f"The profile {_shown(url)} isn't known here: {advice}."
+        type_ = definition["type"]
+        if not self._compiler.types.is_subtype(name, type_):
+            return "error", "value", f"The profile {_shown(url)} is one on {type_}, not on {name}."
+        if definition["url"].rpartition("/")[2] == name and definition.get("derivation") != "constraint":
+            return None
+        try:
+            checks.setdefault(
+                f"{definition['url']}|{definition.get('version', '')}", self._compiler.function(url)
+            )
+        except (LookupError, ValueError) as reason:
+            severity = "warning" if is_claim else "error"
+            return severity, "not-supported", f"The profile {_shown(url)} can't be used: {reason}."
+        return None
+
+
+def _shown(url: str) -> str:
+    return url if len(url) <= 200 else url[:200] + "..."

@@ -1,0 +1,166 @@
+"""Slices: which items of a list belong to which, how many there may be, and in which order.
+
+https://hl7.org/fhir/R4/profiling.html#slicing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.validation.discriminators import Predicate
+from fhir_server.validation.protocols import Handler
+from fhir_server.validation.report import Findings, Run
+from fhir_server.validation.rules.cardinality import indexed, list_of
+from fhir_server.validation.schema import ElementSchema, Slicing
+
+#: The items of a list with their indexes.
+Items = Sequence[tuple[int, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One slice, ready to be used.
+
+    ``matches`` is None if its items can't be told apart: then it is not checked. ``item`` checks one of its items,
+    ``covers`` says that it checks all that the element without slices demands, ``group`` are its re-slices.
+    """
+
+    schema: ElementSchema
+    matches: Predicate | None
+    item: Handler
+    covers: bool
+    group: Group | None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The slices of one element."""
+
+    name: str
+    slicing: Slicing
+    slices: tuple[Slice, ...]
+
+    def check(self, items: Items, parent: dict[str, Any], run: Run) -> tuple[Findings, frozenset[int]]:
+        """Return the findings of items in their slices, and the indexes of items that need no other check.
+
+        Paths of findings on items start with their index.
+        """
+        found: Findings = []
+        covered: set[int] = set()
+        members: list[list[tuple[int, Any]]] = [[] for _ in self.slices]
+        places: list[int] = []
+        slices = self.slices
+        for index, item in items:
+            place = -1
+            for number, slice_ in enumerate(slices):
+                if slice_.matches is not None and slice_.matches(item, run):
+                    place = number
+                    break
+            places.append(place)
+            if place < 0:
+                continue
+            slice_ = slices[place]
+            members[place].append((index, item))
+            problem = slice_.item(item, parent, run)
+            if problem is not None:
+                found += indexed(problem, index)
+            if slice_.covers:
+                covered.add(index)
+        if -1 in places and self.slicing.rules != "open":
+            found += self._unsliced([i for i, _ in items], places, run)
+        if self.slicing.is_ordered:
+            found += self._order([i for i, _ in items], places, run)
+        for slice_, mine in zip(slices, members, strict=True):
+            found += self._count(slice_, len(mine), run)
+            if slice_.group is not None and mine:
+                found += slice_.group.check(mine, parent, run)[0]
+        return found, frozenset(covered)
+
+    def _count(self, slice_: Slice, count: int, run: Run) -> Findings:
+        schema = slice_.schema
+        name = f"{self.name}:{schema.slice_name}"
+        if slice_.matches is None:
+            if schema.minimum == 0:
+                return []
+            text = f"Whether {name} is there isn't checked: its definition doesn't tell how to know it."
+            return run.warning("incomplete", text, "slice@")
+        if count < schema.minimum:
+            text = f"There must be at least {schema.minimum} {name}, not {count}."
+            return run.error("required", text, f"slice-{schema.slice_name}@")
+        maximum = 0 if schema.is_prohibited else schema.maximum
+        if count > maximum and (maximum or schema.is_prohibited):
+            text = f"There must be at most {maximum} {name}, not {count}."
+            return run.error("structure", text, f"slice-{schema.slice_name}@")
+        return []
+
+    def _unsliced(self, indexes: list[int], places: list[int], run: Run) -> Findings:
+        names = ", ".join(s.schema.slice_name for s in self.slices)
+        found: Findings = []
+        if self.slicing.rules == "closed":
+            for index, place in zip(indexes, places, strict=True):
+                if place < 0:
+                    text = (
+                        f"The item belongs to no slice of {self.name}, and there may be no others: {names}."
+                    )
+                    found += indexed(run.error("structure", text, "slice@"), index)
+            return found
+        last = max((n for n, place in enumerate(places) if place >= 0), default=-1)
+        for number, place in enumerate(places[:last]):
+            if place < 0:
+                text = f"The item belongs to no slice of {self.name} ({names}), so it must come after those that do."
+                found += indexed(run.error("structure", text, "slice@"), indexes[number])
+        return found
+
+    def _order(self, indexes: list[int], places: list[int], run: Run) -> Findings:
+        highest = -1
+        for index, place in zip(indexes, places, strict=True):
+            if place < 0:
+                continue
+            if place < highest:
+                names = ", ".join(s.schema.slice_name for s in self.slices)
+                text = f"The items of {self.name} must come in the order of its slices: {names}."
+                return indexed(run.error("structure", text, "slice-order@"), index)
+            highest = place
+        return []
+
+
+def sliced_list(group: Group, generic: Handler, siblings: str, schema: ElementSchema, limit: int) -> Handler:
+    """Return the handler of a repeated element with slices; ``siblings`` is the key of primitives' siblings."""
+    minimum = schema.minimum
+
+    def handler(values: Any, parent: dict[str, Any], run: Run) -> Findings | None:
+        if type(values) is not list or not values or not minimum <= len(values) <= limit:
+            return whole(values, parent, run)
+        items = [(i, v) for i, v in enumerate(values) if v is not None]
+        found, covered = group.check(items, parent, run)
+        if len(covered) < len(values):
+            found += rest(values, covered, parent, run)
+        return found or None
+
+    def rest(values: list[Any], covered: frozenset[int], parent: dict[str, Any], run: Run) -> Findings:
+        found: Findings = []
+        for index, value in enumerate(values):
+            if index not in covered and not (value is None and siblings in parent):
+                problem = generic(value, parent, run)
+                if problem is not None:
+                    found += indexed(problem, index)
+        return found
+
+    whole = list_of(generic, schema)
+    return handler
+
+
+def sliced_single(group: Group, generic: Handler) -> Handler:
+    """Return the handler of an element with slices that isn't repeated, such as a choice."""
+
+    def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
+        found, covered = group.check(((0, value),), parent, run)
+        for finding in found:
+            finding.path = finding.path.removeprefix("[0]")
+        if not covered:
+            found += generic(value, parent, run) or ()
+        return found or None
+
+    return handler
