@@ -146,23 +146,33 @@ def _content(
         issues.append(
             Issue("error", "invalid", f"The resource must be a {target.type}, as the address says.", found)
         )
-    issues += _conforms(question.profile, found)
-    issues += server.validator.validate(resource)
+    issues += server.validator.validate(resource, _profiles(server, question.profile, found))
     if question.mode:
         issues += _acceptable(server, request, target, question, current)
     return issues
 
 
-def _conforms(profile: str, found: Any) -> list[Issue]:
-    """Return the issues of naming a base definition as the profile; raise FhirError if the profile isn't known."""
-    if not profile:
-        return []
-    url = profile.partition("|")[0]
-    if url in {_STRUCTURE + name for name in (found, "Resource", "DomainResource")}:
-        return []
-    raise error(
-        "not-supported", "This server does not know the profile, so it can't validate against it.", status=422
-    )
+def _profiles(server: Server, profile: str, found: Any) -> tuple[str, ...]:
+    """Return the profiles to validate against besides those that the resource claims.
+
+    Raises FhirError 422 for a profile that isn't known, or that is one of another type.
+    """
+    if not profile or profile.partition("|")[0] in {
+        _STRUCTURE + name for name in (found, "Resource", "DomainResource")
+    }:
+        return ()
+    structure = server.definitions.structure(profile, exact=True)
+    if structure is None:
+        raise error(
+            "not-supported",
+            "This server does not know the profile, so it can't validate against it.",
+            status=422,
+        )
+    if structure["type"] != found:
+        raise error(
+            "invalid", f"The profile is one of {structure['type']}, not of this resource.", status=422
+        )
+    return (profile,)
 
 
 def _acceptable(

@@ -144,3 +144,21 @@ def test_each_issue_has_its_line_and_column_in_the_sent_text(fhir):
     assert places(answer.json()) == [("Patient.gender", 3, 3, "Line[3] Col[3]")]
     cut = fhir.post("Patient", content=b'{"resourceType":\n', headers=json).json()
     assert cut["issue"][0]["location"] == ["Line[2] Col[1]"]
+
+
+def test_a_profile_of_the_core_package_is_judged(fhir):
+    body = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "29463-7"}]},
+        "subject": {"reference": "Patient/x"},
+        "effectiveDateTime": "2026-01-01",
+    }
+    plain = fhir.post("Observation/$validate", json=body)
+    assert not [i for i in plain.json()["issue"] if i["severity"] == "error"]
+    judged = fhir.post("Observation/$validate", params={"profile": BASE + "vitalsigns"}, json=body)
+    assert judged.status_code == 200
+    found = {i["details"]["coding"][0]["code"] for i in judged.json()["issue"] if i["severity"] == "error"}
+    assert any("category" in rule for rule in found), judged.text
+    other = fhir.post("Patient/$validate", params={"profile": BASE + "vitalsigns"}, json={"resourceType": "Patient"})
+    assert other.status_code == 422
