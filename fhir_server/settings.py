@@ -102,8 +102,9 @@ class Http(Section):
     """Worker processes. One worker keeps one core busy."""
     max_body_mb: Annotated[int, Field(ge=1, le=1024)] = 16
     """Largest request body of a single resource, in MB (10^6 bytes). Larger ones are answered with 413."""
-    max_binary_mb: Annotated[int, Field(ge=1, le=4096)] = 16
-    """Largest request body to Binary, in MB (10^6 bytes): a document, an image."""
+    max_binary_mb: Annotated[int, Field(ge=1, le=9)] = 9
+    """Largest request body to Binary, in MB (10^6 bytes): a document, an image. 9 is the most: a Binary is one
+    MongoDB document so far, and grows by a third in base64."""
     max_bundle_mb: Annotated[int, Field(ge=1, le=4096)] = 64
     """Largest request body of a batch or transaction Bundle, in MB (10^6 bytes)."""
     request_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0

@@ -160,5 +160,7 @@ def test_a_profile_of_the_core_package_is_judged(fhir):
     assert judged.status_code == 200
     found = {i["details"]["coding"][0]["code"] for i in judged.json()["issue"] if i["severity"] == "error"}
     assert any("category" in rule for rule in found), judged.text
-    other = fhir.post("Patient/$validate", params={"profile": BASE + "vitalsigns"}, json={"resourceType": "Patient"})
+    other = fhir.post(
+        "Patient/$validate", params={"profile": BASE + "vitalsigns"}, json={"resourceType": "Patient"}
+    )
     assert other.status_code == 422
