@@ -19,6 +19,7 @@ from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry
 from fhir_server.search.sorting import ComputedOrder, Cut, KeyOrder, Row, order_of
 
+F = TypeVar("F")
 R = TypeVar("R", bound=Row)
 
 
@@ -30,7 +31,41 @@ class Position:
     backwards: bool = False
 
 
-class Pager(Generic[R]):
+class Filling(Generic[F]):
+    """The page that a pager fills: what was found from where it started, and whether there is more."""
+
+    _start: Position
+    _at: Position | None
+    _found: list[F]
+    _more: Cut | None
+
+    @property
+    def rows(self) -> tuple[F, ...]:
+        """The rows of the page in order."""
+        return tuple(reversed(self._found)) if self._start.backwards else tuple(self._found)
+
+    @property
+    def next(self) -> Position | None:
+        """The position of the next page."""
+        if self._start.backwards:
+            return Position(self._start.cut)
+        return Position(self._more) if self._more else None
+
+    @property
+    def previous(self) -> Position | None:
+        """The position of the previous page."""
+        if not self._start.backwards:
+            return Position(self._start.cut, backwards=True) if self._start.cut else None
+        return Position(self._more, backwards=True) if self._more else None
+
+    @property
+    def total(self) -> int | None:
+        """The number of all matches when the first page is also the last, else None."""
+        whole = self._start == Position() and self._more is None and self._at is None
+        return len(self._found) if whole else None
+
+
+class Pager(Filling[R]):
     """Fills one page: ask ``plan()`` and hand the rows to ``add()`` until there is no plan.
 
     Then ``rows`` is the page in order, ``next`` and ``previous`` are the positions of its neighbours (None:
@@ -55,32 +90,6 @@ class Pager(Generic[R]):
         self._at: Position | None = None if isinstance(query.expression, Never) else self._start
         self._found: list[R] = []
         self._more: Cut | None = None
-        self._has_more = False
-
-    @property
-    def rows(self) -> tuple[R, ...]:
-        """The rows of the page in the order of the search."""
-        return tuple(reversed(self._found)) if self._start.backwards else tuple(self._found)
-
-    @property
-    def next(self) -> Position | None:
-        """The position of the next page."""
-        if self._start.backwards:
-            return Position(self._start.cut)
-        return Position(self._more) if self._has_more else None
-
-    @property
-    def previous(self) -> Position | None:
-        """The position of the previous page."""
-        if not self._start.backwards:
-            return Position(self._start.cut, backwards=True) if self._start.cut else None
-        return Position(self._more, backwards=True) if self._has_more else None
-
-    @property
-    def total(self) -> int | None:
-        """The number of all matches when the first page is also the last, else None."""
-        whole = self._start == Position() and not self._has_more and self._at is None
-        return len(self._found) if whole else None
 
     @property
     def _wanted(self) -> int:
@@ -179,7 +188,6 @@ class Pager(Generic[R]):
 
     def _end(self, more: Cut | None) -> None:
         self._more = more
-        self._has_more = more is not None
         self._at = None
 
 

@@ -7,12 +7,12 @@ unless it alone is larger than the page. https://hl7.org/fhir/R4/http.html#searc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from fhir_server.outcome import error
 from fhir_server.search.entries import SearchPlan
 from fhir_server.search.expression import Filter, Never
-from fhir_server.search.paging import Position
+from fhir_server.search.paging import Filling, Position
 from fhir_server.search.plan import base_filter, choose, distributed
 from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry
@@ -36,7 +36,7 @@ R = TypeVar("R", bound=TypedRow)
 _FIRST, _LAST = "", "~"
 
 
-class SystemPager(Generic[R]):
+class SystemPager(Filling[R]):
     """Fills one page: run all ``plans()``, hand all their rows to ``add()``, until there are no plans.
 
     ``rows``, ``next``, ``previous`` and ``total`` are those of ``Pager``; the plans fetch rows without bodies.
@@ -65,31 +65,6 @@ class SystemPager(Generic[R]):
         self._at: Position | None = self._start if self._parts else None
         self._found: list[R] = []
         self._more: Cut | None = None
-
-    @property
-    def rows(self) -> tuple[R, ...]:
-        """The rows of the page in order."""
-        return tuple(reversed(self._found)) if self._start.backwards else tuple(self._found)
-
-    @property
-    def next(self) -> Position | None:
-        """The position of the next page."""
-        if self._start.backwards:
-            return Position(self._start.cut)
-        return Position(self._more) if self._more else None
-
-    @property
-    def previous(self) -> Position | None:
-        """The position of the previous page."""
-        if not self._start.backwards:
-            return Position(self._start.cut, backwards=True) if self._start.cut else None
-        return Position(self._more, backwards=True) if self._more else None
-
-    @property
-    def total(self) -> int | None:
-        """The number of all matches when the first page is also the last, else None."""
-        whole = self._start == Position() and self._more is None and self._at is None
-        return len(self._found) if whole else None
 
     @property
     def _wanted(self) -> int:
