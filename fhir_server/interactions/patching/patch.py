@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -119,7 +119,7 @@ def _patched_as_xml(
         return server.xml.decode(made)
     except FhirError as problem:
         # Lines and columns are those of a document that the sender has never seen.
-        issues = [Issue(i.severity, i.code, i.diagnostics, i.expression, i.rule) for i in problem.issues]
+        issues = [replace(issue, line=0, column=0) for issue in problem.issues]
         raise FhirError(*issues, status=422) from None
 
 
