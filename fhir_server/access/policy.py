@@ -5,7 +5,7 @@ that were read together for several callers. A property test holds the two again
 
 Fields are those of the stored document: ``p`` (the home patient) and ``_sec.*`` (see ``access.keys``). A field that a
 document lacks equals nothing, is in no set and at most nothing: what grants by such a field grants nothing there.
-Only NONE_OF holds for it, which is why ``grants`` refuses a policy that consists of exclusions.
+Only exclusions hold for it, which is why ``grants`` refuses a policy that consists of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Clause(Protocol):
 
     @property
     def is_positive(self) -> bool:
-        """Tell whether a document without access keys fails it."""
+        """Tell whether a document without access keys fails it for certain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +149,22 @@ class Either:
         return any(clause.admits(document) for clause in self.clauses)
 
 
+@dataclass(frozen=True, slots=True)
+class Unless:
+    """The clause doesn't hold."""
+
+    clause: Clause
+    is_positive = False
+
+    def as_filter(self) -> dict[str, Any]:
+        """Return the negation."""
+        return {"$nor": [self.clause.as_filter()]}
+
+    def admits(self, document: Mapping[str, Any]) -> bool:
+        """Tell whether the clause doesn't hold."""
+        return not self.clause.admits(document)
+
+
 EVERYTHING = Everything()
 NOTHING = Nothing()
 
@@ -187,6 +203,15 @@ def either(*clauses: Clause) -> Clause:
         parts += clause.clauses if isinstance(clause, Either) else [clause]
     possible = tuple(dict.fromkeys(part for part in parts if part != NOTHING))
     return Either(possible) if len(possible) > 1 else possible[0] if possible else NOTHING
+
+
+def unless(clause: Clause) -> Clause:
+    """Return that the clause doesn't hold."""
+    if clause == EVERYTHING:
+        return NOTHING
+    if clause == NOTHING:
+        return EVERYTHING
+    return clause.clause if isinstance(clause, Unless) else Unless(clause)
 
 
 def grants(clause: Clause) -> Clause:
