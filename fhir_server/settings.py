@@ -221,6 +221,15 @@ class Delete(Section):
     """Most resources that one request deletes when delete.conditional is multiple; above that 412."""
 
 
+class Expunge(Section):
+    """$expunge: versions removed for good, for operators only (docs/api.md)."""
+
+    allow: Literal["off", "on", "everything"] = "off"
+    """off: there is no such operation. on: previous versions and deleted resources can be removed. everything: all
+    data of the server at once, too; for test servers. There is no sign-in yet: whoever reaches the server is an
+    operator."""
+
+
 class Bundle(Section):
     """Batches and transactions (https://hl7.org/fhir/R4/http.html#transaction)."""
 
@@ -291,6 +300,7 @@ class Settings(BaseSettings):
     packages: Packages = Field(default_factory=Packages)
     update: Update = Field(default_factory=Update)
     delete: Delete = Field(default_factory=Delete)
+    expunge: Expunge = Field(default_factory=Expunge)
     bundle: Bundle = Field(default_factory=Bundle)
     integrity: Integrity = Field(default_factory=Integrity)
     log: Log = Field(default_factory=Log)
