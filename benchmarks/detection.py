@@ -2,8 +2,8 @@
 
     python -m benchmarks.detection [--per-resource 300]
 
-Reads, from FHIR_SUITES (default ../shared/suites), the examples of FR Core 2.2.0 (all mutants of each, against the
-profiles that it claims) and the official R4 examples (a sample of each). Prints what is made, found, and found at its place.
+Reads, from FHIR_SUITES (default ../shared/suites), the examples of FR Core 2.2.0 (all mutants, against the profiles
+that they claim) and the official R4 examples (a sample of each). Prints what is made, found, and found at its place.
 """
 
 from __future__ import annotations

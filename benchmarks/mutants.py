@@ -373,7 +373,8 @@ class Breaker:
             "Extension",
         }:
             return
-        if self._snapshots.root(url) is not None:
+        known = self._snapshots.types.type(self._type)
+        if self._snapshots.root(url) is not None and known is not None and "extension" in known.elements:
             yield from self._mutant(
                 "extension outside its context", ("extension",),
                 lambda r: r.setdefault("extension", []).append(copy.deepcopy(value)), (),

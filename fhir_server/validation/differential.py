@@ -29,6 +29,7 @@ class Node:
     slices: list[Node] = field(default_factory=list)
 
     def copy(self) -> Node:
+        """Return a copy that can be changed, down to the definitions of elements, whose values are shared."""
         return Node(
             self.name,
             dict(self.definition),
@@ -37,6 +38,7 @@ class Node:
         )
 
     def child(self, name: str) -> Node | None:
+        """Return the child of this name (``value[x]``), or None."""
         return next((c for c in self.children if c.name == name), None)
 
 
@@ -74,17 +76,18 @@ class Walker:
 
     def _id(self, definition: dict[str, Any]) -> str:
         """Return the id of an element, made of its path and of what came before if it has none that can be used."""
-        path, slice_name = definition["path"], definition.get("sliceName", "")
+        path, slice_name = str(definition["path"]), definition.get("sliceName", "")
         id_ = str(definition.get("id", ""))
         parts = [part.partition(":") for part in id_.split(".")]
         if len(parts) == path.count(".") + 1 and (not slice_name or parts[-1][2] == slice_name):
             return id_
         above, _, name = path.rpartition(".")
-        return (
-            (f"{self._ids.get(above, above)}." if above else "")
-            + name
-            + (f":{slice_name}" if slice_name else "")
-        )
+        return (f"{self._latest(above)}." if above else "") + name + (f":{slice_name}" if slice_name else "")
+
+    def _latest(self, path: str) -> str:
+        """Return the id of the latest element at a path, or what it must be if the differential doesn't name it."""
+        above, _, name = path.rpartition(".")
+        return self._ids.get(path) or (f"{self._latest(above)}.{name}" if above else path)
 
     def _child(self, parent: Node, name: str, slice_name: str) -> Node | None:
         """Return the child, or its slice, that a part of an id means."""
