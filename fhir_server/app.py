@@ -124,6 +124,8 @@ class Application(FastAPI):
             max_binary=http.max_binary_mb * 1_000_000,
             max_bundle=http.max_bundle_mb * 1_000_000,
             request_timeout=http.request_timeout_s,
+            body_timeout=http.body_timeout_s,
+            binary_timeout=http.binary_timeout_s,
         )
         log = AccessLog(self.settings.log.format) if self.settings.log.level in ("debug", "info") else None
         self._capabilities = dict(server.capabilities)
@@ -170,6 +172,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             indexes=lambda type_: (*indexes(type_, registry), *kept),
             timeout_s=settings.mongodb.timeout_s,
             time_limit_ms=settings.search.time_limit_ms,
+            inline_bytes=settings.mongodb.inline_kb * 1024,
         )
         try:
             stored = StoredDefinitions(store, definitions)
@@ -177,7 +180,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             app.serve(await build(settings, store, definitions, registry))
             parameters = StoredParameters(app.serving(), own_base(settings), app.describe)
             await parameters.look()
-            following = [asyncio.create_task(work) for work in (stored.follow(), parameters.follow())]
+            following = [
+                asyncio.create_task(work)
+                for work in (stored.follow(), parameters.follow(), store.contents.follow())
+            ]
             try:
                 if settings.examples.load:
                     await load_examples(app.serving())

@@ -55,7 +55,7 @@ async def _commit(
 ) -> FhirResponse | None:
     """Return the answer, or None when somebody else wrote first."""
     check_preconditions(request.headers, current)
-    resource, assessed = patched(server, current.body, operations)
+    resource, assessed = patched(server, await server.store.contents.filled(current), operations)
     await check_references(server, request, resource)
     now = max(server.clock(), current.last_updated + 1)
     body = stamped(resource, current.type, current.id, current.version + 1, now)
