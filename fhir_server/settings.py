@@ -104,7 +104,8 @@ class Http(Section):
     """Largest request body of a single resource, in MB (10^6 bytes). Larger ones are answered with 413."""
     max_binary_mb: Annotated[int, Field(ge=1, le=65_536)] = 256
     """Largest content of a Binary that is sent as it is, in MB (10^6 bytes): a document, an image, a video. It is
-    streamed to the database and needs no memory to speak of. A Binary as a resource, in base64, falls under http.max_body_mb."""
+    streamed to the database and takes hardly any memory. A Binary as a resource, in base64, falls under
+    http.max_body_mb."""
     max_bundle_mb: Annotated[int, Field(ge=1, le=4096)] = 64
     """Largest request body of a batch or transaction Bundle, in MB (10^6 bytes)."""
     request_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0

@@ -1,8 +1,8 @@
-"""DocumentReference.content.attachment: its hash and size are those of the document.
+"""DocumentReference.content.attachment: its hash and size are those of the Binary that its url names.
 
 https://hl7.org/fhir/R4/documentreference.html, https://hl7.org/fhir/R4/datatypes.html#Attachment. ``hash`` is the SHA-1
-of the document in base64, ``size`` its bytes. They are checked where the document is at hand: inline, or in a Binary of
-this server. What other servers hold is never fetched.
+of the document in base64, ``size`` its bytes. Where the document is inline the validator checks them; here it is in a
+Binary of this server. What other servers hold is never fetched.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ async def check_attachments(
     issues: list[Issue] = []
     for number, content in enumerate(resource.get("content", ())):
         attachment = content.get("attachment", {})
-        if "hash" in attachment or "size" in attachment:
+        if ("hash" in attachment or "size" in attachment) and "data" not in attachment:
             measures = await _measures(server, request, attachment, made or {})
             if measures is not None:
                 issues += _issues(attachment, measures, f"{DOCUMENT}.content[{number}].attachment")
@@ -52,17 +52,13 @@ async def check_attachments(
 
 def _issues(attachment: dict[str, Any], measures: Measures, place: str) -> list[Issue]:
     size, sha1 = measures
-    source = "inline data" if "data" in attachment else "Binary that url names"
     found = []
     if attachment.get("size", size) != size:
-        text = f"attachment.size says {attachment['size']} bytes, but the {source} has {size}: correct it or leave it out."
+        text = f"The size must be {size}, the number of bytes of the Binary that the url names."
         found.append(Issue("error", "business-rule", text, f"{place}.size", "attachment-size"))
     digest = base64.b64encode(sha1).decode()
     if "".join(attachment.get("hash", digest).split()) != digest:
-        text = (
-            f"attachment.hash is not the hash of the {source}, which is {digest} (SHA-1 in base64): "
-            "the document was changed or damaged, or the hash is of another kind."
-        )
+        text = f"The hash must be {digest}, the SHA-1 of the Binary that the url names, in base64."
         found.append(Issue("error", "business-rule", text, f"{place}.hash", "attachment-hash"))
     return found
 
@@ -70,9 +66,7 @@ def _issues(attachment: dict[str, Any], measures: Measures, place: str) -> list[
 async def _measures(
     server: Server, request: FhirRequest, attachment: dict[str, Any], made: Mapping[str, Made]
 ) -> Measures | None:
-    """Return the measures of an attachment's document, None when it isn't at hand."""
-    if "data" in attachment:
-        return _of_text(attachment["data"])
+    """Return the measures of the Binary that an attachment names, None when it isn't at hand."""
     target = parse(attachment.get("url", ""))
     if target is None or target.type != BINARY or not target.id or target.base not in ("", request.base):
         return None
