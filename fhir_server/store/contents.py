@@ -81,8 +81,10 @@ class Contents:
                 sha1.update(buffer)
                 await self._chunks.insert_one({"_id": {"f": token, "n": count}, "d": bytes(buffer)})
                 size += len(buffer)
+            await self._renew(token)
         except BaseException as problem:
-            with suppress(Unavailable):
+            with suppress(PyMongoError, Unavailable):
+                await self._chunks.delete_many(_every_chunk(token))
                 await self.discard([token])
             if isinstance(problem, PyMongoError):
                 raise failure(problem) from problem
@@ -239,7 +241,7 @@ class Contents:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 (spreads the workers)
             try:
-                while await self.sweep(time.time_ns() // 1_000_000) == _SWEPT_AT_ONCE:
+                while await self.sweep(_now()) == _SWEPT_AT_ONCE:
                     pass
             except Unavailable as problem:
                 _log.warning("abandoned content could not be looked for: %s", problem)
@@ -253,8 +255,7 @@ class Contents:
         try:
             found = await self._files.update_one(condition, {"$set": {"open": 0, "doomed": True}})
             if found.matched_count:
-                every = {"$gt": {"f": token, "n": MinKey()}, "$lt": {"f": token, "n": MaxKey()}}
-                await self._chunks.delete_many({"_id": every})
+                await self._chunks.delete_many(_every_chunk(token))
                 await self._files.delete_one({"_id": token, "doomed": True})
         except PyMongoError as problem:
             raise failure(problem) from problem
@@ -264,7 +265,22 @@ class Contents:
             await self._files.create_index("open", sparse=True)
             await self._files.create_index("o", sparse=True)
             self._is_ready = True
-        await self._files.insert_one({"_id": token, "open": time.time_ns() // 1_000_000})
+        await self._files.insert_one({"_id": token, "open": _now()})
+
+    async def _renew(self, token: str) -> None:
+        """Let the hour begin now; raise Unavailable if a sweep has come in between."""
+        condition = {"_id": token, "open": {"$exists": True}, "doomed": {"$exists": False}}
+        found = await self._files.update_one(condition, {"$set": {"open": _now()}})
+        if not found.matched_count:
+            raise Unavailable("The content took so long to arrive that it was cleared away; send it again.")
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _every_chunk(token: str) -> dict[str, Any]:
+    return {"_id": {"$gt": {"f": token, "n": MinKey()}, "$lt": {"f": token, "n": MaxKey()}}}
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

@@ -164,8 +164,11 @@ def test_patch_and_update_keep_or_change_the_content(fhir, database):
     assert files.count_documents({"o": address}) == 2
 
 
-def test_meta_operations_leave_the_content_alone(fhir):
-    made = created(fhir, document())
+def test_meta_and_validate_leave_the_content_alone(fhir):
+    made = created(fhir, document(size=len(LARGE)))
+    assert (
+        fhir.get(f"DocumentReference/{made['id']}/$validate").json()["issue"][0]["severity"] == "information"
+    )
     tag = {
         "resourceType": "Parameters",
         "parameter": [{"name": "meta", "valueMeta": {"tag": [{"code": "t"}]}}],
