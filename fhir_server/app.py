@@ -129,6 +129,8 @@ class Application(FastAPI):
             max_binary=http.max_binary_mb * 1_000_000,
             max_bundle=http.max_bundle_mb * 1_000_000,
             request_timeout=http.request_timeout_s,
+            body_timeout=http.body_timeout_s,
+            binary_timeout=http.binary_timeout_s,
         )
         log = AccessLog(self.settings.log.format) if self.settings.log.level in ("debug", "info") else None
         self._capabilities = dict(server.capabilities)
@@ -175,6 +177,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             indexes=lambda type_: (*indexes(type_, registry), *kept),
             timeout_s=settings.mongodb.timeout_s,
             time_limit_ms=settings.search.time_limit_ms,
+            inline_bytes=settings.mongodb.inline_kb * 1024,
         )
         try:
             stored = StoredDefinitions(store, definitions)
@@ -184,7 +187,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await parameters.look()
             following = [
                 asyncio.create_task(work)
-                for work in (stored.follow(), parameters.follow(), follow_purges(app.serving()))
+                for work in (
+                    stored.follow(),
+                    parameters.follow(),
+                    follow_purges(app.serving()),
+                    store.contents.follow(),
+                )
             ]
             try:
                 if settings.content.load:

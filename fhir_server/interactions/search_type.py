@@ -21,7 +21,7 @@ from fhir_server.interactions.steps.asking import (
 from fhir_server.interactions.steps.including import FIELDS, included
 from fhir_server.interactions.steps.leading import explanation, leading, to_explain
 from fhir_server.interactions.steps.lookups import answered
-from fhir_server.interactions.steps.searchset import searchset
+from fhir_server.interactions.steps.searchset import large_of, searchset
 from fhir_server.interactions.steps.subsetting import parts_shown
 from fhir_server.outcome import Issue
 from fhir_server.search import Pager, Position, SearchQuery
@@ -63,7 +63,7 @@ async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked
         bodies=bodies,
         includes=shown,
     )
-    return FhirResponse(200, (), (body,))
+    return FhirResponse(200, (), (body,), large=large_of((*pager.rows, *beside)))
 
 
 async def _page(
