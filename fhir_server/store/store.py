@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
+from copy import copy
 from typing import Any
 
 from fhir_server.access import AccessContext
@@ -13,6 +14,7 @@ from fhir_server.store.coalescing import KeyLocks
 from fhir_server.store.committing import Committer
 from fhir_server.store.connection import Connection
 from fhir_server.store.documents import Change, Page, Stored
+from fhir_server.store.explaining import ExplainingSearcher
 from fhir_server.store.history import Historian, Span
 from fhir_server.store.jobs import Jobs
 from fhir_server.store.reading import Reader
@@ -32,7 +34,7 @@ class Store:
         self._connection = connection
         self._catalogue = catalogue
         self._reader = Reader(connection)
-        self._searcher = Searcher(connection, catalogue)
+        self._searcher: Searcher = Searcher(connection, catalogue)
         self._historian = Historian(connection, catalogue)
         self._committer = Committer(connection, catalogue, patience_s)
         self._locks = KeyLocks()
@@ -116,9 +118,12 @@ class Store:
         """Return the rows of a plan; raises TimeLimit when it was stopped."""
         return await self._searcher.search(plan, access)
 
-    async def explain(self, plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
-        """Return how the database runs a plan: type, filter, index, keys, documents, rows, ms."""
-        return await self._searcher.explain(plan, access)
+    def explaining(self) -> tuple[Store, list[dict[str, Any]]]:
+        """Return a door to the same data whose searches are explained, and the list that the explanations go to."""
+        searcher = ExplainingSearcher(self._connection, self._catalogue)
+        door = copy(self)
+        door._searcher = searcher  # noqa: SLF001 (the copy is one of ours)
+        return door, searcher.found
 
     async def count(self, plan: SearchPlan, access: AccessContext, cap: int | None = None) -> int:
         """Return how many documents match, counted up to ``cap``; raises TimeLimit when it was stopped."""
