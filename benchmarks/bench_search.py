@@ -76,7 +76,9 @@ def start(folder: Path) -> tuple[subprocess.Popen, str]:
         **os.environ, "FHIR_SEARCH_EXPLAIN": "true", "FHIR_LOG_LEVEL": "warning", "FHIR_HTTP_REQUEST_TIMEOUT_S": "300",
     }  # fmt: skip
     command = [sys.executable, "-m", "fhir_server", "serve", "--port", str(port), "--data-dir", str(folder)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL), f"http://127.0.0.1:{port}/fhir"
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL
+    ), f"http://127.0.0.1:{port}/fhir"
 
 
 async def ready(base: str) -> None:
@@ -200,24 +202,26 @@ async def shapes(base: str, pid: int, seconds: float, only: str) -> dict[str, tu
     return found
 
 
-async def run(base: str, pid: int, size: int, done: Path, suite: Path, args: argparse.Namespace) -> tuple[int, dict]:
-    """Load, unless ``done`` holds the number that was loaded before, and measure."""
-    await ready(base)
-    if not done.exists():
-        began = time.perf_counter()
-        loaded = await load(base, suite, size)
-        print(f"{loaded} resources loaded in {time.perf_counter() - began:.0f} s", file=sys.stderr)
-        done.write_text(str(loaded))
-    return int(done.read_text()), await shapes(base, pid, args.seconds, args.only)
+async def loaded(base: str, suite: Path, size: int) -> int:
+    """Load; return how many resources."""
+    began = time.perf_counter()
+    count = await load(base, suite, size)
+    print(f"{count} resources loaded in {time.perf_counter() - began:.0f} s", file=sys.stderr)
+    return count
 
 
 def at_size(scratch: Path, size: int, suite: Path, args: argparse.Namespace) -> tuple[int, dict]:
-    """Return the number of resources and the figures of a server that holds about ``size``."""
-    folder = scratch / str(size)
+    """Return the number of resources and the figures of a server that holds about ``size``.
+
+    What was loaded into ``scratch`` before is not loaded again.
+    """
     done = scratch / f"{size}.loaded"
-    running, base = start(folder)
+    running, base = start(scratch / str(size))
     try:
-        return asyncio.run(run(base, running.pid, size, done, suite, args))
+        asyncio.run(ready(base))
+        if not done.exists():
+            done.write_text(str(asyncio.run(loaded(base, suite, size))))
+        return int(done.read_text()), asyncio.run(shapes(base, running.pid, args.seconds, args.only))
     finally:
         running.send_signal(signal.SIGTERM)
         running.wait(60)
@@ -248,7 +252,9 @@ def main() -> None:
     )
     parser.add_argument("--resources", type=int, default=10_000, help="resources of the smaller size")
     parser.add_argument("--growth", type=int, default=10, help="how many times larger the larger size is")
-    parser.add_argument("--seconds", type=float, default=1, help="seconds of each shape and number of connections")
+    parser.add_argument(
+        "--seconds", type=float, default=1, help="seconds of each shape and number of connections"
+    )
     parser.add_argument("--only", default="", help="measure only shapes that hold this text")
     parser.add_argument("--keep", type=Path, help="folder for the data, used again when it is there")
     args = parser.parse_args()

@@ -62,9 +62,11 @@ async def _answer(
     if query.count == 0:
         total = await server.store.count_history(type_, id_, request.access, since=query.since, at=query.at)
         return FhirResponse(200, (), (history(request.base, (), links, total=total),))
-    caller = {"actor": request.access.actor, "now": server.clock()}
+    actor, now = request.access.actor, server.clock()
     place = f"/{path}/_history"
-    cursor = None if query.cursor is None else server.cursors.open_state(query.cursor, place, **caller)
+    cursor = (
+        None if query.cursor is None else server.cursors.open_state(query.cursor, place, actor=actor, now=now)
+    )
     page = await server.store.history(
         type_,
         id_,
@@ -76,7 +78,7 @@ async def _answer(
         limit=query.count,
     )
     if page.next is not None:
-        sealed = server.cursors.seal_state(page.next, place=place, **caller)
+        sealed = server.cursors.seal_state(page.next, place=place, actor=actor, now=now)
         links["next"] = f"{address}?{urlencode([*query.shown, ('_cursor', sealed)])}"
     return FhirResponse(200, (), (history(request.base, page.rows, links),))
 

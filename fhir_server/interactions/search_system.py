@@ -89,7 +89,9 @@ async def _merged(
         raise too_slow() from slow
     if shape.count_only:
         told = (*warnings, *explanations())
-        body = searchset(request.base, (), links(server, request, place, queries[0]), total=total, warnings=told)
+        body = searchset(
+            request.base, (), links(server, request, place, queries[0]), total=total, warnings=told
+        )
         return FhirResponse(200, (), (body,))
     bodies, shown = parts_shown(server, shape, rows, beside)
     first = Position() if position else None

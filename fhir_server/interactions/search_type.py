@@ -39,14 +39,17 @@ async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked
     query = query_of(server, request, wanted, type_)
     place, position = wanted.place, wanted.position
     try:
-        query = await answered(server, request, query)
+        query, choice = await leading(server, request, await answered(server, request, query))
         total = await counted(server, request, [query])
         warnings = warnings_of([query], total)
         if query.results.count_only:
             told = (*warnings, *explanations())
-            body = searchset(request.base, (), links(server, request, place, query), total=total, warnings=told)
+            body = searchset(
+                request.base, (), links(server, request, place, query), total=total, warnings=told
+            )
             return FhirResponse(200, (), (body,))
-        pager = await _page(server, request, query, position)
+        pager: Pager[Stored] = Pager(query, server.registry, position, choice)
+        await _page(server, request, query, pager)
         beside, told = await included(server, request, pager.rows, query.results.includes, (type_,))
     except TimeLimit as slow:
         raise too_slow() from slow
@@ -65,17 +68,9 @@ async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked
     return FhirResponse(200, (), (body,))
 
 
-async def _page(
-    server: Server,
-    request: FhirRequest,
-    query: SearchQuery,
-    position: Position | None,
-) -> Pager[Stored]:
-    choice = await leading(server, request, query)
-    pager: Pager[Stored] = Pager(query, server.registry, position, choice)
+async def _page(server: Server, request: FhirRequest, query: SearchQuery, pager: Pager[Stored]) -> None:
     while (plan := pager.plan()) is not None:
         if query.results.includes:
             plan = replace(plan, projection=(*plan.projection, *FIELDS))
         page = await server.store.search(plan, request.access)
         pager.add(page.rows, is_cut=page.is_cut)
-    return pager

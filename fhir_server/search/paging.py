@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from fhir_server.outcome import error
+from fhir_server.search.choosing import Choice, choose
 from fhir_server.search.entries import SearchPlan
 from fhir_server.search.expression import Filter, Never
-from fhir_server.search.plan import Choice, base_filter, choose, distributed
+from fhir_server.search.plan import base_filter, distributed
 from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry
 from fhir_server.search.sorting import ComputedOrder, Cut, KeyOrder, Row, order_of

@@ -16,6 +16,7 @@ from fhir_server.store.searching import Searcher
 #: A query that reads more keys than this for each row, and this many beside, could do with a better index.
 _KEYS_PER_ROW = 3
 _KEYS_BESIDE = 50
+_QUERIES = {"find": "matches", "count": "number of matches", "aggregate": "computed values"}
 
 
 class ExplainingSearcher(Searcher):
@@ -37,9 +38,8 @@ def explained(command: Mapping[str, Any], plan: SearchPlan, reply: Mapping[str, 
         reply = next(stage["$cursor"] for stage in reply["stages"] if "$cursor" in stage)
     stats = reply["executionStats"]
     stages = tuple(_stages(stats["executionStages"]))
-    kind = next(iter(command))
     figures = {
-        "query": {"find": "matches", "count": "number of matches", "aggregate": "computed values"}[kind],
+        "query": "a look at the index" if "returnKey" in command else _QUERIES[next(iter(command))],
         "type": plan.type,
         "index": command.get("hint"),
         "keys": stats["totalKeysExamined"],
@@ -64,8 +64,8 @@ def _stages(stage: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _told(figures: Mapping[str, Any]) -> str:
     through = f"the index '{figures['index']}'" if figures["index"] else "the indexes that mongod chose"
     told = (
-        f"{figures['type']}, {figures['query']}: {figures['keys']} keys of {through} and {figures['documents']} documents "
-        f"were read for {figures['rows']} rows in {figures['ms']} ms"
+        f"{figures['type']}, {figures['query']}: {figures['keys']} keys of {through} "
+        f"and {figures['documents']} documents were read for {figures['rows']} rows in {figures['ms']} ms"
         f"{', which mongod had to sort' if figures['sorted'] else ''}."
     )
     if figures["keys"] > _KEYS_PER_ROW * figures["rows"] + _KEYS_BESIDE:

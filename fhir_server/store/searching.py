@@ -101,6 +101,22 @@ class Searcher:
         await self._complete(command, plan)
         return tuple(row["_id"] for row in await self._connection.find(command))
 
+    async def first_key(self, plan: SearchPlan) -> dict[str, Any] | None:
+        """Return the first key of the plan's index that passes the filter; no access is asked, no document read."""
+        command = {
+            "find": plan.type,
+            "filter": plan.filter,
+            "limit": 1,
+            "singleBatch": True,
+            "returnKey": True,
+        }
+        await self._complete(command, plan)
+        return next(iter(await self._connection.find(command)), None)
+
+    def is_ready(self, plan: SearchPlan) -> bool:
+        """Tell whether the plan's index can be hinted at."""
+        return plan.hint is not None and self._catalogue.is_built(plan.type, plan.hint)
+
     async def _complete(self, command: dict[str, Any], plan: SearchPlan) -> None:
         """Add the hint, if the index is built."""
         if plan.hint is None:

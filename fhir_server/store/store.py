@@ -22,6 +22,7 @@ from fhir_server.store.receipts import Receipts
 from fhir_server.store.reindexing import replace_entries
 from fhir_server.store.relabelling import relabel
 from fhir_server.store.searching import Searcher
+from fhir_server.store.skipping import Skipper
 
 
 class Store:
@@ -35,6 +36,7 @@ class Store:
         self._catalogue = catalogue
         self._reader = Reader(connection)
         self._searcher: Searcher = Searcher(connection, catalogue)
+        self._skipper = Skipper(self._searcher)
         self._historian = Historian(connection, catalogue)
         self._committer = Committer(connection, catalogue, patience_s)
         self._locks = KeyLocks()
@@ -122,12 +124,19 @@ class Store:
         """Return a door to the same data whose searches are explained, and the list that the explanations go to."""
         searcher = ExplainingSearcher(self._connection, self._catalogue)
         door = copy(self)
-        door._searcher = searcher  # noqa: SLF001 (the copy is one of ours)
+        door._searcher, door._skipper = searcher, Skipper(searcher)  # noqa: SLF001 (the copy is one of ours)
         return door, searcher.found
 
     async def count(self, plan: SearchPlan, access: AccessContext, cap: int | None = None) -> int:
         """Return how many documents match, counted up to ``cap``; raises TimeLimit when it was stopped."""
         return await self._searcher.count(plan, access, cap)
+
+    async def beginning_with(self, plan: SearchPlan, field: str, beginning: str) -> frozenset[str] | None:
+        """Return the distinct values of a field in the plan's index that begin so; None where that is no gain.
+
+        For planning: they are those of all resources, whoever may see them.
+        """
+        return await self._skipper.values(plan, field, beginning)
 
     async def values(
         self, plan: SearchPlan, field: str, access: AccessContext, *, whole: bool = False

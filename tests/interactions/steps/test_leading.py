@@ -11,3 +11,25 @@ def test_several_criteria_find_the_same_whichever_leads(fhir):
         fhir.put(f"Observation/lead-{number}", json=made)
     answer = fhir.get("Observation?code=urn:lead%7Ccommon&performer=Organization/a")
     assert [e["resource"]["id"] for e in answer.json()["entry"]] == ["lead-3"]
+
+
+def test_a_bare_code_finds_every_system_also_one_that_came_later(fhir):
+    def put(id_, *codings):
+        body = {"resourceType": "Observation", "id": id_, "status": "final", "code": {"coding": codings}}
+        assert fhir.put(f"Observation/{id_}", json=body).status_code == 201
+
+    def found(query="code=bare-1"):
+        bundle = fhir.get(f"Observation?{query}&_total=accurate").json()
+        ids = [entry["resource"]["id"] for entry in bundle.get("entry", ())]
+        assert bundle["total"] == len(ids)
+        return set(ids)
+
+    assert found() == set()
+    put("bare-a", {"system": "urn:a", "code": "bare-1"}, {"system": "urn:b", "code": "BARE-1"})
+    put("bare-b", {"system": "urn:b", "code": "bare-1"})
+    put("bare-c", {"code": "bare-1"})
+    put("bare-d", {"system": "urn:a", "code": "bare-12"})
+    assert found() == {"bare-a", "bare-b", "bare-c"}
+    put("bare-e", {"system": "urn:e", "code": "bare-1"})
+    assert found() == {"bare-a", "bare-b", "bare-c", "bare-e"}
+    assert found("code=urn:a%7Cbare-12,bare-1") == {"bare-a", "bare-b", "bare-c", "bare-d", "bare-e"}
