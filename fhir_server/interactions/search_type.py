@@ -55,7 +55,12 @@ async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked
         raise too_slow() from slow
     bodies, shown = parts_shown(server, query.results, pager.rows, beside)
     first = Position() if position else None
-    neighbours = (("first", first), ("next", pager.next), ("previous", pager.previous))
+    neighbours = (
+        ("first", first),
+        ("previous", pager.previous),
+        ("next", pager.next),
+        ("last", pager.last),
+    )
     body = searchset(
         request.base,
         pager.rows,
