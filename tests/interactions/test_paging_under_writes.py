@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 #: Results that are paged through; the release is tried with 5000.
-RESULTS = int(os.environ.get("FHIR_TEST_PAGED_RESULTS", "600"))
+RESULTS = int(os.environ.get("PAGED_RESULTS", "600"))
 WRITERS = 10
 COUNT = 40
 
