@@ -24,6 +24,7 @@ from fhir_server.definitions.content import examples_that_pass
 from fhir_server.definitions.packages import PackageStore
 from fhir_server.interactions.capabilities import statement
 from fhir_server.interactions.exchange import FhirRequest, Policy, Server
+from fhir_server.interactions.imported_code_systems import ImportedCodeSystems
 from fhir_server.interactions.router import ROUTES, dispatch
 from fhir_server.interactions.steps.identity import id_source
 from fhir_server.interactions.steps.links import Links
@@ -177,7 +178,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             app.serve(await build(settings, store, definitions, registry))
             parameters = StoredParameters(app.serving(), own_base(settings), app.describe)
             await parameters.look()
-            following = [asyncio.create_task(work) for work in (stored.follow(), parameters.follow())]
+            imported = ImportedCodeSystems(store, app.serving().code_sets)
+            await imported.look()
+            works = (stored.follow(), parameters.follow(), imported.follow())
+            following = [asyncio.create_task(work) for work in works]
             try:
                 if settings.examples.load:
                     await load_examples(app.serving())

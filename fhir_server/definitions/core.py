@@ -100,6 +100,10 @@ class Definitions:
             for versions in by_url.values():
                 yield from versions.values()
 
+    def urls_of(self, kind: str) -> list[str]:
+        """Return the URLs of R4's own resources of a kind (StructureDefinition, ValueSet, CodeSystem)."""
+        return self._artefact.urls(kind)
+
     def all_of(self, kind: str) -> Iterator[dict[str, Any]]:
         """Yield the definitions of a kind that were added."""
         for versions in self._added[kind].values():

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/conceptmap-operation-closure.html, https://hl7.org/fhir/
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from fhir_server.datatypes.json_format import encode
@@ -49,9 +50,7 @@ async def closure(server: Server, request: FhirRequest, target: Target) -> FhirR
         added = [concept for concept in dict.fromkeys(concepts) if concept not in table.concepts]
         if len(table.concepts) + len(added) > _MOST_CONCEPTS:
             raise error("too-costly", f"A closure table holds {_MOST_CONCEPTS} concepts at most.")
-        found = await with_answers(
-            server, lambda library, known=table.concepts, new=added: closed(library, known, new)
-        )
+        found = await with_answers(server, partial(closed, known=table.concepts, added=added))
         pairs = [(below[0], below[1], above[1]) for below, above in found]
         if not added or await tables.replace(table, added, pairs):
             return _answer(server, name, table.version + bool(added), pairs)

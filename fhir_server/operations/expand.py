@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -18,12 +19,11 @@ from fhir_server.operations.terminology_inputs import (
     rules_of,
 )
 from fhir_server.outcome import error
-from fhir_server.terminology import Library, VersionRules
+from fhir_server.terminology import Library
 from fhir_server.terminology.concept import words
 from fhir_server.terminology.expansion import Expander, Wanted, parameters_of, supplements_of
 from fhir_server.terminology.expansion_rendering import Renderer, Shown, warnings_of
 from fhir_server.terminology.issues import refused
-from fhir_server.terminology.languages import Languages
 from fhir_server.terminology.library import with_supplements
 
 _TABLE = {
@@ -62,7 +62,7 @@ async def expand(server: Server, request: FhirRequest, target: Target) -> FhirRe
 
     def work(library: Library) -> dict[str, Any]:
         value_set = own or value_set_of(library, given)
-        return _expanded(library, value_set, given, request, rules, moment)
+        return _expanded(library, value_set, given, request, moment)
 
     resources = [*given.all("tx-resource"), *([own] if own is not None and own.get("url") else [])]
     made = await with_answers(server, work, resources=resources, rules=rules)
@@ -81,7 +81,7 @@ def value_set_of(library: Library, given: Inputs) -> dict[str, Any]:
 
 
 def _expanded(
-    library: Library, value_set: dict[str, Any], given: Inputs, request: FhirRequest, rules: VersionRules, moment: str
+    library: Library, value_set: dict[str, Any], given: Inputs, request: FhirRequest, moment: str
 ) -> dict[str, Any]:
     supplements = (*given.texts("useSupplement"), *supplements_of(value_set))
     check_supplements(library, supplements)
@@ -102,58 +102,43 @@ def _expanded(
         languages,
         given.flag("includeDesignations", own.get("includeDesignations") == "true"),
         given.texts("designation"),
-        given.flag("includeDefinition"),
         given.texts("property"),
         given.flag("excludeNested") or wanted.is_paged or bool(wanted.words),
     )
-    renderer = Renderer(shown)
+    renderer = Renderer(shown, expander.versioned)
     rows = renderer.contains(members, is_tree=expander.is_tree)
-    parameters = list(_parameters(given, own, languages, rules, expander, supplements, library))
-    made = {name: value for name, value in value_set.items() if name not in {"expansion", "text"}}
-    made["expansion"] = _expansion(renderer, rows, parameters, total, wanted, moment)
-    return made
-
-
-def _expansion(
-    renderer: Renderer,
-    rows: list[dict[str, Any]],
-    parameters: list[dict[str, Any]],
-    total: int | None,
-    wanted: Wanted,
-    moment: str,
-) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    parameters = [
+        *([{"name": "displayLanguage", "valueCode": languages.text}] if languages.text else ()),
+        *({"name": name, kind: value} for name, kind in _REPEATED.items() for value in given.all(name)),
+        *_used(library, expander),
+    ]
+    counted = {
+        **({} if total is None else {"total": total}),
+        **({"offset": wanted.offset} if wanted.is_paged else {}),
+    }
     declared = renderer.declared()
-    if declared:
-        made["extension"] = declared
-    made |= {"identifier": f"urn:uuid:{uuid4()}", "timestamp": moment}
-    if total is not None:
-        made["total"] = total
-    if wanted.is_paged:
-        made["offset"] = wanted.offset
-    if parameters:
-        made["parameter"] = parameters
-    if rows:
-        made["contains"] = rows
-    return made
+    expansion = {
+        **({"extension": declared} if declared else {}),
+        "identifier": f"urn:uuid:{uuid4()}",
+        "timestamp": moment,
+        **counted,
+        **({"parameter": parameters} if parameters else {}),
+        **({"contains": rows} if rows else {}),
+    }
+    # "includeDefinition: whether the value set definition is included" - the compose is it.
+    left_out = {"expansion", "text", "extension"} | (
+        set() if given.flag("includeDefinition") else {"compose"}
+    )
+    return {
+        **{name: value for name, value in value_set.items() if name not in left_out},
+        "expansion": expansion,
+    }
 
 
-def _parameters(
-    given: Inputs,
-    own: dict[str, str],
-    languages: Languages,
-    rules: VersionRules,
-    expander: Expander,
-    supplements: tuple[str, ...],
-    library: Library,
-) -> Any:
-    """Yield the parameters of the expansion: what was asked, and what was used."""
-    if languages.text:
-        yield {"name": "displayLanguage", "valueCode": languages.text}
-    for name, kind in _REPEATED.items():
-        for value in given.all(name):
-            yield {"name": name, kind: value}
-    if "versionsMatch" in own and own["versionsMatch"] == "true":
+def _used(library: Library, expander: Expander) -> Iterator[dict[str, Any]]:
+    """Yield the parameters of the expansion that tell what was used."""
+    rules = library.rules
+    if expander.versions_match:
         yield {"name": "versionsMatch", "valueBoolean": True}
     for name, versions in (
         ("system-version", rules.system),
@@ -164,14 +149,11 @@ def _parameters(
         for url, version in versions.items():
             if name in {"force-system-version", "default-valueset-version"} or url in expander.defaulted:
                 yield {"name": name, "valueUri": f"{url}|{version}"}
-    for (name, canonical), _ in expander.used.items():
+    for name, canonical in expander.used:
         yield {"name": name, "valueUri": canonical}
-    for canonical in supplements:
-        found = library.supplement(canonical)
-        assert found is not None
+    for canonical in library.supplements:
+        found = library.supplement(canonical) or {}
         version = f"|{found['version']}" if found.get("version") else ""
-        yield {"name": "used-supplement", "valueUri": found["url"] + version}
+        yield {"name": "used-supplement", "valueUri": f"{found.get('url', canonical)}{version}"}
     for name, canonical in warnings_of(expander.used.items()):
         yield {"name": name, "valueUri": canonical}
-
-

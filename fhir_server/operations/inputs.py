@@ -46,7 +46,7 @@ class Inputs:
 
     def number(self, name: str) -> int | None:
         """Return a whole number that isn't negative; FhirError 400 otherwise."""
-        value = self.values.get(name, [None])[0]
+        value: int | None = self.values.get(name, [None])[0]
         if value is not None and value < 0:
             raise error("value", f"The parameter {name} must not be negative.")
         return value
@@ -68,9 +68,9 @@ class Inputs:
 def inputs(request: FhirRequest, table: Mapping[str, str], bare: Mapping[str, str] | None = None) -> Inputs:
     """Return the inputs of a request.
 
-    ``table`` has the type of each input that the operation takes: text, boolean, integer, object, part; with ``*`` behind
-    it may be repeated. ``bare`` names the input that a body of a resource type is by itself. FhirError 400 for what
-    isn't in the table.
+    ``table`` has the type of each input that the operation takes: text, boolean, integer, object, part; with ``*``
+    behind it may be repeated. ``bare`` names the input that a body of a resource type is by itself. FhirError 400
+    for what isn't in the table.
     """
     found: dict[str, list[Any]] = {}
     for name, value in decode_pairs(request.query):
@@ -78,7 +78,7 @@ def inputs(request: FhirRequest, table: Mapping[str, str], bare: Mapping[str, st
             found.setdefault(name, []).append(_of_text(name, value, table))
     if request.body:
         body = decode(request.body)
-        kind = body.get("resourceType")
+        kind = str(body.get("resourceType"))
         if kind == "Parameters":
             for name, values in of_body(body).items():
                 found.setdefault(name, []).extend(values)

@@ -10,7 +10,8 @@ from fhir_server.operations.inputs import Inputs, answered, inputs, missing
 from fhir_server.operations.terminology_inputs import instance
 from fhir_server.outcome import error
 from fhir_server.terminology import Library
-from fhir_server.terminology.translation import Translated, is_translation, maps_for, translate as translated
+from fhir_server.terminology.translation import Translated, is_translation, maps_for
+from fhir_server.terminology.translation import translate as translated
 
 _TABLE = {
     "url": "text", "conceptMap": "object", "conceptMapVersion": "text", "code": "text", "system": "text",

@@ -22,7 +22,7 @@ from fhir_server.outcome import error, operation_outcome
 from fhir_server.terminology import Library
 from fhir_server.terminology.code_validation import Answer, CodeValidator, Options, message_of
 from fhir_server.terminology.expansion import parameters_of, supplements_of
-from fhir_server.terminology.issues import TerminologyIssue, issue, refused
+from fhir_server.terminology.issues import MissingValueSetError, TerminologyIssue, issue, refused
 from fhir_server.terminology.library import with_supplements
 from fhir_server.terminology.membership import name_of
 
@@ -45,12 +45,11 @@ async def validate_code(server: Server, request: FhirRequest, target: Target) ->
         if given.has(name):
             raise error("not-supported", f"$validate-code does not take the parameter {name} here.")
     own = given.one("valueSet" if of_value_set else "codeSystem") or await instance(server, request, target)
-    codings, place = codings_of(given)
     work = _in_value_set if of_value_set else _in_code_system
     resources = [*given.all("tx-resource"), *([own] if own is not None and own.get("url") else [])]
     found = await with_answers(
         server,
-        lambda library: work(library, given, request, own, codings, place),
+        lambda library: work(library, given, request, own),
         resources=resources,
         rules=rules_of(given),
         supplements=given.texts("useSupplement"),
@@ -89,26 +88,24 @@ def _options(given: Inputs, request: FhirRequest, default_language: str) -> Opti
 
 
 def _in_value_set(
-    library: Library,
-    given: Inputs,
-    request: FhirRequest,
-    own: dict[str, Any] | None,
-    codings: list[dict[str, Any]],
-    place: str,
+    library: Library, given: Inputs, request: FhirRequest, own: dict[str, Any] | None
 ) -> list[dict[str, Any]]:
     if own is None and not given.text("url"):
         raise missing("Name the value set: by url, as valueSet, or call ValueSet/[id]/$validate-code.")
+    codings, place = codings_of(given)
     value_set = own or value_set_of(library, given)
     supplements = (*given.texts("useSupplement"), *supplements_of(value_set))
     check_supplements(library, supplements)
     language = parameters_of(value_set).get("displayLanguage", "") or value_set.get("language", "")
-    validator = CodeValidator(
-        with_supplements(library, supplements), _options(given, request, language)
-    )
-    answers = [
-        validator.in_value_set(value_set, coding, _place(place, index))
-        for index, coding in enumerate(codings)
-    ]
+    validator = CodeValidator(with_supplements(library, supplements), _options(given, request, language))
+    try:
+        answers = [
+            validator.in_value_set(value_set, coding, _place(place, index))
+            for index, coding in enumerate(codings)
+        ]
+    except MissingValueSetError as missing_set:  # an imported one: the answer is no, and tells why
+        answers = [Answer(coding) for coding in codings]
+        return _parameters(answers, [missing_set.issue], given)
     more: list[TerminologyIssue] = []
     if place == "CodeableConcept" and not any(one.is_member is True or one.is_unknown for one in answers):
         more.append(issue("TX_GENERAL_CC_ERROR_MESSAGE", name_of(value_set).rstrip("|")))
@@ -116,21 +113,19 @@ def _in_value_set(
 
 
 def _in_code_system(
-    library: Library,
-    given: Inputs,
-    request: FhirRequest,
-    own: dict[str, Any] | None,
-    codings: list[dict[str, Any]],
-    place: str,
+    library: Library, given: Inputs, request: FhirRequest, own: dict[str, Any] | None
 ) -> list[dict[str, Any]]:
     named = given.text("url") or given.text("system") or (own or {}).get("url", "")
     check_supplements(library, given.texts("useSupplement"))
+    codings, place = codings_of(given)
     answers = []
     for index, coding in enumerate(codings):
         url = named or str(coding.get("system", ""))
         if not url:
             raise missing("Name the code system: by url, as codeSystem, or in the coding.")
-        version = given.text("version") or str((own or {}).get("version", "")) or str(coding.get("version", ""))
+        version = (
+            given.text("version") or str((own or {}).get("version", "")) or str(coding.get("version", ""))
+        )
         system = library.system(url, library.rules.of_include(url, version))
         if system is None:
             known = library.versions(url)
@@ -164,9 +159,8 @@ def _parameters(answers: list[Answer], more: list[TerminologyIssue], given: Inpu
         found.append({"name": "codeableConcept", "valueCodeableConcept": given.one("codeableConcept")})
     unknown = dict.fromkeys(answer.unknown_system for answer in answers if answer.unknown_system)
     found += [
-        {"name": answer_name, "valueCanonical": one}
+        {"name": "x-caused-by-unknown-system" if "|" in one else "x-unknown-system", "valueCanonical": one}
         for one in unknown
-        for answer_name in (["x-caused-by-unknown-system"])
     ]
     if issues:
         found.append({"name": "issues", "resource": operation_outcome(issues)})

@@ -1,7 +1,8 @@
 """Code systems that are too large for a resource: one collection of concepts for each version, and a register.
 
-A concept is ``{_id: code as it is compared, c: the concept as JSON, n: its place, w: words, p: parents, a: all above,
-q: ["property\\u001fvalue"], i: inactive}``. An import writes a new collection, and enters the register when it is whole.
+A concept is ``{_id: code as it is compared, c: the concept as JSON, n: its place, w: words, p: parents,
+a: all above, q: property and value with U+001F between them, i: inactive}``. An import writes a new collection, and
+enters the register when it is whole.
 """
 
 from __future__ import annotations
@@ -179,10 +180,9 @@ def _row(document: Mapping[str, Any]) -> StoredConcept:
 
 def _condition(wanted: Selection) -> dict[str, Any]:
     """Return the Mongo filter of a selection."""
-    parts: list[dict[str, Any]] = []
     # The longest word is the rarest: the index serves the first condition on it.
-    for word in sorted(wanted.words, key=len, reverse=True):
-        parts.append({"w": {"$regex": "^" + re.escape(word)}})
+    longest_first = sorted(wanted.words, key=len, reverse=True)
+    parts: list[dict[str, Any]] = [{"w": {"$regex": "^" + re.escape(word)}} for word in longest_first]
     parts += [_filter(one) for one in wanted.filters]
     if wanted.active_only:
         parts.append({"i": False})
@@ -193,12 +193,10 @@ def _filter(one: Filter) -> dict[str, Any]:
     """Return the Mongo filter of one filter of a value set."""
     name, op, value = one.property, one.op, one.value
     if op in {"is-a", "descendent-of", "is-not-a"}:
-        above = {"$or": [{"a": value}, {"c.code": value}]}
-        return {
-            "is-a": above,
-            "descendent-of": {"a": value},
-            "is-not-a": {"$nor": [above]},
-        }[op]
+        above: dict[str, Any] = {"$or": [{"a": value}, {"c.code": value}]}
+        if op == "is-a":
+            return above
+        return {"a": value} if op == "descendent-of" else {"$nor": [above]}
     if op == "child-of":
         return {"p": value}
     if name in {"concept", "code"}:

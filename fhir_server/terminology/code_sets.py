@@ -69,6 +69,12 @@ class CodeSets:
         self._answers.clear()
         self._displays.clear()
 
+    def imported(self, systems: dict[str, dict[str, tuple[str, dict[str, Any]]]]) -> None:
+        """Take these as the imported code systems: key and header by URL and version."""
+        self.shelf.imported.systems = systems
+        self.shelf.imported.concepts.rows.clear()
+        self.forget()
+
     def missing(self, codings: Iterable[tuple[str, str]]) -> list[Codes]:
         """Return what has to be asked for these (system, code) pairs before validation can judge them."""
         wanted: dict[str, set[str]] = {}

@@ -14,15 +14,24 @@ from fhir_server.terminology.code_system import CodeSystem
 from fhir_server.terminology.concept import Concept, text_of
 from fhir_server.terminology.display_check import display_issues
 from fhir_server.terminology.expansion_rendering import state_of
-from fhir_server.terminology.issues import TerminologyIssue, issue, refused
+from fhir_server.terminology.issues import MissingValueSetError, TerminologyIssue, issue, refused
 from fhir_server.terminology.languages import Languages, best
 from fhir_server.terminology.library import Library
 from fhir_server.terminology.membership import Asked, Membership, Verdict, imported, name_of
 from fhir_server.terminology.versions import is_match
 
 #: Issues that are not repeated in the message of an answer.
-_QUIET = frozenset({"CODE_CASE_DIFFERENCE", "CONCEPT_DEPRECATED_IN_VALUESET", "MSG_DRAFT", "MSG_EXPERIMENTAL",
-                    "MSG_DEPRECATED", "MSG_WITHDRAWN"})  # fmt: skip
+_QUIET = frozenset(
+    {
+        "CODE_CASE_DIFFERENCE",
+        "CONCEPT_DEPRECATED_IN_VALUESET",
+        "MSG_DEPRECATED",
+        "MSG_DRAFT",
+        "MSG_EXPERIMENTAL",
+        "MSG_WITHDRAWN",
+        "UNKNOWN_CODE_IN_FRAGMENT",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +61,8 @@ class Answer:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether nothing can be said because a code system isn't here."""
-        return bool(self.unknown_system)
+        """Whether nothing can be said because a version of a code system isn't here."""
+        return "|" in self.unknown_system
 
     @property
     def result(self) -> bool:
@@ -90,7 +99,9 @@ class CodeValidator:
         assert best_ is not None
         return best_
 
-    def _in_order(self, url: str, clauses: list[dict[str, Any]], coding: dict[str, Any]) -> list[dict[str, Any]]:
+    def _in_order(
+        self, url: str, clauses: list[dict[str, Any]], coding: dict[str, Any]
+    ) -> list[dict[str, Any]]:
         """Return one clause for each version, those that fit the coding's first, then the highest."""
         by_version: dict[str, dict[str, Any]] = {}
         for clause in clauses:
@@ -99,13 +110,13 @@ class CodeValidator:
         return [
             by_version[version]
             for version in sorted(
-                by_version, key=lambda v: (bool(wanted) and is_match(wanted, v), version_order(v)), reverse=True
+                by_version,
+                key=lambda v: (bool(wanted) and is_match(wanted, v), version_order(v)),
+                reverse=True,
             )
         ]
 
-    def _system_of(
-        self, value_set: dict[str, Any], coding: dict[str, Any], at: str, answer: Answer
-    ) -> str:
+    def _system_of(self, value_set: dict[str, Any], coding: dict[str, Any], at: str, answer: Answer) -> str:
         url = str(coding.get("system", ""))
         code = str(coding.get("code", ""))
         if url:
@@ -155,7 +166,7 @@ class CodeValidator:
             for other in clause.get("valueSet", ()):
                 found = imported(self._library, value_set, other)
                 if found is None:
-                    raise refused("Unable_to_resolve_value_Set_", other)
+                    raise MissingValueSetError(other)
                 if "system" not in clause:
                     yield from self._all_clauses(found, (*trail, name))
 
@@ -172,7 +183,7 @@ class CodeValidator:
         """Say that a value set has no code of this system."""
         version = str(answer.coding.get("version", ""))
         answer.issues.append(self._not_in(value_set, answer.coding, at))
-        system = self._known(url, version, at, answer)
+        system = self._known(url, version, at, answer, "unknown-and-not-in-vs")
         if system is None:
             return
         answer.system = system
@@ -182,7 +193,9 @@ class CodeValidator:
         else:
             self._show(answer)
 
-    def _known(self, url: str, version: str, at: str, answer: Answer) -> CodeSystem | None:
+    def _known(
+        self, url: str, version: str, at: str, answer: Answer, message: str = "UNKNOWN_CODESYSTEM"
+    ) -> CodeSystem | None:
         """Return a code system; say so if it isn't here."""
         system = self._library.system(url, version)
         if system is not None:
@@ -194,11 +207,13 @@ class CodeValidator:
                 issue("UNKNOWN_CODESYSTEM_VERSION", url, version, listed, at=_at(at, "system"))
             )
         else:
-            answer.issues.append(issue("UNKNOWN_CODESYSTEM", url, at=_at(at, "system")))
+            answer.issues.append(issue(message, url, at=_at(at, "system")))
         answer.unknown_system = f"{url}|{version}" if version else url
         return None
 
-    def _try(self, value_set: dict[str, Any], url: str, clause: dict[str, Any], at: str, answer: Answer) -> None:
+    def _try(
+        self, value_set: dict[str, Any], url: str, clause: dict[str, Any], at: str, answer: Answer
+    ) -> None:
         coding, rules = answer.coding, self._library.rules
         code, own = str(coding.get("code", "")), str(coding.get("version", ""))
         included = str(clause.get("version", ""))
@@ -210,8 +225,10 @@ class CodeValidator:
             version = own  # the coding says which one of those that fit
         system = self._library.system(url, version)
         if own and not (own == version or (system is not None and system.version == own)):
-            self._mismatch(url, version, included, system, at, answer)
+            self._mismatch(clause, version, system, at, answer)
         if system is None:
+            if not self._library.versions(url):
+                answer.issues.append(self._not_in(value_set, coding, at))
             self._known(url, version, at, answer)
             return
         answer.system = system
@@ -225,8 +242,9 @@ class CodeValidator:
         self._judge(value_set, system, at, answer)
 
     def _mismatch(
-        self, url: str, version: str, included: str, system: CodeSystem | None, at: str, answer: Answer
+        self, clause: dict[str, Any], version: str, system: CodeSystem | None, at: str, answer: Answer
     ) -> None:
+        url, included = str(clause["system"]), str(clause.get("version", ""))
         own = str(answer.coding["version"])
         place = _at(at, "version")
         if not version:
@@ -295,7 +313,9 @@ class CodeValidator:
         display, _ = best(concept.display, system.language, concept.designations, self._options.languages)
         answer.display = display or concept.display
 
-    def _remarks(self, system: CodeSystem, concept: Concept, code: str, at: str) -> Iterator[TerminologyIssue]:
+    def _remarks(
+        self, system: CodeSystem, concept: Concept, code: str, at: str
+    ) -> Iterator[TerminologyIssue]:
         if code != concept.code:
             yield issue("CODE_CASE_DIFFERENCE", code, concept.code, system.canonical, at=_at(at, "code"))
         if system.is_inactive(concept):
@@ -330,15 +350,23 @@ class CodeValidator:
             }:  # fmt: skip
                 named = name_of(value_set).rstrip("|")
                 yield issue(
-                    "CONCEPT_DEPRECATED_IN_VALUESET", system.url, concept.code, status, named, at=_at(at, "code")
+                    "CONCEPT_DEPRECATED_IN_VALUESET",
+                    system.url,
+                    concept.code,
+                    status,
+                    named,
+                    at=_at(at, "code"),
                 )
                 return
 
-    @staticmethod
-    def _states(value_set: dict[str, Any], system: CodeSystem) -> Iterator[TerminologyIssue]:
+    def _states(self, value_set: dict[str, Any], system: CodeSystem) -> Iterator[TerminologyIssue]:
+        others = [value_set]
+        for clause in value_set.get("compose", {}).get("include", ()):
+            found = (imported(self._library, value_set, url) for url in clause.get("valueSet", ()))
+            others += [one for one in found if one is not None]
         for resource, kind, name in (
             (system.header, "CodeSystem", system.canonical),
-            (value_set, "ValueSet", name_of(value_set).rstrip("|")),
+            *((one, "ValueSet", name_of(one).rstrip("|")) for one in others),
         ):
             state = state_of(resource)
             if state and not (kind == "ValueSet" and state in {"draft", "experimental"}):
@@ -364,15 +392,17 @@ def not_in_value_set(value_set: dict[str, Any], coding: dict[str, Any], at: str)
     if display:
         shown = f"{shown} ('{display}')"
     is_one_of_many = at.startswith("CodeableConcept")
-    message = "this-code-not-in-vs" if is_one_of_many else "None_of_the_provided_codes_are_in_the_value_set_one"
+    message = (
+        "this-code-not-in-vs" if is_one_of_many else "None_of_the_provided_codes_are_in_the_value_set_one"
+    )
     return issue(message, name_of(value_set).rstrip("|"), shown, at=_at(at, "code"))
 
 
 def message_of(issues: list[TerminologyIssue]) -> str:
     """Return the message of an answer: its errors, or else what else there is to say."""
-    errors = {one.diagnostics for one in issues if one.severity == "error"}
+    spoken = {one.diagnostics for one in issues if one.severity == "error" or one.type == "invalid-data"}
     others = {one.diagnostics for one in issues if one.message_id not in _QUIET}
-    return "; ".join(sorted(errors or others))
+    return "; ".join(sorted(spoken or others))
 
 
 def _at(place: str, name: str) -> str:

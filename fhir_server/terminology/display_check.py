@@ -69,9 +69,10 @@ def _texts(system: CodeSystem, concept: Concept, row: dict[str, Any]) -> list[tu
         found.append((row["display"], system.language))
     if concept.display:
         found.append((concept.display, system.language))
-    for one in (*row.get("designation", ()), *concept.designations):
-        if one.get("value"):
-            found.append((one["value"], one.get("language", system.language)))
+    designations = (*row.get("designation", ()), *concept.designations)
+    found += [
+        (one["value"], one.get("language", system.language)) for one in designations if one.get("value")
+    ]
     return found
 
 

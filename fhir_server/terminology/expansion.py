@@ -12,11 +12,11 @@ from typing import Any
 from fhir_server.definitions.core import version_order
 from fhir_server.terminology.code_system import CodeSystem
 from fhir_server.terminology.concept import Concept, matches, text_of, value_of
-from fhir_server.terminology.issues import refused
+from fhir_server.terminology.imported_system import ImportedSystem
+from fhir_server.terminology.issues import MissingValueSetError, refused
 from fhir_server.terminology.library import Library
 from fhir_server.terminology.membership import Asked, Membership, Trail, filters_of, imported, name_of
 from fhir_server.terminology.questions import Codes, Needed, Selection
-from fhir_server.terminology.imported_system import ImportedSystem
 from fhir_server.terminology.versions import is_match
 
 #: Codes of an expansion that is asked for without paging, and of one page.
@@ -69,8 +69,20 @@ class Expander:
         self.used: dict[tuple[str, str], dict[str, Any]] = {}
         #: Code systems whose version the request decided, because the value set doesn't.
         self.defaulted: set[str] = set()
+        #: Whether a code counts as the same in all versions of its system.
+        self.versions_match = False
         #: Whether the hierarchy of the code systems may be shown: no codes were listed one by one.
         self.is_tree = True
+
+    @property
+    def versioned(self) -> set[str]:
+        """The code systems of which several versions were used."""
+        versions: dict[str, set[str]] = {}
+        for name, canonical in self.used:
+            if name == "used-codesystem":
+                url, _, version = canonical.partition("|")
+                versions.setdefault(url, set()).add(version)
+        return {url for url, found in versions.items() if len(found) > 1}
 
     def members(self, value_set: dict[str, Any], wanted: Wanted) -> tuple[list[Member], int | None]:
         """Return the wanted page of members and how many there are.
@@ -92,7 +104,9 @@ class Expander:
         """Return all members as (system, code); raises as ``members`` does."""
         return {(m.system.url, m.concept.code) for m in self._all(value_set, wanted, ())}
 
-    def _one_question(self, value_set: dict[str, Any], wanted: Wanted) -> tuple[list[Member], int | None] | None:
+    def _one_question(
+        self, value_set: dict[str, Any], wanted: Wanted
+    ) -> tuple[list[Member], int | None] | None:
         """Return a page that the database selects by itself: of one include of an imported system."""
         compose = value_set.get("compose", {})
         includes = compose.get("include", ())
@@ -139,6 +153,7 @@ class Expander:
                     raise refused("VALUESET_TOO_COSTLY", name.rstrip("|"), str(MOST_LOOKED_AT))
         members: Iterable[Member] = found.values()
         if is_merged:
+            self.versions_match = True
             members = _highest_versions(members)
         return self._without_excluded(value_set, list(members), trail, parameters)
 
@@ -154,6 +169,7 @@ class Expander:
                 self.used["used-codesystem", system.canonical] = system.header
             for url in clause.get("valueSet", ()):
                 self._circle(value_set, url, trail)
+        self.versions_match = parameters.get("versionsMatch") != "false" and bool(self.versioned)
         kept = []
         for member in members:
             version = member.system.version if parameters.get("versionsMatch") == "false" else ""
@@ -174,7 +190,7 @@ class Expander:
     def _imported(self, value_set: dict[str, Any], url: str) -> dict[str, Any]:
         other = imported(self._library, value_set, url)
         if other is None:
-            raise refused("Unable_to_resolve_value_Set_", url)
+            raise MissingValueSetError(url)
         if not url.startswith("#"):
             canonical = f"{other.get('url', '')}|{other['version']}" if "version" in other else other["url"]
             self.used["used-valueset", canonical] = other
@@ -264,7 +280,9 @@ class Expander:
             if wanted.active_only and member.system.is_inactive(concept):
                 return False
             own = member.row.get("display", "")
-            shown = replace(concept, display=own, designations=(*concept.designations, {"value": concept.display}))
+            shown = replace(
+                concept, display=own, designations=(*concept.designations, {"value": concept.display})
+            )
             if wanted.words and not matches(wanted.words, shown if own else concept):
                 return False
         return not (wanted.exclude_not_for_ui and member.system.is_abstract(concept))

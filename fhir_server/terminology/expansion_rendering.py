@@ -7,6 +7,7 @@ https://hl7.org/fhir/R4/valueset-definitions.html#ValueSet.expansion
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,8 +35,9 @@ _AS_PROPERTY = {
     "valueset-conceptOrder": ("order", "order", "valueDecimal"),
 }
 #: Extensions that are repeated at the member.
-_REPEATED = frozenset({"valueset-deprecated", "structuredefinition-standards-status",
-                       "rendering-style", "rendering-xhtml"})  # fmt: skip
+_STYLES = frozenset({"rendering-style", "rendering-xhtml"})
+#: ... if the value set has them.
+_REPEATED = frozenset({"valueset-deprecated", "structuredefinition-standards-status"})
 _WARNED = {"draft", "deprecated", "withdrawn"}
 
 
@@ -47,7 +49,6 @@ class Shown:
     include_designations: bool = False
     #: Designations to include: languages, or ``system|code`` of their use; all if empty.
     designations: tuple[str, ...] = ()
-    include_definition: bool = False
     properties: tuple[str, ...] = ()
     exclude_nested: bool = False
 
@@ -55,23 +56,20 @@ class Shown:
 class Renderer:
     """Shows members of one expansion."""
 
-    def __init__(self, shown: Shown) -> None:
+    def __init__(self, shown: Shown, versioned: AbstractSet[str] = frozenset()) -> None:
         self._shown = shown
+        #: Systems of which several versions were used.
+        self._versioned = versioned
         #: Names of the properties in the expansion, with their URIs.
         self.properties: dict[str, str] = {}
-        self._versioned: set[str] = set()
 
     def contains(self, members: Sequence[Member], *, is_tree: bool) -> list[dict[str, Any]]:
         """Return the rows of the members: a tree if there is one and it is wanted."""
-        versions: dict[str, set[str]] = {}
-        for member in members:
-            versions.setdefault(member.system.url, set()).add(member.system.version)
-        self._versioned = {url for url, found in versions.items() if len(found) > 1}
         rows = [self._row(member) for member in members]
         if self._shown.exclude_nested or not is_tree:
             return rows
         places = {member.key: row for member, row in zip(members, rows, strict=True)}
-        top = []
+        top: list[dict[str, Any]] = []
         for member, row in zip(members, rows, strict=True):
             above = next(
                 (
@@ -112,10 +110,10 @@ class Renderer:
         concept, shown = member.concept, self._shown
         rows = [*own.get("designation", ()), *concept.designations]
         standard = own.get("display") or concept.display
-        display, _ = best(standard, member.system.language, rows, shown.languages)
+        display, used = best(standard, member.system.language, rows, shown.languages)
         if not (shown.include_designations or shown.designations):
             return display, []
-        others = [row for row in rows if row.get("value") != display or row.get("language", "") in {"", "x"}]
+        others = [row for row in rows if row is not used]
         if concept.display and concept.display != display:
             first: dict[str, Any] = {"use": PREFERRED, "value": concept.display}
             if member.system.language:
@@ -141,6 +139,9 @@ class Renderer:
     def _extensions(member: Member) -> Iterator[dict[str, Any]]:
         own = member.row or {}
         for row in (*own.get("extension", ()), *member.concept.extensions):
+            if row.get("url", "").rpartition("/")[2] in _STYLES:
+                yield row
+        for row in own.get("extension", ()):
             if row.get("url", "").rpartition("/")[2] in _REPEATED:
                 yield row
 
@@ -155,7 +156,7 @@ class Renderer:
             yield self._property("definition", "definition", {"valueString": concept.definition})
         local = system.property_code("status")
         status = system.status(concept)
-        if status and "status" not in wanted and local not in wanted:
+        if status and status != "active" and "status" not in wanted and local not in wanted:
             yield self._property("status", "status", {"valueCode": status})
         for row in concept.properties:
             if row["code"] in wanted or "*" in wanted:
@@ -168,7 +169,10 @@ class Renderer:
 
     @staticmethod
     def _uri(system: CodeSystem, code: str) -> str:
-        declared = (row for row in system.header.get("property", ()) if row["code"] == code)
+        headers = (system.header, *system.supplements)
+        declared: Iterator[dict[str, Any]] = (
+            row for one in headers for row in one.get("property", ()) if row["code"] == code
+        )
         return str(next(declared, {}).get("uri", ""))
 
     def _property(self, code: str, uri: str, value: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/valueset-filter-operator.html, https://hl7.org/fhir/R4/c
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ class Filter:
     op: str
     value: str
 
-    @property
+    @builtins.property
     def words(self) -> tuple[str, ...]:
         """The codes of ``in`` and ``not-in``."""
         return tuple(word.strip() for word in self.value.split(","))

@@ -55,17 +55,17 @@ def is_in(actual: str, wanted: str) -> bool:
 
 def best(
     display: str, language: str, designations: Iterable[dict[str, Any]], languages: Languages
-) -> tuple[str, bool]:
-    """Return the text to show and whether it is in a preferred language; "" if none will do."""
+) -> tuple[str, dict[str, Any] | None]:
+    """Return the text to show ("" if none will do), and the designation that it is from, None for the display."""
     rows = list(designations)
     for tag in languages.tags:
         if display and language and is_in(language, tag):
-            return display, True
+            return display, None
         fitting = [row for row in rows if is_in(row.get("language", ""), tag)]
         fitting.sort(key=_is_special)
         if fitting:
-            return fitting[0]["value"], True
-    return ("" if languages.only and languages.tags else display), not languages.tags
+            return fitting[0]["value"], fitting[0]
+    return ("" if languages.only and languages.tags else display), None
 
 
 def _is_special(row: dict[str, Any]) -> int:

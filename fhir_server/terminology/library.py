@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from fhir_server.definitions.core import version_order
 from fhir_server.terminology.code_system import CodeSystem, ListedSystem
 from fhir_server.terminology.implicit_value_sets import implicit, of_system
 from fhir_server.terminology.imported_system import Answers, ConceptCache, ImportedSystem
@@ -30,6 +31,9 @@ class Sources(Protocol):
 
     def versions_of(self, kind: str, url: str) -> Mapping[str, dict[str, Any]]:
         """Return the resources of a kind (CodeSystem, ValueSet, ConceptMap) and URL, by version."""
+
+    def urls_of(self, kind: str) -> Iterable[str]:
+        """Return the URLs of R4's own resources of a kind."""
 
     def all_of(self, kind: str) -> Iterable[dict[str, Any]]:
         """Return all resources of a kind that were added to R4's own."""
@@ -83,6 +87,22 @@ class Shelf:
             found = self._read[key] = ListedSystem(resource, supplements)
         return found
 
+    def urls(self) -> set[str]:
+        """Return the URLs of all code systems of which concepts are known."""
+        added = {
+            str(r["url"]) for r in self.sources.all_of("CodeSystem") if r.get("content") in _WITH_CONCEPTS
+        }
+        return {*self.sources.urls_of("CodeSystem"), *added, *self.imported.systems, *RULE_SYSTEMS}
+
+    def added_versions(self, url: str) -> list[str]:
+        """Return the versions of a code system that was added or imported, the highest first."""
+        added = {
+            str(r.get("version", ""))
+            for r in self.sources.all_of("CodeSystem")
+            if r["url"] == url and r.get("content") in _WITH_CONCEPTS
+        }
+        return sorted({*added, *self.imported.systems.get(url, {})}, key=version_order, reverse=True)
+
     def of_all_codes(self, url: str) -> dict[str, Any] | None:
         """Return the value set that a code system names as that of all its codes."""
         if self._sets is None:
@@ -123,9 +143,7 @@ class Library:
 
     def system(self, url: str, version: str = "") -> CodeSystem | None:
         """Return a code system with concepts; None when it isn't here in this version ("": the highest)."""
-        listed = {
-            v: r for v, r in self._all("CodeSystem", url).items() if r.get("content") in _WITH_CONCEPTS
-        }
+        listed = {v: r for v, r in self._all("CodeSystem", url).items() if r.get("content") in _WITH_CONCEPTS}
         imported = self.shelf.imported.systems.get(url, {})
         known = [*listed, *imported]
         found = chosen(known, version)

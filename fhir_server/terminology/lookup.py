@@ -24,8 +24,8 @@ def lookup(
 ) -> list[Parameter]:
     """Return the parameters of the answer; ``properties`` may hold ``*`` for all.
 
-    R4 names ``display``, ``designation``, ``parent``, ``child``, ``definition``, ``inactive``, ``version`` and ``lang.X``
-    besides the code system's own.
+    R4 names ``designation``, ``parent``, ``child``, ``definition``, ``inactive`` and ``lang.X`` besides the code
+    system's own.
     """
     wanted = set(properties)
     everything = not wanted or "*" in wanted
@@ -55,7 +55,12 @@ def _designations(system: CodeSystem, concept: Concept, wanted: set[str]) -> Ite
     if concept.display and system.language:
         rows.append({"language": system.language, "use": PREFERRED, "value": concept.display})
     for row in rows:
-        if languages and "*" not in wanted and "designation" not in wanted and row.get("language") not in languages:
+        if (
+            languages
+            and "*" not in wanted
+            and "designation" not in wanted
+            and row.get("language") not in languages
+        ):
             continue
         parts: list[Parameter] = []
         if "language" in row:

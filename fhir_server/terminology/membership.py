@@ -14,6 +14,7 @@ from fhir_server.terminology.code_system import CodeSystem
 from fhir_server.terminology.concept import Concept
 from fhir_server.terminology.filters import Filter, test
 from fhir_server.terminology.library import Library
+from fhir_server.terminology.versions import is_match
 
 Verdict = bool | None
 
@@ -113,6 +114,8 @@ class Membership:
         if asked.system and asked.system != url:
             return False
         version = self._library.rules.of_include(url, clause.get("version", ""))
+        if asked.version and (not version or is_match(asked.version, version)):
+            version = asked.version
         system = self._library.system(url, version)
         if "concept" in clause and not active_only and (system is None or system.is_case_sensitive):
             if not any(row["code"] == asked.code for row in clause["concept"]):

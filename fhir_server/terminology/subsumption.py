@@ -45,9 +45,7 @@ def closure(
     for system_url, code in everything:
         system = library.system(system_url)
         if system is None or system.find(code) is None:
-            raise error(
-                "not-found", f"The code '{code}' of {system_url} isn't known here.", status=422
-            )
+            raise error("not-found", f"The code '{code}' of {system_url} isn't known here.", status=422)
         above[system_url, code] = system.ancestors(code)
     return [
         (below, other)

@@ -53,7 +53,7 @@ def translate(library: Library, maps: Iterable[dict[str, Any]], wanted: Translat
     found: list[dict[str, Any]] = []
     for map_ in maps:
         for system, code in wanted.codings:
-            for match in _of_map(library, map_, system, code, wanted, 0):
+            for match in _of_map(library, map_, system, code, wanted):
                 if match not in found:
                     found.append(match)
     return found
@@ -65,7 +65,7 @@ def is_translation(match: dict[str, Any]) -> bool:
 
 
 def _of_map(
-    library: Library, map_: dict[str, Any], system: str, code: str, wanted: Translated, depth: int
+    library: Library, map_: dict[str, Any], system: str, code: str, wanted: Translated, *, depth: int = 0
 ) -> Iterator[dict[str, Any]]:
     for group in map_.get("group", ()):
         source, target = group.get("source", ""), group.get("target", "")
@@ -82,7 +82,7 @@ def _of_map(
             if _depends(row, wanted):
                 yield _match(map_, target, other, row)
         if not matched and not wanted.reverse:
-            yield from _unmapped(library, map_, group, code, wanted, depth)
+            yield from _unmapped(library, map_, group, code, wanted, depth=depth)
 
 
 def _forward(group: dict[str, Any], code: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -116,7 +116,13 @@ def _depends(row: dict[str, Any], wanted: Translated) -> bool:
 
 
 def _unmapped(
-    library: Library, map_: dict[str, Any], group: dict[str, Any], code: str, wanted: Translated, depth: int
+    library: Library,
+    map_: dict[str, Any],
+    group: dict[str, Any],
+    code: str,
+    wanted: Translated,
+    *,
+    depth: int = 0,
 ) -> Iterator[dict[str, Any]]:
     rule = group.get("unmapped", {})
     mode = rule.get("mode")
@@ -128,13 +134,11 @@ def _unmapped(
     elif mode == "other-map" and depth < _MOST_MAPS:
         other = library.concept_map(rule.get("url", ""))
         if other is not None:
-            yield from _of_map(library, other, group.get("source", ""), code, wanted, depth + 1)
+            yield from _of_map(library, other, group.get("source", ""), code, wanted, depth=depth + 1)
 
 
 def _match(map_: dict[str, Any], system: str, code: str, row: dict[str, Any]) -> dict[str, Any]:
-    parts: list[dict[str, Any]] = [
-        {"name": "equivalence", "valueCode": row.get("equivalence", "equivalent")}
-    ]
+    parts: list[dict[str, Any]] = [{"name": "equivalence", "valueCode": row.get("equivalence", "equivalent")}]
     if code:
         coding = {"system": system, "code": code, "display": row.get("display", "")}
         parts.append({"name": "concept", "valueCoding": {k: v for k, v in coding.items() if v}})

@@ -84,7 +84,11 @@ def problems(fhir: Any, case: dict[str, Any]) -> list[str]:
         return [f"status {answer.status_code}: {answer.text[:300]}"]
     expected, actual = files()[case["response"]], as_r5(answer.json())
     if case["operation"] == "translate":
-        actual = json.loads(json.dumps(actual).replace('"name": "source", "valueUri"', '"name": "originMap", "valueCanonical"'))
+        actual = json.loads(
+            json.dumps(actual).replace(
+                '"name": "source", "valueUri"', '"name": "originMap", "valueCanonical"'
+            )
+        )
     return differences(expected, actual)
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 PROPERTY = "http://hl7.org/fhir/5.0/StructureDefinition/extension-ValueSet.expansion.property"
 VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-ValueSet.expansion.contains.property"
-_CONTROL = {"$optional$", "$optional-properties$", "$count-arrays$"}
+#: ``location``, which is deprecated, says what ``expression`` says; the files disagree on whether it is there.
+_IGNORED = {"location"}
+_CONTROL = {"$optional$", "$optional", "$optional-properties$", "$count-arrays$"}
 
 
 def as_r5(value: Any) -> Any:
@@ -67,7 +69,7 @@ def _of_objects(expected: dict[str, Any], actual: Any, path: str) -> list[str]:
     counted = set(expected.get("$count-arrays$", ()))
     found: list[str] = []
     for name, value in expected.items():
-        if name in _CONTROL:
+        if name in _CONTROL | _IGNORED:
             continue
         if name not in actual:
             if name not in optional and not _all_optional(value) and value != "$$":
@@ -77,11 +79,15 @@ def _of_objects(expected: dict[str, Any], actual: Any, path: str) -> list[str]:
                 found.append(f"{path}.{name}: expected {len(value)}, found {len(actual[name])}")
         else:
             found += differences(value, actual[name], f"{path}.{name}")
-    return found + [f"{path}.{n}: not expected" for n in actual if n not in expected and n not in optional]
+    return found + [
+        f"{path}.{n}: not expected" for n in actual if n not in expected and n not in optional | _IGNORED
+    ]
 
 
 def _all_optional(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(v, dict) and "$optional$" in v for v in value)
+    return isinstance(value, list) and all(
+        isinstance(v, dict) and ("$optional$" in v or "$optional" in v) for v in value
+    )
 
 
 def _of_arrays(expected: list[Any], actual: Any, path: str) -> list[str]:
@@ -94,7 +100,7 @@ def _of_arrays(expected: list[Any], actual: Any, path: str) -> list[str]:
         match = next((one for one in left if not differences(value, one)), None)
         if match is not None:
             left.remove(match)
-        elif not (isinstance(value, dict) and "$optional$" in value):
+        elif not (isinstance(value, dict) and ("$optional$" in value or "$optional" in value)):
             waiting.append(value)
     for value in waiting:
         scored = [(len(differences(value, one)), index) for index, one in enumerate(left)]

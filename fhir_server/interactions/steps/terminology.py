@@ -13,6 +13,7 @@ import msgspec
 
 from fhir_server.interactions.exchange import Server
 from fhir_server.outcome import error
+from fhir_server.store.documents import TimeLimit
 from fhir_server.terminology import Library, Needed, VersionRules
 from fhir_server.terminology.questions import Question, Selected
 
@@ -52,7 +53,10 @@ async def with_answers(
 async def _answer(server: Server, question: Question, answers: dict[Question, Any]) -> None:
     code_systems = server.store.code_systems
     if isinstance(question, Selected):
-        answers[question] = await code_systems.select(question.system, question.selection)
+        try:
+            answers[question] = await code_systems.select(question.system, question.selection)
+        except TimeLimit:
+            raise error("too-costly", "The code system took too long to search: narrow the filter.") from None
     else:
         found = await code_systems.concepts(question.system, question.codes)
         server.code_sets.shelf.imported.concepts.learn(question, found)
