@@ -20,7 +20,7 @@ from fhir_server.access import AccessContext
 from fhir_server.outcome import error
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.connection import Connection
-from fhir_server.store.documents import STORED_FIELDS, TIE_BITS, Page, Stored, history_id, stored
+from fhir_server.store.documents import STORED_FIELDS, TIE_BITS, Page, Stored, fitting, history_id, stored
 from fhir_server.store.history_scope import LARGEST_KEY, Listed, Scope, Span, all_of
 
 
@@ -194,6 +194,9 @@ def _beyond(after: Cursor, span: Span) -> dict[str, Any]:
 
 def _page(rows: list[Stored], after: Cursor | None, limit: int, *, is_more: bool) -> Page:
     page = tuple(rows[:limit])
+    count = fitting(page)
+    is_more = is_more or count < len(page)
+    page = page[:count]
     if not page or not is_more:
         return Page(page)
     last = page[-1]

@@ -3,7 +3,8 @@
 1. A purge is a document of ``purges`` before anything is removed: who, why, what of which resources. It stays as
    evidence, with the number of what was removed; the outbox has an event when it begins and one when it ends.
 2. A step removes some versions and counts them in that document, in one transaction.
-3. Of a resource the oldest versions go first, of a deleted one the deletion last: what is left in between is a
+3. The next step begins with the large content that only those versions referred to.
+4. Of a resource the oldest versions go first, of a deleted one the deletion last: what is left in between is a
    history without its beginning.
 """
 
@@ -21,6 +22,7 @@ from pymongo.write_concern import WriteConcern
 
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.connection import Connection, failure
+from fhir_server.store.contents import Contents
 from fhir_server.store.history_scope import of_resource
 
 Row = Mapping[str, Any]
@@ -57,8 +59,9 @@ class Purge:
 class Purges:
     """Carries out purges; every call raises Unavailable when the database does not answer."""
 
-    def __init__(self, connection: Connection, catalogue: Catalogue) -> None:
+    def __init__(self, connection: Connection, catalogue: Catalogue, contents: Contents) -> None:
         self._connection = connection
+        self._contents = contents
         self._catalogue = catalogue
         self._purges = connection.database[NAME]
         self._owner = os.urandom(6).hex()
@@ -71,6 +74,7 @@ class Purges:
             "begun": now,
             "state": "running",
             "removed": 0,
+            "holders": [],
             "owner": self._owner,
             "lease": now + LEASE,
         }
@@ -108,11 +112,15 @@ class Purges:
 
         Its state is ``taken`` when another worker goes on with it.
         """
+        for holder in row["holders"]:
+            type_, _, id_ = holder.partition("/")
+            await self._contents.release(type_, id_)
         victims = await self._victims(row)
+        holders = await self._holders(victims)
         mine = {"_id": row["_id"], "owner": self._owner, "removed": row["removed"]}
 
         async def remove(session: AsyncClientSession) -> Row:
-            made = {**row, "lease": now + LEASE}
+            made = {**row, "holders": holders, "lease": now + LEASE}
             if not victims:
                 made |= {"state": "done", "ended": now}
             for name, condition in victims:
@@ -120,7 +128,7 @@ class Purges:
                 made["removed"] += gone.deleted_count
             found: Row | None
             if victims:
-                change = {"$set": {name: made[name] for name in ("lease", "removed")}}
+                change = {"$set": {name: made[name] for name in ("lease", "removed", "holders")}}
                 found = await self._purges.find_one_and_update(
                     mine, change, return_document=True, session=session
                 )
@@ -177,6 +185,14 @@ class Purges:
             resources.append(id_)
         # One that was created anew meanwhile stays.
         return [("history", _among(versions)), (type_, {**_among(resources), **_DELETED})]
+
+    async def _holders(self, victims: list[tuple[str, dict[str, Any]]]) -> list[str]:
+        """Return ``Type/id`` of the resources whose versions among the victims have large content."""
+        found: set[str] = set()
+        for name, condition in victims:
+            for id_ in await self._ids(name, {**condition, "b": {"$exists": True}}, STEP):
+                found.add(id_.rpartition("/")[0] if name == "history" else f"{name}/{id_}")
+        return sorted(found)
 
     async def _types(self, type_: str) -> tuple[str, ...]:
         return tuple(name for name in await self._catalogue.types() if type_ in ("", name))
