@@ -112,7 +112,7 @@ class Definitions:
                     return resource
             if exact:
                 return None
-        return known[max(known, key=_order)]
+        return known[max(known, key=order)]
 
     def search_parameters(self) -> list[dict[str, Any]]:
         """Return all SearchParameter resources of the package."""
@@ -135,7 +135,7 @@ def _is_version(actual: str, wanted: str) -> bool:
     return actual == wanted or (wanted.count(".") < 2 and actual.startswith(wanted + "."))
 
 
-def _order(version: str) -> tuple[tuple[int, int, str], ...]:
+def order(version: str) -> tuple[tuple[int, int, str], ...]:
     """Return what versions are sorted by: numbers as numbers, a release after its previews."""
     release, _, preview = version.partition("-")
     parts = [(1, int(p), "") if p.isdigit() else (0, 0, p) for p in re.split(r"[.+]", release)]

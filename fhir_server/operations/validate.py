@@ -171,6 +171,7 @@ def _content(
             )
         )
     issues += server.validator.validate(resource, _profiles(server, question.profile, found))
+    issues = [*server.validator.corrected(issues, resource, target.type)]
     if question.mode:
         issues += _acceptable(server, request, target, question, current)
     return issues

@@ -11,6 +11,7 @@ from typing import Any
 from fhir_server.definitions import Definitions
 from fhir_server.outcome import Issue
 from fhir_server.validation.compiler import Compiler
+from fhir_server.validation.corrections import Corrections
 from fhir_server.validation.invariants import NotEvaluated
 from fhir_server.validation.policy import Policy
 from fhir_server.validation.protocols import CodeSets
@@ -41,6 +42,7 @@ class Validator:
         self._definitions = definitions
         self._code_sets = code_sets
         self._compiler = Compiler(definitions, code_sets, policy or Policy(best_practices=best_practices))
+        self._corrections = Corrections(code_sets, definitions.types.resource_types)
         self._generation = definitions.generation
         self._as_warnings = as_warnings
 
@@ -73,6 +75,13 @@ class Validator:
         if found is None and not run.unevaluated:
             return ()
         return issues(found or [], run, name, self._as_warnings, compiler.types_of)
+
+    def corrected(self, issues: Sequence[Issue], resource: Any, type_: str = "") -> tuple[Issue, ...]:
+        """Return the issues that ``validate`` found, each with a suggested fix where there is one.
+
+        ``type_`` is the type that the resource must be of, "" if nothing says it.
+        """
+        return self._corrections.corrected(issues, resource, type_)
 
     def preload(self, types: Iterable[str]) -> None:
         """Compile these resource types and all datatypes that they use, for processes that fork later."""
