@@ -80,7 +80,8 @@ class Judge:
         """Return the result of a document.
 
         These are its file, line, resourceType, id, valid, issues, the seconds that it took and its size in bytes; and
-        ``mended``, its text with the fixes that change no meaning, if there are any and they are asked for.
+        ``mended``, its text with the fixes that change no meaning, if there are any and they are asked for; and
+        ``unchecked``, sentences on constraints that can't be checked.
         """
         from fhir_server.datatypes.positions import located
         from fhir_server.outcome import FhirError, Issue
@@ -102,6 +103,7 @@ class Judge:
                 issues = refused.issues
             if issues:
                 issues = located(issues, document.body)
+        unchecked = self.validator.unchecked(resource, self._task.profiles) if resource else ()
         mended = self._mended(document.body, resource, issues) if self._task.mends else None
         return {
             "file": document.source,
@@ -112,6 +114,7 @@ class Judge:
             "issues": [_placed(issue, document) for issue in issues],
             "seconds": round(time.perf_counter() - started, 6),
             "size": len(document.body),
+            "unchecked": [_said(issue.diagnostics) for issue in unchecked],
             **({"mended": mended} if mended is not None else {}),
         }
 
@@ -153,13 +156,17 @@ def _placed(issue: Issue, document: Document) -> dict[str, Any]:
     placed = replace(issue, line=max(line, 1), column=issue.column or 1)
     found = {**placed.as_json(), "line": placed.line, "column": placed.column}
     if issue.fix is not None:
-        from fhir_server.messages import LANGUAGE, translated
-
         found["fix"] = {"patch": issue.fix.patch()}
         if issue.fix.assumes:
-            said = translated(issue.fix.assumes, LANGUAGE.get())
-            found["fix"]["assumes"] = said or str(issue.fix.assumes)
+            found["fix"]["assumes"] = _said(issue.fix.assumes)
     return found
+
+
+def _said(sentence: str) -> str:
+    """Return a sentence in the language that is asked for, in English if it can't be had."""
+    from fhir_server.messages import LANGUAGE, translated
+
+    return translated(sentence, LANGUAGE.get()) or str(sentence)
 
 
 _judge: Judge | None = None

@@ -82,7 +82,8 @@ def validate(
     explain: Annotated[
         str,
         typer.Option(
-            metavar="PATH", help="Instead: tell the rules for an element, such as Patient.contact.gender."
+            metavar="PATH",
+            help="Instead: tell the rules for an element, such as Patient.contact.gender, and of each --profile.",
         ),
     ] = "",
     jobs: Annotated[
@@ -157,6 +158,7 @@ def _run(files: list[str], output: str, severity: str, jobs: int, task: Task, *,
     mending = Mending()
     reports = not task.mends or writes
     total = invalid = 0
+    unchecked: dict[str, None] = {}
     with Counter(_size(files)) as counter:
         for result in results(files, jobs, task):
             total += 1
@@ -164,6 +166,7 @@ def _run(files: list[str], output: str, severity: str, jobs: int, task: Task, *,
             result["issues"] = [
                 issue for issue in result["issues"] if issue["severity"] in (*listed, "fatal")
             ]
+            unchecked |= dict.fromkeys(result.pop("unchecked"))
             if (mended := result.pop("mended", None)) is not None:
                 mending.add(result["file"], result["line"], mended)
             counter.add(result.pop("size"), f"{total} resources, {invalid} invalid")
@@ -176,6 +179,8 @@ def _run(files: list[str], output: str, severity: str, jobs: int, task: Task, *,
             print(f"mended {file}", file=sys.stderr)
     elif task.mends:
         sys.stdout.writelines(mending.diffs())
+    for sentence in unchecked:
+        print(sentence, file=sys.stderr)
     print(f"{total} resources, {invalid} invalid", file=sys.stderr)
     return Exit.FINDINGS if invalid else Exit.DONE
 
@@ -188,7 +193,7 @@ def _explain(path: str, output: str, task: Task) -> None:
     from fhir_server.validation.explanation import explain
 
     try:
-        explained = explain(Judge(task).definitions, path)
+        explained = explain(Judge(task).definitions, path, task.profiles)
     except FhirError as refused:
         stop(Exit.USAGE, refused.issues[0].diagnostics)
     if output == "json":

@@ -17,6 +17,7 @@ from fhir_server.validation.policy import Policy
 from fhir_server.validation.protocols import CodeSets
 from fhir_server.validation.report import BundleIndex, Run, issues
 from fhir_server.validation.rules.contained import holds_conditional_references, resource_type
+from fhir_server.validation.unevaluated import claimed
 
 
 class Validator:
@@ -75,6 +76,13 @@ class Validator:
         if found is None and not run.unevaluated:
             return ()
         return issues(found or [], run, name, self._as_warnings, compiler.types_of)
+
+    def unchecked(self, resource: dict[str, Any], profiles: Sequence[str] = ()) -> tuple[Issue, ...]:
+        """Return a warning for each constraint that can't be checked, of the profiles that ``validate`` goes by."""
+        name = resource.get("resourceType")
+        imposed = self._compiler.policy.imposed.get(name, ()) if isinstance(name, str) else ()
+        wanted = dict.fromkeys((*claimed(resource), *profiles, *imposed))
+        return tuple(self._compiler.unevaluated.issues(wanted, name if isinstance(name, str) else ""))
 
     def corrected(self, issues: Sequence[Issue], resource: Any, type_: str = "") -> tuple[Issue, ...]:
         """Return the issues that ``validate`` found, each with a suggested fix where there is one.
