@@ -163,19 +163,3 @@ def _of_profile(target: Target, around: Surroundings) -> Criterion | None:
     if not profiles:
         return None
     return lambda values, run: any(around.conforms(v, p, run) for v in values for p in profiles)
-
-
-def described(
-    slice_: Element, path: str, around: Surroundings
-) -> tuple[list[str], list[Element | tuple[Any, ...]]]:
-    """Return the names on the path of a discriminator, and what a slice's definition has there: elements or values.
-
-    Both are empty for a path that leads elsewhere than to children (``resolve()``, ``extension(url)``, ``ofType()``).
-    """
-    try:
-        steps = list(_steps(parse(path)))
-    except FhirPathError:
-        return [], []
-    if any(step.kind != "member" for step in steps):
-        return [], []
-    return [step.name for step in steps], [t.element or t.values for t in _targets(slice_, steps, around)]

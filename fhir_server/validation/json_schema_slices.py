@@ -9,9 +9,11 @@ https://hl7.org/fhir/R4/profiling.html#slicing
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from fhir_server.fhirpath import FhirPathError, parse
 from fhir_server.validation.compiler import Compiler
-from fhir_server.validation.discriminators import described
+from fhir_server.validation.discriminator_paths import steps_of, targets
 from fhir_server.validation.element_tree import Element
 from fhir_server.validation.json_schema_values import Schema, both, constant, member, pattern
 from fhir_server.validation.schema import ElementSchema, Slicing, bound, type_profiles
@@ -71,7 +73,7 @@ def _by_url(element: Element) -> Schema | None:
 
 
 def _criterion(kind: str, path: str, element: Element, compiler: Compiler) -> Schema | None:
-    names, targets = described(element, path, compiler)
+    names, targets = _described(element, path, compiler)
     if not targets or (not names and path != "$this"):
         return None
     parts: list[Schema] = []
@@ -88,6 +90,22 @@ def _criterion(kind: str, path: str, element: Element, compiler: Compiler) -> Sc
             return None
         parts.append(found)
     return _at(names, both(*parts))
+
+
+def _described(
+    slice_: Element, path: str, compiler: Compiler
+) -> tuple[list[str], list[Element | tuple[Any, ...]]]:
+    """Return the names on the path of a discriminator, and what the slice's definition has there: elements or values.
+
+    Both are empty for a path that leads elsewhere than to children.
+    """
+    try:
+        steps = list(steps_of(parse(path)))
+    except FhirPathError:
+        return [], []
+    if any(step.kind != "member" for step in steps):
+        return [], []
+    return [step.name for step in steps], [t.element or t.values for t in targets(slice_, steps, compiler)]
 
 
 def _exists(names: list[str], target: Element) -> Schema | None:
