@@ -24,13 +24,14 @@ from fhir_server.definitions.packages import PackageStore
 from fhir_server.interactions.capabilities import statement
 from fhir_server.interactions.content import store_definitions, store_examples
 from fhir_server.interactions.exchange import Policy, Server
+from fhir_server.interactions.imported_code_systems import ImportedCodeSystems
 from fhir_server.interactions.router import ROUTES
 from fhir_server.interactions.steps.identity import id_source
 from fhir_server.interactions.steps.links import Links
 from fhir_server.interactions.steps.prepare import instant
 from fhir_server.interactions.stored_definitions import StoredDefinitions
 from fhir_server.interactions.stored_parameters import StoredParameters
-from fhir_server.operations.catalogue import offered
+from fhir_server.operations.catalogue import by_name, offered
 from fhir_server.operations.expunge import follow as follow_purges
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.gateway import Edge, Gateway
@@ -185,11 +186,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             app.serve(await build(settings, store, definitions, registry))
             parameters = StoredParameters(app.serving(), own_base(settings), app.describe)
             await parameters.look()
+            imported = ImportedCodeSystems(store, app.serving().code_sets)
+            await imported.look()
             following = [
                 asyncio.create_task(work)
                 for work in (
                     stored.follow(),
                     parameters.follow(),
+                    imported.follow(),
                     follow_purges(app.serving()),
                     store.contents.follow(),
                 )
@@ -280,7 +284,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         policy=policy,
         links=Links(definitions.types),
         capabilities={"statement": described(registry, policy)},
-        operations={operation.name: operation for operation in offered(policy)},
+        operations=by_name(offered(policy)),
     )
 
 

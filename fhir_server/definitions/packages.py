@@ -17,7 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from fhir_server.definitions.core import ADDABLE, Definitions, order
+from fhir_server.definitions.core import ADDABLE, Definitions, version_order
 from fhir_server.outcome import FhirError, error
 
 #: Limits against hostile archives: bytes of one file and of all files, number of files.
@@ -212,7 +212,7 @@ class PackageStore:
             stem = "" if version in {"latest", "current"} else version.removesuffix("x").removesuffix("*")
             if stem != version and self._cache.is_dir():
                 found = [p for p in self._cache.iterdir() if p.name.startswith(f"{name}#{stem}")]
-                return max(found, key=lambda p: order(p.name.partition("#")[2]), default=None)
+                return max(found, key=lambda p: version_order(p.name.partition("#")[2]), default=None)
         path = Path(source)
         return path if path.exists() else None
 

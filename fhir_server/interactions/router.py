@@ -31,6 +31,7 @@ from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Handler
 from fhir_server.interactions.steps import binary
 from fhir_server.interactions.steps.dry_run import DRY_RUN, dry_run, is_dry_run
 from fhir_server.interactions.steps.idempotency import KEY, once
+from fhir_server.interactions.steps.terminology import prefetch
 from fhir_server.outcome import FhirError, error, operation_outcome
 from fhir_server.store.documents import Unavailable
 
@@ -137,6 +138,8 @@ def _refuse_faults(route: Route, request: FhirRequest) -> None:
 
 
 async def _answer(route: Route, target: Target, server: Server, request: FhirRequest) -> FhirResponse:
+    if request.body and server.code_sets.has_imported:
+        await prefetch(server, request.body)
     response = await route.handler(server, request, target)
     return replace(response, interaction=response.interaction or route.interaction, type=target.type)
 

@@ -10,7 +10,9 @@ from typing import Any
 from fhir_server.access import AccessContext
 from fhir_server.search.entries import IndexDescriptor, IndexEntries, SearchPlan
 from fhir_server.store.catalogue import Catalogue
+from fhir_server.store.closure_tables import ClosureTables
 from fhir_server.store.coalescing import KeyLocks
+from fhir_server.store.code_systems import CodeSystems
 from fhir_server.store.committing import Committer
 from fhir_server.store.connection import Connection
 from fhir_server.store.contents import Contents
@@ -58,6 +60,10 @@ class Store:
         self.purges = Purges(connection, catalogue)
         #: An event for each version.
         self.outbox = Outbox(connection)
+        #: Code systems that are too large for a resource.
+        self.code_systems = CodeSystems(connection)
+        #: The tables of $closure.
+        self.closure_tables = ClosureTables(connection)
 
     @classmethod
     async def connect(
