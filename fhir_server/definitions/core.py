@@ -95,6 +95,12 @@ class Definitions:
             for versions in by_url.values():
                 yield from versions.values()
 
+    def profiles(self) -> list[str]:
+        """Return the canonical URLs of all profiles and extensions, R4's own first."""
+        own = self._artefact.urls("StructureDefinition")
+        found = [u for u in own if (self.structure(u) or {}).get("derivation") == "constraint"]
+        return [*found, *self._added["StructureDefinition"]]
+
     def _find(self, kind: str, canonical: str, *, exact: bool) -> dict[str, Any] | None:
         url, _, version = canonical.partition("|")
         versions = self._added[kind].get(url)

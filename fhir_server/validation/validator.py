@@ -75,7 +75,7 @@ class Validator:
         return issues(found or [], run, name, self._as_warnings, compiler.types_of)
 
     def preload(self, types: Iterable[str]) -> None:
-        """Compile these resource types and all datatypes that they use, for processes that fork later."""
+        """Compile resource types (by name) and profiles (by URL) with all that they use, before a process forks."""
         for name in types:
             self._compiler.preload(name)
 
