@@ -6,6 +6,7 @@ VENV     ?= .venv
 DATA_DIR ?= fhir-data
 PORT     ?= 8080
 TESTS    ?= tests
+MB       ?= 200
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALLED_FROM := pyproject.toml hatch_build.py fhir_server/definitions/artefact.py
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fmt lint types imports bench bench-search bench-validate kill-test jepsen docs dist clean
+.PHONY: help serve test check fmt lint types imports bench bench-search bench-validate bench-content kill-test jepsen docs dist clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -48,6 +49,9 @@ bench-validate: $(VENV)/.dev ## CPU time and detection of the validator beside o
 
 bench-search: $(VENV)/.dev ## thirty shapes of search on Synthea data at two sizes (needs FHIR_SUITES; minutes)
 	$(BIN)/python benchmarks/bench_search.py
+
+bench-content: $(VENV)/.dev ## a Binary of 200 MB up and down: rates, and memory of the worker (MB= its size)
+	$(BIN)/python benchmarks/large_content.py --mb $(MB)
 
 kill-test: $(VENV)/.dev ## kill -9 of worker, server and mongod in the middle of a load, ten times (minutes)
 	PYTHONPATH=benchmarks $(BIN)/python -m kill_run --rounds 10
