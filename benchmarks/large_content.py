@@ -1,8 +1,9 @@
 """`make bench-content`: a large Binary up, down and in ranges: rates, and the memory that the worker needs for it.
 
 Starts its own server and mongod in a scratch folder. The file is made while it is sent and checked while it is
-received, so that this program needs no memory for it either. GridFS, of PyMongo, moves the same bytes into and out of the
-same mongod without any server in between. The exit code is 1 when content differs or the worker needs more than --most-mb.
+received, so that this program needs no memory for it either. GridFS, of PyMongo, moves the same bytes into and out of
+the same mongod without any server in between. The exit code is 1 when content differs or the worker needs more than
+--most-mb.
 """
 
 from __future__ import annotations
