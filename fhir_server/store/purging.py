@@ -3,9 +3,9 @@
 1. A purge is a document of ``purges`` before anything is removed: who, why, what of which resources. It stays as
    evidence, with the number of what was removed; the outbox has an event when it begins and one when it ends.
 2. A step removes some versions and counts them in that document, in one transaction.
-3. The next step begins with the large content that only those versions referred to.
-4. Of a resource the oldest versions go first, of a deleted one the deletion last: what is left in between is a
+3. Of a resource the oldest versions go first, of a deleted one the deletion last: what is left in between is a
    history without its beginning.
+4. Large content that no version refers to any more is opened in the same transaction, and swept in the end.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class Purges:
 
     def __init__(self, connection: Connection, catalogue: Catalogue, contents: Contents) -> None:
         self._connection = connection
-        self._contents = contents
         self._catalogue = catalogue
+        self._contents = contents
         self._purges = connection.database[NAME]
         self._owner = os.urandom(6).hex()
 
@@ -74,7 +74,6 @@ class Purges:
             "begun": now,
             "state": "running",
             "removed": 0,
-            "holders": [],
             "owner": self._owner,
             "lease": now + LEASE,
         }
@@ -112,23 +111,22 @@ class Purges:
 
         Its state is ``taken`` when another worker goes on with it.
         """
-        for holder in row["holders"]:
-            type_, _, id_ = holder.partition("/")
-            await self._contents.release(type_, id_)
         victims = await self._victims(row)
-        holders = await self._holders(victims)
         mine = {"_id": row["_id"], "owner": self._owner, "removed": row["removed"]}
 
         async def remove(session: AsyncClientSession) -> Row:
-            made = {**row, "holders": holders, "lease": now + LEASE}
+            made = {**row, "lease": now + LEASE}
             if not victims:
                 made |= {"state": "done", "ended": now}
+            holders: set[tuple[str, str]] = set()
             for name, condition in victims:
+                holders |= await self._contents.holders(name, condition, session)
                 gone = await self._connection.database[name].delete_many(condition, session=session)
                 made["removed"] += gone.deleted_count
+            await self._contents.release(holders, session)
             found: Row | None
             if victims:
-                change = {"$set": {name: made[name] for name in ("lease", "removed", "holders")}}
+                change = {"$set": {name: made[name] for name in ("lease", "removed")}}
                 found = await self._purges.find_one_and_update(
                     mine, change, return_document=True, session=session
                 )
@@ -142,9 +140,12 @@ class Purges:
             return found
 
         async with self._connection.client.start_session(causal_consistency=False) as session:
-            return await _answered(
+            found = await _answered(
                 session.with_transaction(remove, ReadConcern("local"), WriteConcern(w="majority", j=True))
             )
+        if found["state"] == "done":
+            await self._contents.sweep(now)
+        return found
 
     async def _simple(self, row: Row) -> list[tuple[str, dict[str, Any]]]:
         """Return (collection, filter) of what is removed without a look at its resource."""
@@ -185,14 +186,6 @@ class Purges:
             resources.append(id_)
         # One that was created anew meanwhile stays.
         return [("history", _among(versions)), (type_, {**_among(resources), **_DELETED})]
-
-    async def _holders(self, victims: list[tuple[str, dict[str, Any]]]) -> list[str]:
-        """Return ``Type/id`` of the resources whose versions among the victims have large content."""
-        found: set[str] = set()
-        for name, condition in victims:
-            for id_ in await self._ids(name, {**condition, "b": {"$exists": True}}, STEP):
-                found.add(id_.rpartition("/")[0] if name == "history" else f"{name}/{id_}")
-        return sorted(found)
 
     async def _types(self, type_: str) -> tuple[str, ...]:
         return tuple(name for name in await self._catalogue.types() if type_ in ("", name))
