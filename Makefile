@@ -46,7 +46,7 @@ bench: $(VENV)/.dev ## benchmark against a bare MongoDB client in the same run; 
 	$(BIN)/python benchmarks/bench.py
 
 bench-validate: $(VENV)/.dev ## CPU time and detection of the validator beside others from PyPI
-	$(BIN)/python -W ignore benchmarks/validate.py
+	$(BIN)/python -W ignore -m benchmarks.validate
 
 bench-detection: $(VENV)/.dev ## all defects that can be made in FR Core's examples, and a sample in R4's: found, and where
 	$(BIN)/python -m benchmarks.detection
