@@ -36,6 +36,11 @@ class Choice:
     is_ordered: bool
     rank: int
 
+    @property
+    def is_scan(self) -> bool:
+        """Tell whether no criterion has an index: everything is read until the page is full."""
+        return self.rank == _SCAN
+
 
 def criteria(expression: Expression) -> tuple[Expression, ...]:
     """Return the operands that must all match."""
@@ -52,7 +57,7 @@ def choose(query: SearchQuery, registry: Registry) -> tuple[Choice, ...]:
     found = [choice for keys in known if (choice := _through(keys, bound, query.type, registry)) is not None]
     firsts = {"_id", *(keys.fields[0] for keys in known if keys.fields)}
     found += [choice for leaf in leaves if (choice := _through_several(leaf, firsts, query.type)) is not None]
-    return tuple(sorted(found, key=lambda choice: choice.rank)) or (Choice("lu", "lu", True, 99),)
+    return tuple(sorted(found, key=lambda choice: choice.rank)) or (Choice("lu", "lu", True, _SCAN),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,7 @@ _RANKS = {
 }
 IDENTIFIER = 10
 _LAST_UPDATED = 60
+_SCAN = 99
 _SEVERAL_SYSTEMS = 5
 
 
