@@ -73,7 +73,7 @@ async def _page(
             walk = await walker.page(position)
             return walk.query, walk, None, walk.issues
         closed = await answered(server, request, query)
-    query, choice = await leading(server, request, closed)
+    query, choice = await leading(server, request, closed, is_first=position is None)
     total = await counted(server, request, [query])
     pager: Pager[Stored] = Pager(query, server.registry, position, choice)
     while not query.results.count_only and (plan := pager.plan()) is not None:

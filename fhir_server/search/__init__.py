@@ -1,7 +1,7 @@
 """Search: a query string becomes a plan; a resource becomes index entries. See README.md."""
 
 from fhir_server.search.bare_codes import BareCodes, bare_codes, with_systems
-from fhir_server.search.choosing import Choice, choose
+from fhir_server.search.choosing import SCAN, Choice, choose, is_wide
 from fhir_server.search.compartment import in_compartment, members
 from fhir_server.search.cursor import Cursor, Cursors
 from fhir_server.search.entries import IndexDescriptor, IndexEntries, SearchPlan
@@ -19,6 +19,7 @@ __all__ = [
     "COUNT_CAP",
     "FEW",
     "LONGEST_FORM",
+    "SCAN",
     "BareCodes",
     "Choice",
     "Cursor",
@@ -41,6 +42,7 @@ __all__ = [
     "indexed",
     "indexes",
     "is_order_of",
+    "is_wide",
     "members",
     "parse",
     "rivals",

@@ -39,7 +39,11 @@ class Choice:
     @property
     def is_scan(self) -> bool:
         """Tell whether no criterion has an index: everything is read until the page is full."""
-        return self.rank == _SCAN
+        return self.rank == SCAN.rank
+
+
+#: Everything, by the time of its last update.
+SCAN = Choice("lu", "lu", True, 99)
 
 
 def criteria(expression: Expression) -> tuple[Expression, ...]:
@@ -57,7 +61,15 @@ def choose(query: SearchQuery, registry: Registry) -> tuple[Choice, ...]:
     found = [choice for keys in known if (choice := _through(keys, bound, query.type, registry)) is not None]
     firsts = {"_id", *(keys.fields[0] for keys in known if keys.fields)}
     found += [choice for leaf in leaves if (choice := _through_several(leaf, firsts, query.type)) is not None]
-    return tuple(sorted(found, key=lambda choice: choice.rank)) or (Choice("lu", "lu", True, _SCAN),)
+    return tuple(sorted(found, key=lambda choice: choice.rank)) or (SCAN,)
+
+
+def is_wide(query: SearchQuery) -> bool:
+    """Tell whether a criterion has so many values that no index delivers their resources in an order."""
+    leaves = criteria(query.expression)
+    return any(
+        isinstance(leaf, Equal) and leaf.field != "_id" and len(leaf.values) > MOST_SCANS for leaf in leaves
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +132,6 @@ _RANKS = {
 }
 IDENTIFIER = 10
 _LAST_UPDATED = 60
-_SCAN = 99
 _SEVERAL_SYSTEMS = 5
 
 
