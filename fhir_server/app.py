@@ -30,7 +30,8 @@ from fhir_server.interactions.steps.links import Links
 from fhir_server.interactions.steps.prepare import instant
 from fhir_server.interactions.stored_definitions import StoredDefinitions
 from fhir_server.interactions.stored_parameters import StoredParameters
-from fhir_server.operations.catalogue import BY_NAME, OPERATIONS
+from fhir_server.operations.catalogue import offered
+from fhir_server.operations.expunge import follow as follow_purges
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.gateway import Edge, Gateway
 from fhir_server.rest.health import health_routes
@@ -109,7 +110,11 @@ class Application(FastAPI):
         if self.openapi_schema is None:
             pages = super().openapi()
             described = statement(
-                _interactions(), self.serving().registry, self.serving().policy, instant(0), OPERATIONS
+                _interactions(),
+                self.serving().registry,
+                self.serving().policy,
+                instant(0),
+                offered(self.serving().policy),
             )
             self.openapi_schema = openapi(described, self._prefix, pages)
         return self.openapi_schema
@@ -177,7 +182,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             app.serve(await build(settings, store, definitions, registry))
             parameters = StoredParameters(app.serving(), own_base(settings), app.describe)
             await parameters.look()
-            following = [asyncio.create_task(work) for work in (stored.follow(), parameters.follow())]
+            following = [
+                asyncio.create_task(work)
+                for work in (stored.follow(), parameters.follow(), follow_purges(app.serving()))
+            ]
             try:
                 if settings.content.load:
                     written = await store_definitions(app.serving())
@@ -240,6 +248,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         max_bundle_mb=settings.http.max_bundle_mb,
         check_references_on_write=settings.integrity.references in ("write", "both"),
         check_references_on_delete=settings.integrity.references in ("delete", "both"),
+        expunge=settings.expunge.allow,
     )
     code_sets = CodeSets(definitions)
     validator = Validator(
@@ -263,13 +272,13 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         policy=policy,
         links=Links(definitions.types),
         capabilities={"statement": described(registry, policy)},
-        operations=BY_NAME,
+        operations={operation.name: operation for operation in offered(policy)},
     )
 
 
 def described(registry: Registry, policy: Policy) -> bytes:
     """Return the CapabilityStatement of what is offered now."""
-    return encode(statement(_interactions(), registry, policy, instant(now()), OPERATIONS))
+    return encode(statement(_interactions(), registry, policy, instant(now()), offered(policy)))
 
 
 def _interactions() -> set[str]:

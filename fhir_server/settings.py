@@ -159,10 +159,11 @@ class Search(Section):
 class Validation(Section):
     """What is checked before a resource is stored (https://hl7.org/fhir/R4/validation.html)."""
 
-    warnings: Annotated[str, Field(pattern=r"^([A-Za-z0-9-]+(,[A-Za-z0-9-]+)*)?$")] = "txt-2"
-    """Rules (constraint keys, comma list) whose breach is a warning and no error. txt-2, an empty narrative,
-    is one by default: the official R4 examples break it, and the reference implementation accepts them. "none"
-    makes every rule an error."""
+    warnings: Annotated[str, Field(pattern=r"^([A-Za-z0-9-]+(,[A-Za-z0-9-]+)*)?$")] = "txt-2,binding-max"
+    """Rules (constraint keys, or what stands before the @ of a rule; comma list) whose breach is a warning and no
+    error. By default txt-2, an empty narrative, which the official R4 examples break and the reference implementation
+    accepts; and binding-max, a code outside the maximum value set of a preferred or extensible binding (such as a
+    language that isn't BCP-47), which records in the field hold. "none" makes every rule an error."""
 
     profiles: Annotated[str, Field(pattern=r"^([A-Z][A-Za-z]+=[^\s,=]+(,\s*[A-Z][A-Za-z]+=[^\s,=]+)*)?$")] = (
         ""
@@ -219,6 +220,15 @@ class Delete(Section):
     one transaction."""
     conditional_max: Annotated[int, Field(ge=1, le=10_000)] = 1000
     """Most resources that one request deletes when delete.conditional is multiple; above that 412."""
+
+
+class Expunge(Section):
+    """$expunge: versions removed for good, for operators only (docs/api.md)."""
+
+    allow: Literal["off", "on", "everything"] = "off"
+    """off: there is no such operation. on: previous versions and deleted resources can be removed. everything: all
+    data of the server at once, too; for test servers. There is no sign-in yet: whoever reaches the server is an
+    operator."""
 
 
 class Bundle(Section):
@@ -291,6 +301,7 @@ class Settings(BaseSettings):
     packages: Packages = Field(default_factory=Packages)
     update: Update = Field(default_factory=Update)
     delete: Delete = Field(default_factory=Delete)
+    expunge: Expunge = Field(default_factory=Expunge)
     bundle: Bundle = Field(default_factory=Bundle)
     integrity: Integrity = Field(default_factory=Integrity)
     log: Log = Field(default_factory=Log)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from fhir_server.access import OPEN, AccessContext
 from fhir_server.datatypes.xml_format import XmlFormat
@@ -87,6 +88,7 @@ class Policy:
     max_bundle_mb: int = 64
     check_references_on_write: bool = False
     check_references_on_delete: bool = False
+    expunge: Literal["off", "on", "everything"] = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,8 @@ class Operation:
 
     ``name`` begins with ``$``; ``definition`` is the canonical URL of its OperationDefinition; ``levels`` are those
     out of system, type and instance at which it can be called; ``methods`` the HTTP methods; ``types`` the resource
-    types that have it, empty for all; ``judges_faults`` tells that it makes something of ``FhirRequest.faults``.
+    types that have it, empty for all; ``judges_faults`` tells that it makes something of ``FhirRequest.faults``;
+    ``versions`` that it can be called on one version of a resource (its level is instance).
     """
 
     name: str
@@ -129,3 +132,4 @@ class Operation:
     handler: Handler
     types: frozenset[str] = frozenset()
     judges_faults: bool = False
+    versions: bool = False

@@ -162,15 +162,20 @@ _LEVELS = ("system", "type", "instance")
 def _operation(server: Server, request: FhirRequest) -> tuple[Route, Target]:
     """Return the row and the target of an $operation: https://hl7.org/fhir/R4/operations.html."""
     *before, name = request.path
-    target = Target(*before[:2])
+    is_version = len(before) == 4 and before[2] == "_history"
+    target = Target(before[0], before[1], before[3]) if is_version else Target(*before[:2])
     if target.type and target.type not in server.definitions.types.resource_type_names:
         raise _unknown_type(server, target.type)
     operation = server.operations.get(name)
-    if operation is None or len(before) >= len(_LEVELS):
+    if (
+        operation is None
+        or (len(before) >= len(_LEVELS) and not is_version)
+        or (is_version and not operation.versions)
+    ):
         raise error(
             "not-supported", "This server does not have that operation; see GET metadata.", status=404
         )
-    _check_level(operation, target, _LEVELS[len(before)])
+    _check_level(operation, target, _LEVELS[min(len(before), 2)])
     method = "GET" if request.method == "HEAD" else request.method
     if method not in operation.methods:
         raise _wrong_method(request.method, sorted(operation.methods))

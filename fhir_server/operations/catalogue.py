@@ -1,11 +1,12 @@
-"""Every $operation that the server has: one row each, found by the router and listed in the CapabilityStatement.
+"""Every $operation that the server may have: one row each, found by the router and listed in the CapabilityStatement.
 
 https://hl7.org/fhir/R4/operations.html
 """
 
 from __future__ import annotations
 
-from fhir_server.interactions.exchange import Operation
+from fhir_server.interactions.exchange import Operation, Policy
+from fhir_server.operations.expunge import expunge
 from fhir_server.operations.json_schema import json_schema
 from fhir_server.operations.meta import meta, meta_add, meta_delete
 from fhir_server.operations.reindex import reindex
@@ -39,9 +40,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "$meta",
         "http://hl7.org/fhir/OperationDefinition/Resource-meta",
-        frozenset({"instance"}),
+        frozenset({"system", "type", "instance"}),
         frozenset({"GET", "POST"}),
         meta,
+        versions=True,
     ),
     Operation(
         "$meta-add",
@@ -59,5 +61,15 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
 )
 
-#: The same by name, as the router asks for them.
-BY_NAME = {operation.name: operation for operation in OPERATIONS}
+_EXPUNGE = Operation(
+    "$expunge",
+    "urn:fhir-space-server:OperationDefinition:expunge",
+    frozenset({"system", "type", "instance"}),
+    frozenset({"POST"}),
+    expunge,
+)
+
+
+def offered(policy: Policy) -> tuple[Operation, ...]:
+    """Return the operations that the settings allow."""
+    return OPERATIONS if policy.expunge == "off" else (*OPERATIONS, _EXPUNGE)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -41,6 +42,7 @@ _ENCODED_AT_ONCE = 50
 _ALONE_FROM = 3
 #: Of so many resources the last version made here is remembered.
 _REACHED = 4096
+_REACHED_SECONDS = 1.0
 
 Waiting = Waiter[Pending, None]
 
@@ -55,7 +57,7 @@ class Committer:
         self.creates: Coalescer[Pending, None] = Coalescer(self._create)
         self.replacements: Coalescer[Pending, None] = Coalescer(self._flush_replacements)
         self._transactor = Transactor(connection, patience_s)
-        self._reached: dict[tuple[str, str], int] = {}
+        self._reached: dict[tuple[str, str], tuple[int, float]] = {}
 
     async def commit(self, change: Change) -> None:
         """Write one change; raises VersionConflict, ClaimTaken, Unavailable, FhirError (body too large)."""
@@ -136,7 +138,9 @@ class Committer:
         hopeful = []
         for waiter in waiters:
             change = waiter.item.change
-            if change.previous < self._reached.get((change.type, change.id), 0):
+            reached, at = self._reached.get((change.type, change.id), (0, 0.0))
+            # Not for long: a purge may have removed the resource, and its versions begin anew.
+            if change.previous < reached and time.monotonic() < at + _REACHED_SECONDS:
                 waiter.refuse(_conflict(change))
             else:
                 hopeful.append(waiter)
@@ -145,7 +149,7 @@ class Committer:
 
     def _note(self, change: Change) -> None:
         self._reached.pop((change.type, change.id), None)
-        self._reached[change.type, change.id] = change.version
+        self._reached[change.type, change.id] = (change.version, time.monotonic())
         if len(self._reached) > _REACHED:
             del self._reached[next(iter(self._reached))]
 

@@ -17,7 +17,9 @@ from fhir_server.store.documents import Change, Page, Stored
 from fhir_server.store.explaining import ExplainingSearcher
 from fhir_server.store.history import Historian, Span
 from fhir_server.store.jobs import Jobs
+from fhir_server.store.labels import holders
 from fhir_server.store.outbox import Outbox
+from fhir_server.store.purging import Purges
 from fhir_server.store.reading import Reader
 from fhir_server.store.receipts import Receipts
 from fhir_server.store.reindexing import replace_entries
@@ -47,6 +49,8 @@ class Store:
         self.jobs = Jobs(connection)
         #: What was done under an Idempotency-Key.
         self.receipts = Receipts(connection)
+        #: Versions that are removed for good.
+        self.purges = Purges(connection, catalogue)
         #: An event for each version.
         self.outbox = Outbox(connection)
 
@@ -118,6 +122,10 @@ class Store:
         Raises VersionConflict when somebody else was faster, Unavailable when the outcome is unknown.
         """
         await relabel(self._connection, change)
+
+    async def label_holders(self, type_: str, access: AccessContext, most: int) -> list[str]:
+        """Return ids of resources of a type such that each profile, tag and label in use is in one of them."""
+        return await holders(self._connection, type_, access, most)
 
     async def search(self, plan: SearchPlan, access: AccessContext) -> Page:
         """Return the rows of a plan; raises TimeLimit when it was stopped."""
