@@ -48,15 +48,16 @@ async def _values(
     type_, field = question.type, question.field
     most = MOST_CANONICALS if question.is_canonical else MOST_KEYS
     plan = keys_plan(type_, question.criterion, server.registry, most + 1)
-    is_counted = not thorough and question.back is not None and not question.is_canonical
-    if is_counted and await server.store.count(plan, request.access, most + 1) > most:
-        raise _unselective(question.clause, type_, most)
+    most_read = 0 if thorough or question.back is None else most + 1
+    found: tuple[Any, ...] | None
     if field == URL_AND_VERSION:
         page = await server.store.search(replace(plan, projection=("i",), keys_only=True), request.access)
         found = tuple(_url_and_version(row.fields["i"]) for row in page.rows if "url" in row.fields["i"])
     else:
-        found = await server.store.values(plan, field, request.access, whole=question.is_canonical)
-    if len(found) > most:
+        found = await server.store.values(
+            plan, field, request.access, whole=question.is_canonical, most=most_read
+        )
+    if found is None or len(found) > most:
         raise _unselective(question.clause, type_, most)
     return found
 
