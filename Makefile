@@ -17,7 +17,7 @@ INSTALLED_FROM := pyproject.toml hatch_build.py fhir_server/definitions/artefact
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*## .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 serve: $(VENV)/.serve ## run the server with its examples on http://127.0.0.1:8080/fhir (PORT=, DATA_DIR=)
 	$(BIN)/fhir-server serve --load-examples --data-dir $(DATA_DIR) --port $(PORT)

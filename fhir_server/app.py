@@ -24,13 +24,14 @@ from fhir_server.definitions.packages import PackageStore
 from fhir_server.interactions.capabilities import statement
 from fhir_server.interactions.content import store_definitions, store_examples
 from fhir_server.interactions.exchange import Policy, Server
+from fhir_server.interactions.imported_code_systems import ImportedCodeSystems
 from fhir_server.interactions.router import ROUTES
 from fhir_server.interactions.steps.identity import id_source
 from fhir_server.interactions.steps.links import Links
 from fhir_server.interactions.steps.prepare import instant
 from fhir_server.interactions.stored_definitions import StoredDefinitions
 from fhir_server.interactions.stored_parameters import StoredParameters
-from fhir_server.operations.catalogue import offered
+from fhir_server.operations.catalogue import by_name, offered
 from fhir_server.operations.expunge import follow as follow_purges
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.gateway import Edge, Gateway
@@ -129,6 +130,8 @@ class Application(FastAPI):
             max_binary=http.max_binary_mb * 1_000_000,
             max_bundle=http.max_bundle_mb * 1_000_000,
             request_timeout=http.request_timeout_s,
+            body_timeout=http.body_timeout_s,
+            binary_timeout=http.binary_timeout_s,
         )
         log = AccessLog(self.settings.log.format) if self.settings.log.level in ("debug", "info") else None
         self._capabilities = dict(server.capabilities)
@@ -175,6 +178,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             indexes=lambda type_: (*indexes(type_, registry), *kept),
             timeout_s=settings.mongodb.timeout_s,
             time_limit_ms=settings.search.time_limit_ms,
+            inline_bytes=settings.mongodb.inline_kb * 1024,
         )
         try:
             stored = StoredDefinitions(store, definitions)
@@ -182,9 +186,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             app.serve(await build(settings, store, definitions, registry))
             parameters = StoredParameters(app.serving(), own_base(settings), app.describe)
             await parameters.look()
+            imported = ImportedCodeSystems(store, app.serving().code_sets)
+            await imported.look()
             following = [
                 asyncio.create_task(work)
-                for work in (stored.follow(), parameters.follow(), follow_purges(app.serving()))
+                for work in (
+                    stored.follow(),
+                    parameters.follow(),
+                    imported.follow(),
+                    follow_purges(app.serving()),
+                    store.contents.follow(),
+                )
             ]
             try:
                 if settings.content.load:
@@ -272,7 +284,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         policy=policy,
         links=Links(definitions.types),
         capabilities={"statement": described(registry, policy)},
-        operations={operation.name: operation for operation in offered(policy)},
+        operations=by_name(offered(policy)),
     )
 
 

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/http.html
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +16,7 @@ from fhir_server.interactions.steps.links import Links
 from fhir_server.outcome import Issue
 from fhir_server.search import Cursors, Indexer, Registry
 from fhir_server.store import Store
+from fhir_server.store.content import Content, Extent
 from fhir_server.terminology import CodeSets
 from fhir_server.validation import Validator
 
@@ -33,7 +34,9 @@ class FhirRequest:
     ``path`` holds the segments behind the base, percent-decoded; ``query`` is the raw query string; ``headers`` have
     lower-case names; ``base`` is the absolute base URL that links and Location start with, without trailing slash.
     ``body`` is JSON; ``sent`` is the text as the client wrote it, in whatever format (empty for an entry of a batch);
-    ``faults`` is what could not be read of it: only operations that judge a resource go on with those.
+    ``faults`` is what could not be read of it: only operations that judge a resource go on with those. ``incoming`` is
+    the content of a Binary that is still on its way, in place of ``body``; ``large`` the contents whose tokens stand in
+    the body.
     """
 
     method: str
@@ -45,6 +48,8 @@ class FhirRequest:
     access: AccessContext = OPEN
     sent: bytes = b""
     faults: tuple[Issue, ...] = ()
+    incoming: AsyncIterator[bytes] | None = None
+    large: tuple[Content, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,8 @@ class FhirResponse:
     ``body`` is a sequence of byte strings that are sent one after the other: stored bytes are spliced, not decoded.
     ``interaction`` is the R4 code of what was done, for logs and metrics ("" when no interaction matched).
     ``content_type`` is that of a body that isn't in one of FHIR's formats (a Binary's own content, a JSON Schema): it
-    goes out as it is.
+    goes out as it is. ``large`` are the contents whose tokens stand in the body, to be replaced while it is sent;
+    ``extent`` is what is sent of a content in place of a body.
     """
 
     status: int
@@ -72,6 +78,8 @@ class FhirResponse:
     interaction: str = ""
     type: str = ""
     content_type: str = ""
+    large: tuple[Content, ...] = ()
+    extent: Extent | None = None
 
 
 @dataclass(frozen=True, slots=True)

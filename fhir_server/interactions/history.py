@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from fhir_server.datatypes.dates import search_interval
 from fhir_server.datatypes.primitives import is_date, is_instant
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Policy, Server, Target
-from fhir_server.interactions.steps.searchset import history
+from fhir_server.interactions.steps.searchset import history, large_of
 from fhir_server.outcome import error
 from fhir_server.search import decode_pairs
 
@@ -80,7 +80,8 @@ async def _answer(
     if page.next is not None:
         sealed = server.cursors.seal_state(page.next, place=place, actor=actor, now=now)
         links["next"] = f"{address}?{urlencode([*query.shown, ('_cursor', sealed)])}"
-    return FhirResponse(200, (), (history(request.base, page.rows, links),))
+    body = history(request.base, page.rows, links)
+    return FhirResponse(200, (), (body,), large=large_of(page.rows))
 
 
 def parse_history(query: str, policy: Policy) -> HistoryQuery:

@@ -51,7 +51,7 @@ async def _commit(
 ) -> FhirResponse | None:
     """Return the answer, or None when somebody else wrote first."""
     check_preconditions(request.headers, version)
-    resource, assessed = patched(server, version.body, operations)
+    resource, assessed = patched(server, await server.store.contents.filled(version), operations)
     await check_references(server, request, resource)
     now = max(server.clock(), version.last_updated + 1)
     body = stamped(resource, version.type, version.id, version.version + 1, now)

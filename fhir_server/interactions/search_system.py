@@ -28,7 +28,7 @@ from fhir_server.interactions.steps.asking import (
 from fhir_server.interactions.steps.explaining import EXPLAIN, to_explain
 from fhir_server.interactions.steps.including import included
 from fhir_server.interactions.steps.lookups import answered
-from fhir_server.interactions.steps.searchset import searchset
+from fhir_server.interactions.steps.searchset import large_of, searchset
 from fhir_server.interactions.steps.subsetting import parts_shown
 from fhir_server.interactions.steps.whole_rows import whole_rows
 from fhir_server.outcome import FhirError, Issue, error
@@ -106,7 +106,7 @@ async def _merged(
         bodies=bodies,
         includes=shown,
     )
-    return FhirResponse(200, (), (body,))
+    return FhirResponse(200, (), (body,), large=large_of((*rows, *beside)))
 
 
 def _types(server: Server, pairs: Pairs, within: Sequence[str]) -> tuple[list[str], str]:

@@ -23,7 +23,7 @@ from fhir_server.interactions.steps.including import FIELDS, included
 from fhir_server.interactions.steps.leading import leading
 from fhir_server.interactions.steps.linking import Unselective
 from fhir_server.interactions.steps.lookups import answered
-from fhir_server.interactions.steps.searchset import searchset
+from fhir_server.interactions.steps.searchset import large_of, searchset
 from fhir_server.interactions.steps.subsetting import parts_shown
 from fhir_server.interactions.steps.walking import Walk, Walker
 from fhir_server.outcome import Issue
@@ -58,7 +58,7 @@ async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked
         bodies=bodies,
         includes=shown,
     )
-    return FhirResponse(200, (), (body,))
+    return FhirResponse(200, (), (body,), large=large_of((*pager.rows, *beside)))
 
 
 async def _page(

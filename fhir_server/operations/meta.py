@@ -91,7 +91,8 @@ async def _change(server: Server, request: FhirRequest, target: Target, *, is_ad
             if after == before:
                 return _answer(before)
             resource["meta"] = after
-            assess(server, resource)
+            # Judged with its large content, stored with what stands for it.
+            assess(server, {**decode(await server.store.contents.filled(current)), "meta": after})
             if is_subsetted(resource):
                 raise error(
                     "business-rule", "A resource can't be tagged SUBSETTED: parts of it would be missing."

@@ -12,7 +12,7 @@ from fhir_server.access import AccessContext
 from fhir_server.search.entries import SearchPlan
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.connection import Connection
-from fhir_server.store.documents import STORED_FIELDS, Page, stored
+from fhir_server.store.documents import STORED_FIELDS, Page, fitting, stored
 from fhir_server.store.gathering import ids_command, values_command
 
 #: Fields that a tombstone has not: a condition that asks for one of them finds living documents only.
@@ -42,6 +42,9 @@ class Searcher:
         else:
             rows, is_cut = await self._connection.find(command), False
         found = tuple(stored(plan.type, row["_id"], row, plan.projection) for row in rows)
+        count = fitting(found) if plan.limit else len(found)
+        if count < len(found):
+            found, is_cut = found[: count + 1], True
         return Page(found, is_cut=is_cut)
 
     @staticmethod
@@ -136,7 +139,7 @@ class Searcher:
 def _projection(plan: SearchPlan) -> dict[str, int]:
     fields = {**STORED_FIELDS, **dict.fromkeys(plan.projection, 1)}
     if plan.keys_only:
-        del fields["j"]
+        del fields["j"], fields["b"]
     return fields
 
 

@@ -10,9 +10,12 @@ from typing import Any
 from fhir_server.access import AccessContext
 from fhir_server.search.entries import IndexDescriptor, IndexEntries, SearchPlan
 from fhir_server.store.catalogue import Catalogue
+from fhir_server.store.closure_tables import ClosureTables
 from fhir_server.store.coalescing import KeyLocks
+from fhir_server.store.code_systems import CodeSystems
 from fhir_server.store.committing import Committer
 from fhir_server.store.connection import Connection
+from fhir_server.store.contents import Contents
 from fhir_server.store.documents import Change, Page, Stored
 from fhir_server.store.explaining import ExplainingSearcher
 from fhir_server.store.history import Historian, Span
@@ -34,17 +37,21 @@ class Store:
     Every call that returns data takes an AccessContext, whose filter is part of each query.
     """
 
-    def __init__(self, connection: Connection, catalogue: Catalogue, patience_s: float) -> None:
+    def __init__(
+        self, connection: Connection, catalogue: Catalogue, contents: Contents, patience_s: float
+    ) -> None:
         self._connection = connection
         self._catalogue = catalogue
         self._reader = Reader(connection)
         self._searcher: Searcher = Searcher(connection, catalogue)
         self._skipper = Skipper(self._searcher)
         self._historian = Historian(connection, catalogue)
-        self._committer = Committer(connection, catalogue, patience_s)
+        self._committer = Committer(connection, catalogue, contents, patience_s)
         self._locks = KeyLocks()
         self._watched: frozenset[str] = frozenset()
         self._notify: Callable[[], Awaitable[None]] = _nobody
+        #: Large content, apart from the bodies.
+        self.contents = contents
         #: Long work, with its progress.
         self.jobs = Jobs(connection)
         #: What was done under an Idempotency-Key.
@@ -53,6 +60,10 @@ class Store:
         self.purges = Purges(connection, catalogue)
         #: An event for each version.
         self.outbox = Outbox(connection)
+        #: Code systems that are too large for a resource.
+        self.code_systems = CodeSystems(connection)
+        #: The tables of $closure.
+        self.closure_tables = ClosureTables(connection)
 
     @classmethod
     async def connect(
@@ -63,11 +74,13 @@ class Store:
         indexes: Callable[[str], Sequence[IndexDescriptor]],
         timeout_s: float = 5.0,
         time_limit_ms: int = 5000,
+        inline_bytes: int = 256 * 1024,
     ) -> Store:
         """Return an open store.
 
         ``indexes`` names the indexes of a type's collection, besides the common ones. ``timeout_s`` is how
-        long an operation waits for a primary, ``time_limit_ms`` how long the database works on one command.
+        long an operation waits for a primary, ``time_limit_ms`` how long the database works on one command;
+        content up to ``inline_bytes`` stays in the body.
         Raises Unsuitable for a server or database that can't be used, Unavailable when none answers.
         """
         connection = await Connection.open(uri, database, timeout_s=timeout_s, limit_ms=time_limit_ms)
@@ -77,7 +90,7 @@ class Store:
         except BaseException:
             await connection.close()
             raise
-        return cls(connection, catalogue, 2 * timeout_s)
+        return cls(connection, catalogue, Contents(connection, inline_bytes), 2 * timeout_s)
 
     async def read(self, type_: str, id_: str, access: AccessContext) -> Stored | None:
         """Return the current version, which may be a deletion; None: no such resource for this caller."""
