@@ -58,7 +58,7 @@ async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked
         bodies=bodies,
         includes=shown,
     )
-    return FhirResponse(200, (), (body,), large=large_of((*pager.rows, *beside)))
+    return FhirResponse(200, (), (body,), large=large_of((*page.rows, *beside)))
 
 
 async def _page(
