@@ -74,6 +74,20 @@ def order_bounds(query: SearchQuery) -> list[Filter]:
     return found
 
 
+def interval_bounds(query: SearchQuery, choice: Choice) -> list[Filter]:
+    """Return the bounds of an index on the beginnings of intervals: what ends in time has begun in time."""
+    found: list[Filter] = []
+    for leaf in criteria(query.expression):
+        if not isinstance(leaf, Within) or leaf.repeats or not choice.index:
+            continue
+        beginning = f"{leaf.field}.l"
+        if f"i.{choice.index}_".startswith(f"{beginning}_"):
+            least, greatest = leaf.bounds("l", "l")[0], leaf.bounds("l", "h")[1]
+            bounds = {"$gte": least, "$lte": greatest}
+            found.append({beginning: {name: bound for name, bound in bounds.items() if bound is not None}})
+    return [one for one in found if one[next(iter(one))]]
+
+
 def base_filter(query: SearchQuery, choice: Choice) -> list[Filter]:
     """Return the conditions of a query that do not depend on the page; deletions never pass."""
     found = [query.expression.filter()] if query.expression != And(()) else []
@@ -83,7 +97,7 @@ def base_filter(query: SearchQuery, choice: Choice) -> list[Filter]:
         found.append({"lu": {"$exists": True}})
     if choice.order == "s":
         found += order_bounds(query)
-    return found
+    return found + interval_bounds(query, choice)
 
 
 def _excludes_deletions(leaf: Expression) -> bool:
