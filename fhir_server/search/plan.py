@@ -75,17 +75,15 @@ def order_bounds(query: SearchQuery) -> list[Filter]:
 
 
 def interval_bounds(query: SearchQuery, choice: Choice) -> list[Filter]:
-    """Return the bounds of an index on the beginnings of intervals: what ends in time has begun in time."""
+    """Return the upper bounds of an index on the beginnings of intervals: what ends in time has begun in time."""
     found: list[Filter] = []
     for leaf in criteria(query.expression):
-        if not isinstance(leaf, Within) or leaf.repeats or not choice.index:
-            continue
-        beginning = f"{leaf.field}.l"
-        if f"i.{choice.index}_".startswith(f"{beginning}_"):
-            least, greatest = leaf.bounds("l", "l")[0], leaf.bounds("l", "h")[1]
-            bounds = {"$gte": least, "$lte": greatest}
-            found.append({beginning: {name: bound for name, bound in bounds.items() if bound is not None}})
-    return [one for one in found if one[next(iter(one))]]
+        if isinstance(leaf, Within) and not leaf.repeats and choice.index:
+            beginning = f"{leaf.field}.l"
+            _, greatest = leaf.bounds("l", "h")
+            if greatest is not None and f"i.{choice.index}_".startswith(f"{beginning}_"):
+                found.append({beginning: {"$lte": greatest}})
+    return found
 
 
 def base_filter(query: SearchQuery, choice: Choice) -> list[Filter]:

@@ -88,21 +88,11 @@ def test_bounds_on_the_main_date_bound_the_index(registry, text, bounds):
 def test_an_index_of_intervals_is_read_from_both_ends(engine):
     for year in range(1900, 2000):
         engine.put({"resourceType": "Patient", "id": f"y{year}", "birthDate": f"{year}-05-05"})
-    for text, expected in (("1960", 1), ("1960-05,1980-05-05", 2)):
-        query = of_any_type(
-            parse(
-                decode_pairs(f"birthdate={text}"),
-                "Patient",
-                engine.registry,
-                base="http://localhost/fhir",
-                now=0,
-            )
-        )
-        plan = count_plan(query, engine.registry)
-        command = {"find": "Patient", "filter": plan.filter, "hint": plan.hint}
-        stats = engine.database.command("explain", command, verbosity="executionStats")["executionStats"]
-        assert stats["nReturned"] == expected
-        assert stats["totalKeysExamined"] <= {1: 3, 2: 23}[expected], text
+    query = engine.parse("Patient", [("birthdate", "1960")])
+    plan = count_plan(query, engine.registry)
+    command = {"find": "Patient", "filter": plan.filter, "hint": plan.hint}
+    stats = engine.database.command("explain", command, verbosity="executionStats")["executionStats"]
+    assert (stats["nReturned"], stats["totalKeysExamined"]) in ((1, 1), (1, 2))
 
 
 def test_deletions_are_excluded_when_no_criterion_does_it(registry):
