@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
+from fhir_server.interactions.search_contained import search_contained
 from fhir_server.interactions.steps.asking import (
     Asked,
     Place,
@@ -37,6 +38,8 @@ async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked
     """Return 200 with the matches of one type, asked for at any place."""
     wanted, explained = to_explain(server, wanted)
     query = query_of(server, request, wanted, type_)
+    if query.results.contained != "false":
+        return await search_contained(server, request, wanted, query)
     place, position = wanted.place, wanted.position
     try:
         query = await answered(server, request, query)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fhir_server.outcome import FhirError, Issue, error
-from fhir_server.search.expression import And, Elements, Equal, Expression, Never, Not, all_of, any_of
+from fhir_server.search.containment import holding
+from fhir_server.search.expression import And, Equal, Expression, Never, Not, all_of, any_of
 from fhir_server.search.lookups import Open
 from fhir_server.search.parameters import Context
 from fhir_server.search.parameters.string import starting_with
@@ -22,30 +23,29 @@ from fhir_server.search.registry import Parameter, TypeParameters
 MOST_LINKS = 4
 #: Most types that a chain without ``:Type`` is tried on.
 MOST_TYPES = 20
-#: The field that says which parameters of a document have entries of contained resources (``subject:Patient``).
-CONTAINED = "i._contained"
 
 _CANONICALS = frozenset({"canonical", "uri"})
 
 Clause = Callable[[str, str, TypeParameters, Context], Expression | None]
 """Reads one pair on a type: the function that reads the whole query's clauses."""
 
+Inner = Callable[[TypeParameters], Expression | None]
+"""Reads the rest of a chain on one of the types that a reference may have; None: there is no such parameter."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inside:
     """The same question to contained resources: which resources of ``holder`` have a match inside themselves?
 
-    ``marker`` is the entry of CONTAINED, ``field`` holds the sub-documents.
+    ``parameter`` is the name of the reference that leads there.
     """
 
     holder: str
-    marker: str
-    field: str
+    parameter: str
 
     def criterion(self, type_: str, inner: Expression) -> Expression:
         """Return the expression on the holder."""
-        element = Elements(self.field, all_of([Equal("t", (type_,)), inner]))
-        return all_of([Equal(CONTAINED, (self.marker,)), element])
+        return holding(type_, inner, self.parameter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +110,23 @@ def chained(
         return None
     if parameter.type != "reference" or not rest:
         raise error("invalid", f"Parameter '{name}': '{base}' is no reference, or nothing follows it.")
+    return followed(name, parameter, type_, context, lambda known: clause(rest, value, known, context))
+
+
+def followed(name: str, parameter: Parameter, type_: str, context: Context, inner: Inner) -> Expression:
+    """Return the references whose targets match; ``type_`` is theirs, "" for all that have the rest of ``name``."""
+    rest = name.partition(".")[2]
     _check_type(name, type_, parameter, context)
     types = (type_,) if type_ else parameter.targets or context.registry.types.resource_types
-    read = list(_read(name, (rest, value), types, context, clause))
+    read = list(_read(name, rest, types, context, inner))
     if len(read) > MOST_TYPES:
         raise error(
             "too-costly",
-            f"Parameter '{name}': '{base}' may refer to {len(read)} types that have '{rest}'; "
-            f"name one, as in '{base}:{read[0][0]}.{rest}'.",
+            f"Parameter '{name}': '{parameter.name}' may refer to {len(read)} types that have '{rest}'; "
+            f"name one, as in '{parameter.name}:{read[0][0]}.{rest}'.",
             status=400,
         )
-    return any_of(_link(name, parameter, target, inner, context) for target, inner in read)
+    return any_of(_link(name, parameter, target, found, context) for target, found in read)
 
 
 def _check_type(name: str, type_: str, parameter: Parameter, context: Context) -> None:
@@ -137,21 +143,21 @@ def _check_type(name: str, type_: str, parameter: Parameter, context: Context) -
 
 
 def _read(
-    name: str, pair: tuple[str, str], types: Sequence[str], context: Context, clause: Clause
+    name: str, rest: str, types: Sequence[str], context: Context, inner_of: Inner
 ) -> Iterable[tuple[str, Expression]]:
     """Return the types that have the rest of a chain, with what it means there; at least one, or FhirError 400."""
     found: list[tuple[str, Expression]] = []
     problems: dict[Issue, None] = {}
     for type_ in types:
         try:
-            inner = clause(*pair, context.registry.parameters(type_), context)
+            inner = inner_of(context.registry.parameters(type_))
         except FhirError as problem:
             problems.update(dict.fromkeys(problem.issues))
             continue
         if inner is not None:
             found.append((type_, inner))
     if not found:
-        raise FhirError(*(problems or [_unknown(name, pair[0], types, context)]), status=400)
+        raise FhirError(*(problems or [_unknown(name, rest, types, context)]), status=400)
     return found
 
 
@@ -171,7 +177,7 @@ def _link(name: str, parameter: Parameter, type_: str, inner: Expression, contex
     """Return the criterion that waits for the resources of a type that a reference may point to."""
     if isinstance(inner, Never):
         return inner
-    inside = Inside(parameter.resource, f"{parameter.name}:{type_}", f"{parameter.field}-contained")
+    inside = Inside(parameter.resource, parameter.name)
     found: list[Expression] = []
     if not parameter.types <= _CANONICALS or not parameter.types:
         question = Linked(name, type_, inner, "_id", inside=inside)
@@ -238,7 +244,7 @@ def has(name: str, value: str, parameters: TypeParameters, context: Context, cla
             f"Parameter '{name}': '{reference}' of {type_} never refers to {parameters.resource}; "
             f"it refers to {', '.join(parameter.targets)}.",
         )
-    [(_, inner)] = _read(name, (rest, value), (type_,), context, clause)
+    [(_, inner)] = _read(name, rest, (type_,), context, lambda inside: clause(rest, value, inside, context))
     if isinstance(inner, Never):
         return inner
     return _backwards(name, parameter, parameters, inner)

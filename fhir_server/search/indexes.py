@@ -53,6 +53,7 @@ def indexes(type_: str, registry: Registry) -> tuple[IndexDescriptor, ...]:
         IndexDescriptor("dl", (("dl", -1),), "dl"),
         IndexDescriptor("ck", (("ck", 1),), "ck", unique=True),
         IndexDescriptor("_contained", (("i._contained", 1),), "i._contained"),
+        IndexDescriptor("_content", (("i._content", 1),), "i._content"),
     ]
     if any(not known.by_name[name].at_home for name in known.compartment if name in known.by_name):
         order = "s" if type_ in MAIN_DATES else "lu"

@@ -16,7 +16,7 @@ from fhir_server.fhirpath import compile_extraction
 from fhir_server.search.containment import add_contained
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.main_dates import MAIN_DATES
-from fhir_server.search.parameters import TYPES, Output
+from fhir_server.search.parameters import TYPES, Output, full_text
 from fhir_server.search.parameters.reference import local
 from fhir_server.search.paths import Branch, Step
 from fhir_server.search.registry import ON_DOCUMENT, Parameter, Registry
@@ -46,6 +46,7 @@ class Indexer:
         if extract is None:
             extract = self._extract[type_] = compile_type(self._registry, type_)
         found = extract(resource, base)
+        full_text.add(found, resource)
         if "contained" in resource or type_ == "Bundle":
             add_contained(found, resource, base, self._registry, self.entries)
         return found

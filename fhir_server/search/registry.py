@@ -35,9 +35,11 @@ _COMPONENT_EXPRESSIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
 #: Not searched by values of the resource: found on the document itself, or handled apart.
 ON_DOCUMENT = ("_id", "_lastUpdated")
 
-#: Known by name and refused: text search and named queries; ``phonetic`` promises an algorithm that is not
-#: here.
-_NOT_YET = frozenset({"_content", "_text", "_query", "phonetic"})
+#: Words of the resource: not extracted by an expression (see ``parameters.full_text``).
+FULL_TEXT = ("_text", "_content")
+
+#: Known by name and refused: named queries; ``phonetic`` promises an algorithm that is not here.
+_NOT_YET = frozenset({"_query", "phonetic"})
 
 #: Types of search parameters that can be searched now; the others are known, and refused by name.
 SEARCHABLE_TYPES = frozenset(
@@ -102,7 +104,9 @@ class Parameter:
     @property
     def is_stored(self) -> bool:
         """Tell whether the parameter has index entries of its own."""
-        return not (self.parts or self.contact or (self.components and not self.branches))
+        return not (
+            self.parts or self.contact or self.name in FULL_TEXT or (self.components and not self.branches)
+        )
 
 
 @dataclass(frozen=True)
@@ -320,6 +324,8 @@ class Registry:
         expression = definition.get("expression", "")
         if type_ not in SEARCHABLE_TYPES or name in _NOT_YET:
             return Parameter(name, type_, resource, searchable=False, **facts)
+        if name in FULL_TEXT:
+            return Parameter(name, type_, resource, **facts)
         is_example = url not in self._customs and "xtension(" in expression
         if not expression or (is_example and "hasExtension" not in expression):
             return (

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from fhir_server.datatypes import ucum
-from fhir_server.search.expression import Expression, Test, Within, any_of
+from fhir_server.search.expression import Exists, Expression, Test, Within, any_of
 from fhir_server.search.lexing import split, unescape
 from fhir_server.search.parameters.number import alternatives, double
 from fhir_server.search.parameters.parameter_type import (
@@ -150,7 +150,7 @@ def canonical_double(number: Any, system: str, code: str) -> tuple[float, str]:
 def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: Context) -> Expression:  # noqa: ARG001
     """Return the expression of a quantity clause."""
     if modifier == "missing":
-        return missing(parameter, values, ("-range",))
+        return missing(parameter, values, Exists(f"{parameter.field}-range"))
     return each(values, lambda text: _one(parameter, text))
 
 
@@ -225,5 +225,4 @@ TYPE = ParameterType(
     convert,
     parse,
     sort,
-    companions=("-range",),
 )
