@@ -21,6 +21,7 @@ from fhir_server.interactions.steps.asking import (
     query_of,
 )
 from fhir_server.interactions.steps.merging import merged
+from fhir_server.interactions.steps.moments import at_moment
 from fhir_server.outcome import FhirError, Issue, error
 from fhir_server.search import SearchQuery
 from fhir_server.search.result_parameters import NAMES
@@ -38,10 +39,11 @@ async def search(
     server: Server, request: FhirRequest, wanted: Asked, within: Sequence[str] = ()
 ) -> FhirResponse:
     """Return 200 with the matches of the types that ``_type`` names, or else of ``within``, or else of all."""
+    server, wanted = at_moment(server, request, wanted)
     types, text = _types(server, wanted.pairs, within)
     pairs = tuple(pair for pair in wanted.pairs if pair[0] != "_type")
     if text:
-        place = replace(wanted.place, pairs=(("_type", text),))
+        place = replace(wanted.place, pairs=(*wanted.place.pairs, ("_type", text)))
         wanted = replace(wanted, place=place, pairs=pairs)
         if len(types) == 1:
             return await search_type.search(server, request, types[0], wanted)

@@ -22,6 +22,7 @@ from fhir_server.interactions.steps.asking import (
 from fhir_server.interactions.steps.including import FIELDS, included
 from fhir_server.interactions.steps.leading import explanation, leading, to_explain
 from fhir_server.interactions.steps.lookups import answered
+from fhir_server.interactions.steps.moments import at_moment
 from fhir_server.interactions.steps.searchset import searchset
 from fhir_server.interactions.steps.subsetting import parts_shown
 from fhir_server.outcome import Issue
@@ -36,6 +37,7 @@ async def search_type(server: Server, request: FhirRequest, target: Target) -> F
 
 async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked) -> FhirResponse:
     """Return 200 with the matches of one type, asked for at any place."""
+    server, wanted = at_moment(server, request, wanted)
     wanted, explained = to_explain(server, wanted)
     query = query_of(server, request, wanted, type_)
     if query.results.contained != "false":

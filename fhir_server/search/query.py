@@ -29,7 +29,7 @@ from fhir_server.search.result_parameters import ResultParameters, SortKey
 _NOT_SUPPORTED = {
     "_query": "this server has no named queries",
     "_type": "it is for searches of the whole system, [base]?_type=...; here the address names the type",
-    "_at": "it is for histories ([type]/_history?_at=...); a search finds current resources",
+    "_at": "it is for searches and histories",
 }
 
 

@@ -127,6 +127,21 @@ class Page:
     is_cut: bool = False
 
 
+def indexed(entries: IndexEntries, id_: str) -> dict[str, Any]:
+    """Return the fields of a stored document that index entries make; absent values have no field."""
+    made: dict[str, Any] = {}
+    if entries.patient is not None:
+        made["p"] = entries.patient
+    if entries.other_compartments:
+        made["cp"] = list(entries.other_compartments)
+    if entries.main_date is not None:
+        made["s"] = order_key(entries.main_date, id_)
+    made["i"] = entries.values
+    if entries.raw:
+        made["x"] = entries.raw
+    return made
+
+
 def document(change: Change, token: bytes) -> dict[str, Any]:
     """Return the stored document of a change that is no deletion; absent values have no field."""
     entries = change.entries
@@ -137,22 +152,14 @@ def document(change: Change, token: bytes) -> dict[str, Any]:
         "lu": order_key(change.last_updated, change.id),
         "w": token,
         "m": change.method.value,
+        **indexed(entries, change.id),
     }
-    if entries.patient is not None:
-        made["p"] = entries.patient
-    if entries.other_compartments:
-        made["cp"] = list(entries.other_compartments)
-    if entries.main_date is not None:
-        made["s"] = order_key(entries.main_date, change.id)
     if change.claim is not None:
         made["ck"] = change.claim
     if change.security:
         made["_sec"] = change.security
     if change.references:
         made["rf"] = list(change.references)
-    made["i"] = entries.values
-    if entries.raw:
-        made["x"] = entries.raw
     made["j"] = change.body
     return made
 

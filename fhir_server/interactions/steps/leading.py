@@ -12,6 +12,7 @@ from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.interactions.steps.asking import Asked
 from fhir_server.outcome import Issue
 from fhir_server.search import COUNT_CAP, FEW, Choice, SearchPlan, SearchQuery, rivals
+from fhir_server.store.moment import Moment
 
 _EXPLAIN = "_explain"
 
@@ -21,6 +22,8 @@ async def leading(server: Server, request: FhirRequest, query: SearchQuery) -> C
 
     Counts end at a cap: what reads more is no better than what the ranks say.
     """
+    if isinstance(server.store, Moment):  # no index leads there
+        return None
     best: Choice | None = None
     least = COUNT_CAP
     for choice, plan in rivals(query, server.registry):
