@@ -14,7 +14,7 @@ from fhir_server.operations.validate import validate
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "$reindex",
-        "urn:fhir-space-server:operation:reindex",
+        "urn:fhir-space-server:OperationDefinition:reindex",
         frozenset({"type", "instance"}),
         frozenset({"GET", "POST"}),
         reindex,
