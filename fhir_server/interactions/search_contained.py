@@ -13,6 +13,7 @@ from dataclasses import replace
 from fhir_server.datatypes.json_format import decode, encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.steps.asking import Asked
+from fhir_server.interactions.steps.explaining import Explanations
 from fhir_server.interactions.steps.lookups import answered
 from fhir_server.interactions.steps.merging import Shown, merged
 from fhir_server.outcome import error
@@ -23,7 +24,7 @@ from fhir_server.store.documents import Stored
 
 
 async def search_contained(
-    server: Server, request: FhirRequest, wanted: Asked, query: SearchQuery
+    server: Server, request: FhirRequest, wanted: Asked, query: SearchQuery, explanations: Explanations
 ) -> FhirResponse:
     """Return 200 with the containers of matches of the query, or with the matches themselves."""
     shape = query.results
@@ -56,7 +57,9 @@ async def search_contained(
             taken += 1
         return Shown(places, parts, taken)
 
-    return await merged(server, request, wanted, queries, show=show if are_parts else None)
+    return await merged(
+        server, request, wanted, queries, explanations=explanations, show=show if are_parts else None
+    )
 
 
 def _matches(row: Stored, query: SearchQuery) -> list[Stored]:

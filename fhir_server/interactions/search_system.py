@@ -20,6 +20,7 @@ from fhir_server.interactions.steps.asking import (
     is_lenient,
     query_of,
 )
+from fhir_server.interactions.steps.explaining import EXPLAIN, to_explain
 from fhir_server.interactions.steps.merging import merged
 from fhir_server.interactions.steps.moments import at_moment
 from fhir_server.outcome import FhirError, Issue, error
@@ -47,15 +48,22 @@ async def search(
         wanted = replace(wanted, place=place, pairs=pairs)
         if len(types) == 1:
             return await search_type.search(server, request, types[0], wanted)
-        return await merged(server, request, wanted, _queries(server, request, wanted, types))
+        return await _merged(server, request, wanted, types)
     pairs, ignored = _common(server, request, pairs)
     present = set(await server.store.types())
     if any(name == "_text" for name, _ in pairs):  # Binary, Bundle and Parameters have no narrative
         types = [type_ for type_ in types if "_text" in server.registry.parameters(type_).by_name]
     # Without any, one type stands for all: the query is read and refused all the same.
     types = [type_ for type_ in types if type_ in present] or types[:1]
-    wanted = replace(wanted, pairs=pairs)
-    return await merged(server, request, wanted, _queries(server, request, wanted, types), ignored=ignored)
+    return await _merged(server, request, replace(wanted, pairs=pairs), types, ignored)
+
+
+async def _merged(
+    server: Server, request: FhirRequest, wanted: Asked, types: Sequence[str], ignored: Sequence[Issue] = ()
+) -> FhirResponse:
+    server, wanted, explanations = to_explain(server, wanted)
+    queries = _queries(server, request, wanted, types)
+    return await merged(server, request, wanted, queries, ignored=ignored, explanations=explanations)
 
 
 def _types(server: Server, pairs: Pairs, within: Sequence[str]) -> tuple[list[str], str]:
@@ -85,6 +93,8 @@ def _common(
     """Return the pairs that every type understands; the others are refused, or ignored with a warning."""
     kept, problems = [], []
     known = server.registry.common | _FOR_ALL | frozenset(NAMES)
+    if server.policy.explain:
+        known |= {EXPLAIN}
     for name, value in pairs:
         if name.partition(":")[0] in known:
             kept.append((name, value))

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.steps.asking import Asked, counted, links, too_slow, warnings_of
+from fhir_server.interactions.steps.explaining import Explanations
 from fhir_server.interactions.steps.including import FIELDS, included
 from fhir_server.interactions.steps.lookups import answered
-from fhir_server.interactions.steps.searchset import searchset
+from fhir_server.interactions.steps.searchset import large_of, searchset
 from fhir_server.interactions.steps.subsetting import parts_shown
 from fhir_server.outcome import Issue
 from fhir_server.search import Position, SearchPlan, SearchQuery, SystemPager
@@ -43,6 +44,7 @@ async def merged(
     queries: Sequence[SearchQuery],
     *,
     ignored: Sequence[Issue] = (),
+    explanations: Explanations = tuple,
     show: Callable[[Sequence[Stored]], Shown] | None = None,
 ) -> FhirResponse:
     """Return 200 with the matches of all queries, by their last update; ``show`` takes resources out of the rows."""
@@ -59,7 +61,7 @@ async def merged(
         beside, told = await included(server, request, rows, shape.includes, types)
     except TimeLimit as slow:
         raise too_slow() from slow
-    warnings = (*ignored, *warnings_of(queries, total), *told)
+    warnings = (*ignored, *warnings_of(queries, total), *told, *explanations())
     found = Shown(rows, rows, len(rows)) if show is None else show(rows)
     bodies, others = parts_shown(server, shape, found.parts, beside)
     neighbours = [("first", Position() if position else None)]
@@ -80,7 +82,7 @@ async def merged(
         bodies=bodies or [part.body for part in found.parts],
         includes=others,
     )
-    return FhirResponse(200, (), (body,))
+    return FhirResponse(200, (), (body,), large=large_of((*rows, *beside)))
 
 
 async def _page(server: Server, request: FhirRequest, pager: SystemPager[Stored]) -> list[Stored]:

@@ -12,6 +12,7 @@ from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.steps.prepare import instant
 from fhir_server.outcome import Issue, operation_outcome
 from fhir_server.search.sorting import RELEVANCE
+from fhir_server.store.content import Content
 from fhir_server.store.documents import Method, Stored
 
 
@@ -49,6 +50,11 @@ def searchset(
 def _score(row: Stored) -> bytes:
     score = row.fields.get(RELEVANCE)
     return b"" if score is None else b',"score":%.4f' % score
+
+
+def large_of(rows: Iterable[Stored]) -> tuple[Content, ...]:
+    """Return the contents whose tokens stand in the bodies of rows."""
+    return tuple(content for row in rows for content in row.large)
 
 
 def history(
