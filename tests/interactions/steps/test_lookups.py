@@ -157,7 +157,7 @@ def test_matches(fhir, world, type_, query, expected):
         ({"_text": "(x"}, "a ')' is missing"),
         ({"_content": "!"}, "holds no word"),
         ({"_query": "x"}, "no named queries"),
-        ({"_at": "2020"}, "for histories"),
+        ({"_at": "then"}, "is not a date"),
         ({"_type": "Patient"}, "the address names the type"),
         ({"specimen:below": "x"}, "':below' is not supported"),
     ],
