@@ -53,6 +53,9 @@ bench-detection: $(VENV)/.dev ## all defects that can be made in FR Core's examp
 bench-search: $(VENV)/.dev ## thirty shapes of search on Synthea data at two sizes (needs FHIR_SUITES; minutes)
 	$(BIN)/python benchmarks/bench_search.py
 
+oracle-search: $(VENV)/.dev ## 10,000 random searches against a slow oracle; others with ORACLE_FIRST= (minutes)
+	ORACLE_ROUNDS=$${ORACLE_ROUNDS:-200} $(BIN)/python -m pytest --quiet tests/interactions/test_search_oracle.py
+
 kill-test: $(VENV)/.dev ## kill -9 of worker, server and mongod in the middle of a load, ten times (minutes)
 	PYTHONPATH=benchmarks $(BIN)/python -m kill_run --rounds 10
 

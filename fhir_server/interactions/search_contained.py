@@ -18,8 +18,8 @@ from fhir_server.interactions.steps.lookups import answered
 from fhir_server.interactions.steps.merging import Shown, merged
 from fhir_server.outcome import error
 from fhir_server.search import SearchQuery
+from fhir_server.search.combining import any_of
 from fhir_server.search.containment import holding, matching
-from fhir_server.search.expression import any_of
 from fhir_server.store.documents import Stored
 
 

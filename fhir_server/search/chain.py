@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fhir_server.outcome import FhirError, Issue, error
+from fhir_server.search.combining import And, Never, Not, all_of, any_of
 from fhir_server.search.containment import holding
-from fhir_server.search.expression import And, Equal, Expression, Never, Not, all_of, any_of
+from fhir_server.search.expression import Equal, Expression
 from fhir_server.search.lookups import Open
 from fhir_server.search.parameters import Context
 from fhir_server.search.parameters.string import starting_with
-from fhir_server.search.registry import Parameter, TypeParameters
+from fhir_server.search.search_parameter import Parameter, TypeParameters
 
 #: Most links of one parameter; a chained reference and a ``_has`` are one each.
 MOST_LINKS = 4

@@ -13,10 +13,12 @@ from functools import lru_cache
 from typing import Any
 
 from fhir_server.fhirpath import compile_extraction
+from fhir_server.search.combining import Never, all_of
 from fhir_server.search.entries import IndexEntries
-from fhir_server.search.expression import Elements, Equal, Expression, Never, all_of
+from fhir_server.search.expression import Elements, Equal, Expression
 from fhir_server.search.paths import values_at
-from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter
 
 Entries = Callable[[dict[str, Any], str], IndexEntries]
 

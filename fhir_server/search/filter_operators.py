@@ -9,20 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fhir_server.outcome import FhirError, error
-from fhir_server.search.expression import (
-    Differs,
-    Equal,
-    Exists,
-    Expression,
-    Not,
-    Pattern,
-    Within,
-    all_of,
-    any_of,
-)
+from fhir_server.search.combining import Not, all_of, any_of
+from fhir_server.search.expression import Differs, Equal, Exists, Expression, Pattern, Within
 from fhir_server.search.parameters import Context
 from fhir_server.search.parameters.string import fold, literal, starting_with
-from fhir_server.search.registry import Parameter, TypeParameters
+from fhir_server.search.search_parameter import Parameter, TypeParameters
 
 #: Operators that are a prefix of the value (ordered types), and those that are a modifier of the parameter.
 _PREFIXES = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"})

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 
 from fhir_server.outcome import error
 from fhir_server.search.chain import followed, links
-from fhir_server.search.expression import Expression, Not, all_of, any_of
+from fhir_server.search.combining import Not, all_of, any_of
+from fhir_server.search.expression import Expression
 from fhir_server.search.filter_operators import OPERATORS, Comparison, compared, malformed
 from fhir_server.search.parameters import Context
-from fhir_server.search.registry import TypeParameters
+from fhir_server.search.search_parameter import TypeParameters
 
 Clause = Callable[[str, str, TypeParameters, Context], Expression | None]
 """Reads one pair: the function that reads the whole query's clauses."""

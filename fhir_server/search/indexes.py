@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from fhir_server.search.entries import IndexDescriptor
 from fhir_server.search.main_dates import MAIN_DATES
-from fhir_server.search.registry import Parameter, Registry, TypeParameters
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter, TypeParameters
 
 #: Most indexes of a type beside those that every type has.
 MOST_INDEXES = 12

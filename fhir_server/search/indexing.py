@@ -19,7 +19,8 @@ from fhir_server.search.main_dates import MAIN_DATES
 from fhir_server.search.parameters import TYPES, Output, full_text
 from fhir_server.search.parameters.reference import local
 from fhir_server.search.paths import Branch, Step
-from fhir_server.search.registry import ON_DOCUMENT, Parameter, Registry
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import ON_DOCUMENT, Parameter
 
 Extract = Callable[[dict[str, Any], str], IndexEntries]
 

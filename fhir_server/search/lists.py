@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from fhir_server.datatypes.primitives import is_id
 from fhir_server.outcome import error
-from fhir_server.search.expression import Equal, Expression, Never, all_of, any_of
+from fhir_server.search.combining import Never, all_of, any_of
+from fhir_server.search.expression import Equal, Expression
 from fhir_server.search.lexing import split, unescape
 from fhir_server.search.lookups import ListedResources, Open
 from fhir_server.search.parameters import Context
-from fhir_server.search.registry import TypeParameters
+from fhir_server.search.search_parameter import TypeParameters
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from fhir_server.outcome import FhirError, Issue, error
 from fhir_server.search import result_parameters
 from fhir_server.search.chain import chained, has
-from fhir_server.search.expression import And, Equal, Expression, Not, all_of, any_of
+from fhir_server.search.combining import And, Not, all_of, any_of
+from fhir_server.search.expression import Equal, Expression
 from fhir_server.search.filtering import read_filter
 from fhir_server.search.include import NAMES as INCLUDES
 from fhir_server.search.include import Include, read_include
@@ -22,8 +23,9 @@ from fhir_server.search.parameters import TYPES, Context, full_text
 from fhir_server.search.parameters.date import parse_last_updated
 from fhir_server.search.parameters.parameter_type import missing_if_not
 from fhir_server.search.parameters.reference import hierarchical
-from fhir_server.search.registry import FULL_TEXT, ON_DOCUMENT, Parameter, Registry, TypeParameters
+from fhir_server.search.registry import Registry
 from fhir_server.search.result_parameters import ResultParameters, SortKey
+from fhir_server.search.search_parameter import FULL_TEXT, ON_DOCUMENT, Parameter, TypeParameters
 
 #: Parameters of R4 that are known here and not supported, whatever the type, and what to do instead.
 _NOT_SUPPORTED = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fhir_server.outcome import error
 from fhir_server.search.include import Include
-from fhir_server.search.registry import FULL_TEXT, TypeParameters
+from fhir_server.search.search_parameter import FULL_TEXT, TypeParameters
 
 DEFAULT_COUNT = 50
 #: Most rows of a page, whatever the settings allow.

@@ -14,7 +14,7 @@ import pytest
 
 from fhir_server.definitions import Definitions
 from tests.search.oracle import World
-from tests.search.oracle_data import Maker
+from tests.search.oracle_data import ORDERS, Maker
 
 ROUNDS = int(os.environ.get("ORACLE_ROUNDS", "12"))
 FIRST = int(os.environ.get("ORACLE_FIRST", "1"))
@@ -74,9 +74,7 @@ def test_round(fhir, definitions, number):
         type_, pairs = maker.queries()
         expected = world.search(type_, pairs)
         asked = [*pairs, ("_tag", f"urn:oracle|{run}"), ("_count", str(maker.pick([2, 50])))]
-        rule = (
-            maker.pick(maker.ORDERS[type_]) if type_ in maker.ORDERS and maker.random.random() < 0.3 else ""
-        )
+        rule = maker.pick(ORDERS[type_]) if type_ in ORDERS and maker.random.random() < 0.3 else ""
         if rule:
             asked.append(("_sort", rule))
         found = _found(fhir, type_, asked)

@@ -132,10 +132,11 @@ class World:
         if kind == "reference" and any(type_ == "canonical" for type_, _ in found):
             kind = "canonical"
         return any(
-            getattr(self, f"_{kind}")(resource, name, type_, value, modifier, text) for type_, value in found
+            getattr(self, f"_{kind}")((resource, name), type_, value, modifier, text)
+            for type_, value in found
         )
 
-    def _string(self, resource, name, type_, value, modifier, text):
+    def _string(self, place, type_, value, modifier, text):
         parts = {"HumanName": NAME_PARTS, "Address": ADDRESS_PARTS}.get(type_)
         texts = [value]
         if parts:
@@ -147,13 +148,13 @@ class World:
             elif modifier == "contains":
                 found = plain(text) in plain(one)
             else:
-                words = plain(one).split(" ") if parts or name in WORDWISE else [plain(one)]
+                words = plain(one).split(" ") if parts or place[1] in WORDWISE else [plain(one)]
                 found = any(" ".join(words[n:]).startswith(plain(text)) for n in range(len(words)))
             if found:
                 return True
         return False
 
-    def _token(self, resource, name, type_, value, modifier, text):
+    def _token(self, place, type_, value, modifier, text):
         if modifier == "text":
             shown = [value.get("text", ""), *(c.get("display", "") for c in value.get("coding", ()))]
             return any(f" {plain(text)}" in f" {plain(one)}" for one in shown if one)
@@ -162,18 +163,20 @@ class World:
             codings = value.get("type", {}).get("coding", ())
             return value.get("value") == wanted and {"system": system, "code": code} in codings
         if type_ == "ContactPoint":
+            name = place[1]
             system, bar, wanted = text.rpartition("|")
             system = system if bar else name if name in CONTACTS else value["system"]
             return value["system"] == system and contact(value["value"], system) == contact(wanted, system)
         system, bar, code = text.rpartition("|")
-        for own_system, own_code, is_exact in self.codes(resource, name, type_, value):
+        for own_system, own_code, is_exact in self.codes(place, type_, value):
             if bar and own_system != system:
                 continue
             if not code or own_code == code or (not is_exact and own_code.lower() == code.lower()):
                 return True
         return False
 
-    def codes(self, resource, name, type_, value):
+    def codes(self, place, type_, value):
+        resource, name = place
         if type_ == "CodeableConcept":
             return [(c.get("system", ""), c.get("code", ""), False) for c in value.get("coding", ())]
         if type_ == "Coding":
@@ -187,7 +190,7 @@ class World:
             system = system.get(resource["resourceType"], "?")
         return [(system, value, True)]
 
-    def _reference(self, resource, name, type_, value, modifier, text):
+    def _reference(self, place, type_, value, modifier, text):
         if modifier == "identifier":
             identifier = value.get("identifier", {})
             system, bar, wanted = text.rpartition("|")
@@ -197,6 +200,7 @@ class World:
                 and (not bar or identifier["system"] == system)
             )
         own, wanted = self.local(value.get("reference", "")), self.local(text)
+        resource, name = place
         targets = self.parameter(resource["resourceType"], name)["target"]
         if "://" in wanted or wanted.startswith("urn:"):
             return own == wanted
@@ -208,7 +212,7 @@ class World:
             and modifier in {"", wanted.partition("/")[0]}
         )
 
-    def _canonical(self, resource, name, type_, value, modifier, text):
+    def _canonical(self, place, type_, value, modifier, text):
         url, _, version = value.partition("|")
         wanted_url, bar, wanted = text.partition("|")
         if modifier == "below":
@@ -217,14 +221,14 @@ class World:
             return url.startswith(wanted_url)
         return url == wanted_url and (not bar or version == wanted)
 
-    def _uri(self, resource, name, type_, value, modifier, text):
+    def _uri(self, place, type_, value, modifier, text):
         if modifier == "below":
             return value.startswith(text)
         if modifier == "above":
             return text == value or text.startswith(value.rstrip("/") + "/")
         return value == text
 
-    def _date(self, resource, name, type_, value, modifier, text):
+    def _date(self, place, type_, value, modifier, text):
         prefix, text = prefixed(text)
         a, b = span(text)
         low, high = spans(type_, value)
@@ -236,7 +240,7 @@ class World:
             "le": low < a or equal, "sa": low > b, "eb": high < a,
         }[prefix]  # fmt: skip
 
-    def _number(self, resource, name, type_, value, modifier, text):
+    def _number(self, place, type_, value, modifier, text):
         prefix, number = prefixed(text)
         low = high = value
         if type_ == "Range":
@@ -244,7 +248,7 @@ class World:
         low, high = (None if end is None else Fraction(str(end)) for end in (low, high))
         return in_range(prefix, low, high, Fraction(number), half_unit(number))
 
-    def _quantity(self, resource, name, type_, value, modifier, text):
+    def _quantity(self, place, type_, value, modifier, text):
         number, *rest = text.split("|")
         prefix, number = prefixed(number)
         system, code = [*rest, "", ""][:2]
@@ -271,15 +275,14 @@ class World:
         low, high = (None if end is None else Fraction(str(end)) * factor for end in ends)
         return in_range(prefix, low, high, wanted, half)
 
-    def _composite(self, resource, name, type_, value, modifier, text):
+    def _composite(self, place, type_, value, modifier, text):
         """The composites of a code and a quantity, on an Observation or a component."""
         code, number = text.split("$")
-        return self._token(resource, name, "CodeableConcept", value.get("code", {}), "", code) and (
-            "valueQuantity" in value
-            and self._quantity(resource, name, "Quantity", value["valueQuantity"], "", number)
+        return self._token(place, "CodeableConcept", value.get("code", {}), "", code) and (
+            "valueQuantity" in value and self._quantity(place, "Quantity", value["valueQuantity"], "", number)
         )
 
-    def _special(self, resource, name, type_, value, modifier, text):
+    def _special(self, place, type_, value, modifier, text):
         latitude, longitude, distance, _ = text.split("|")
         here = (math.radians(float(latitude)), math.radians(float(longitude)))
         there = (math.radians(float(value["latitude"])), math.radians(float(value["longitude"])))

@@ -30,6 +30,12 @@ CODES = ["c1", "C1", "c2"]
 TEXTS = ["Heart rate", "Rate of heart", "Blood sugar"]
 URLS = ["http://x.example/p", "http://x.example/p/a", "http://x.example/q"]
 
+#: Parameters that results are sorted by.
+ORDERS = {
+    "Patient": ["birthdate", "gender", "-birthdate", "-gender"], "Observation": ["date", "status", "-status"],
+    "Encounter": ["date", "status"], "Condition": ["recorded-date"], "PlanDefinition": ["title", "-title"],
+}  # fmt: skip
+
 
 class Maker:
     """Makes resources and queries from a source of random choices; ids begin with ``run``."""
@@ -348,9 +354,3 @@ class Maker:
             count = 1 if is_single else self.pick([1, 1, 2])
             pairs.append((name, ",".join(dict.fromkeys(make() for _ in range(count)))))
         return type_, pairs
-
-    #: Parameters that results are sorted by.
-    ORDERS = {
-        "Patient": ["birthdate", "gender", "-birthdate", "-gender"], "Observation": ["date", "status", "-status"],
-        "Encounter": ["date", "status"], "Condition": ["recorded-date"], "PlanDefinition": ["title", "-title"],
-    }  # fmt: skip

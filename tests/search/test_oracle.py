@@ -147,7 +147,7 @@ def reference_matches(resource, value, targets):
 def plain(text):
     decomposed = unicodedata.normalize("NFKD", text)
     letters = "".join(c for c in decomposed if not unicodedata.combining(c)).casefold().replace("ł", "l")
-    return " ".join(letters.replace("-", " ").replace("'", "").split())
+    return " ".join(letters.replace("-", " ").replace("'", "").replace(".", "").split())
 
 
 def string_matches(resource, value, modifier):

@@ -6,7 +6,7 @@ import pytest
 
 from fhir_server.outcome import FhirError
 from fhir_server.search import decode_pairs, parse
-from fhir_server.search.expression import And, Never
+from fhir_server.search.combining import And, Never
 from fhir_server.search.result_parameters import ResultParameters, SortKey
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.outcome import FhirError, error
 from fhir_server.search.chain import URL_AND_VERSION, Answer, Linked
-from fhir_server.search.expression import Never
+from fhir_server.search.combining import Never
 from fhir_server.search.plan import keys_plan
 
 #: Most values that an inner search may hand to the outer one, and most URLs of a canonical reference.

@@ -15,10 +15,11 @@ from html import unescape
 from typing import Any
 
 from fhir_server.outcome import FhirError, error
+from fhir_server.search.combining import And, Not, Or, all_of, any_of
 from fhir_server.search.entries import IndexEntries
-from fhir_server.search.expression import And, Equal, Expression, Not, Or, Pattern, all_of, any_of
+from fhir_server.search.expression import Equal, Expression, Pattern
 from fhir_server.search.parameters.string import LETTERS, literal, starting_with
-from fhir_server.search.registry import FULL_TEXT
+from fhir_server.search.search_parameter import FULL_TEXT
 
 NARRATIVE, CONTENT = FULL_TEXT
 #: The field of all words.

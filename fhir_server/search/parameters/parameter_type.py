@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.outcome import FhirError, error
-from fhir_server.search.expression import Exists, Expression, Not, Pattern, any_of
-from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.combining import Not, any_of
+from fhir_server.search.expression import Exists, Expression, Pattern
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from functools import lru_cache
 from typing import Any
 
 from fhir_server.datatypes import ucum
-from fhir_server.search.expression import Exists, Expression, Test, Within, any_of
+from fhir_server.search.combining import any_of
+from fhir_server.search.expression import Exists, Expression, Test, Within
 from fhir_server.search.lexing import split, unescape
 from fhir_server.search.parameters.number import alternatives, double
 from fhir_server.search.parameters.parameter_type import (
@@ -30,7 +31,8 @@ from fhir_server.search.parameters.parameter_type import (
 )
 from fhir_server.search.parameters.prefix import Bounds, read_number, split_prefix
 from fhir_server.search.parameters.token import hash_of
-from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter
 
 _CURRENCY = "urn:iso:std:iso:4217"
 _INFINITE = float("inf")

@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any
 
 from fhir_server.outcome import error
-from fhir_server.search.expression import Equal, Exists, Expression, Never, any_of
+from fhir_server.search.combining import Never, any_of
+from fhir_server.search.expression import Equal, Exists, Expression
 from fhir_server.search.lexing import unescape
 from fhir_server.search.lookups import Open, RelatedResources, TypesOfId
 from fhir_server.search.parameters import token
@@ -27,7 +28,8 @@ from fhir_server.search.parameters.parameter_type import (
 from fhir_server.search.parameters.string import starting_with
 from fhir_server.search.parameters.uri import canonical_entries, canonical_value
 from fhir_server.search.paths import Branch
-from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter
 
 _CANONICAL = frozenset({"canonical", "uri"})
 _IDENTIFIER = (Branch((), "Identifier", "Reference.identifier"),)

@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 from fhir_server.outcome import error
-from fhir_server.search.expression import Equal, Expression, Pattern, all_of
+from fhir_server.search.combining import all_of
+from fhir_server.search.expression import Equal, Expression, Pattern
 from fhir_server.search.lexing import unescape
 from fhir_server.search.parameters.parameter_type import (
     Context,
@@ -22,7 +23,8 @@ from fhir_server.search.parameters.parameter_type import (
     each,
     missing,
 )
-from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter
 
 #: Letters that Unicode does not decompose into a base letter and a mark.
 LETTERS = str.maketrans(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fhir_server.outcome import FhirError
-from fhir_server.search.expression import Never
+from fhir_server.search.combining import Never
 
 
 def _observation(reference=None, **more):
