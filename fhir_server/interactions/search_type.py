@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
+from fhir_server.interactions.search_contained import search_contained
 from fhir_server.interactions.steps.asking import (
     Asked,
     Place,
@@ -23,6 +24,7 @@ from fhir_server.interactions.steps.including import FIELDS, included
 from fhir_server.interactions.steps.leading import leading
 from fhir_server.interactions.steps.linking import Unselective
 from fhir_server.interactions.steps.lookups import answered
+from fhir_server.interactions.steps.moments import at_moment
 from fhir_server.interactions.steps.searchset import large_of, searchset
 from fhir_server.interactions.steps.subsetting import parts_shown
 from fhir_server.interactions.steps.walking import Walk, Walker
@@ -38,8 +40,11 @@ async def search_type(server: Server, request: FhirRequest, target: Target) -> F
 
 async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked) -> FhirResponse:
     """Return 200 with the matches of one type, asked for at any place."""
+    server, wanted = at_moment(server, request, wanted)
     server, wanted, explanations = to_explain(server, wanted)
     query = query_of(server, request, wanted, type_)
+    if query.results.contained != "false":
+        return await search_contained(server, request, wanted, query, explanations)
     place, position = wanted.place, wanted.position
     try:
         query, page, total, issues = await _page(server, request, query, position)

@@ -11,7 +11,8 @@ from fhir_server.search.lexing import LONGEST_FORM, decode_pairs
 from fhir_server.search.paging import Pager, Position
 from fhir_server.search.plan import COUNT_CAP, FEW, count_plan, rivals
 from fhir_server.search.query import SearchQuery, parse
-from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter
 from fhir_server.search.sorting import is_order_of, with_order
 from fhir_server.search.system import SystemPager
 

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fhir_server.outcome import FhirError, Issue, error
-from fhir_server.search.expression import Equal, Expression, Never, Not, all_of, any_of
+from fhir_server.search.combining import Never, Not, all_of, any_of
+from fhir_server.search.expression import Equal, Expression
 from fhir_server.search.linked import URL_AND_VERSION, Answer, Back, Inside, Linked, refers_to
 from fhir_server.search.lookups import Open
 from fhir_server.search.parameters import Context
 from fhir_server.search.parameters.string import starting_with
-from fhir_server.search.registry import Parameter, TypeParameters
+from fhir_server.search.search_parameter import Parameter, TypeParameters
 
 #: Most links of one parameter; a chained reference and a ``_has`` are one each.
 MOST_LINKS = 4
@@ -26,6 +27,9 @@ _CANONICALS = frozenset({"canonical", "uri"})
 
 Clause = Callable[[str, str, TypeParameters, Context], Expression | None]
 """Reads one pair on a type: the function that reads the whole query's clauses."""
+
+Inner = Callable[[TypeParameters], Expression | None]
+"""Reads the rest of a chain on one of the types that a reference may have; None: there is no such parameter."""
 
 
 def links(name: str) -> int:
@@ -52,17 +56,23 @@ def chained(
         return None
     if parameter.type != "reference" or not rest:
         raise error("invalid", f"Parameter '{name}': '{base}' is no reference, or nothing follows it.")
+    return followed(name, parameter, type_, context, lambda known: clause(rest, value, known, context))
+
+
+def followed(name: str, parameter: Parameter, type_: str, context: Context, inner: Inner) -> Expression:
+    """Return the references whose targets match; ``type_`` is theirs, "" for all that have the rest of ``name``."""
+    rest = name.partition(".")[2]
     _check_type(name, type_, parameter, context)
     types = (type_,) if type_ else parameter.targets or context.registry.types.resource_types
-    read = list(_read(name, (rest, value), types, context, clause))
+    read = list(_read(name, rest, types, context, inner))
     if len(read) > MOST_TYPES:
         raise error(
             "too-costly",
-            f"Parameter '{name}': '{base}' may refer to {len(read)} types that have '{rest}'; "
-            f"name one, as in '{base}:{read[0][0]}.{rest}'.",
+            f"Parameter '{name}': '{parameter.name}' may refer to {len(read)} types that have '{rest}'; "
+            f"name one, as in '{parameter.name}:{read[0][0]}.{rest}'.",
             status=400,
         )
-    return any_of(_link(name, parameter, target, inner, context) for target, inner in read)
+    return any_of(_link(name, parameter, target, found, context) for target, found in read)
 
 
 def _check_type(name: str, type_: str, parameter: Parameter, context: Context) -> None:
@@ -79,21 +89,21 @@ def _check_type(name: str, type_: str, parameter: Parameter, context: Context) -
 
 
 def _read(
-    name: str, pair: tuple[str, str], types: Sequence[str], context: Context, clause: Clause
+    name: str, rest: str, types: Sequence[str], context: Context, inner_of: Inner
 ) -> Iterable[tuple[str, Expression]]:
     """Return the types that have the rest of a chain, with what it means there; at least one, or FhirError 400."""
     found: list[tuple[str, Expression]] = []
     problems: dict[Issue, None] = {}
     for type_ in types:
         try:
-            inner = clause(*pair, context.registry.parameters(type_), context)
+            inner = inner_of(context.registry.parameters(type_))
         except FhirError as problem:
             problems.update(dict.fromkeys(problem.issues))
             continue
         if inner is not None:
             found.append((type_, inner))
     if not found:
-        raise FhirError(*(problems or [_unknown(name, pair[0], types, context)]), status=400)
+        raise FhirError(*(problems or [_unknown(name, rest, types, context)]), status=400)
     return found
 
 
@@ -113,7 +123,7 @@ def _link(name: str, parameter: Parameter, type_: str, inner: Expression, contex
     """Return the criterion that waits for the resources of a type that a reference may point to."""
     if isinstance(inner, Never):
         return inner
-    inside = Inside(parameter.resource, f"{parameter.name}:{type_}", f"{parameter.field}-contained")
+    inside = Inside(parameter.resource, parameter.name)
     found: list[Expression] = []
     if not parameter.types <= _CANONICALS or not parameter.types:
         question = Linked(name, type_, inner, "_id", inside=inside, reference=parameter)
@@ -171,7 +181,7 @@ def has(name: str, value: str, parameters: TypeParameters, context: Context, cla
             f"Parameter '{name}': '{reference}' of {type_} never refers to {parameters.resource}; "
             f"it refers to {', '.join(parameter.targets)}.",
         )
-    [(_, inner)] = _read(name, (rest, value), (type_,), context, clause)
+    [(_, inner)] = _read(name, rest, (type_,), context, lambda inside: clause(rest, value, inside, context))
     if isinstance(inner, Never):
         return inner
     return _backwards(name, parameter, parameters, inner)

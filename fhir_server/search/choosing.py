@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fhir_server.search.expression import And, Equal, Expression, Near, Or, Pattern, Within
+from fhir_server.search.combining import And, Or
+from fhir_server.search.expression import Equal, Expression, Near, Pattern, Within
 from fhir_server.search.indexes import indexes
 from fhir_server.search.main_dates import MAIN_DATES
 from fhir_server.search.parameters.token import AnySystem

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from fhir_server.search.entries import IndexDescriptor
 from fhir_server.search.main_dates import MAIN_DATES
-from fhir_server.search.registry import Parameter, Registry, TypeParameters
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter, TypeParameters
 
 #: Most indexes of a type beside those that every type has.
 MOST_INDEXES = 12
@@ -53,6 +54,7 @@ def indexes(type_: str, registry: Registry) -> tuple[IndexDescriptor, ...]:
         IndexDescriptor("dl", (("dl", -1),), "dl"),
         IndexDescriptor("ck", (("ck", 1),), "ck", unique=True),
         IndexDescriptor("_contained", (("i._contained", 1),), "i._contained"),
+        IndexDescriptor("_content", (("i._content", 1),), "i._content"),
     ]
     if any(not known.by_name[name].at_home for name in known.compartment if name in known.by_name):
         order = "s" if type_ in MAIN_DATES else "lu"

@@ -9,35 +9,31 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from fhir_server.search.expression import And, Elements, Equal, Expression, Never, Or, all_of, any_of, texts
+from fhir_server.search.combining import And, Never, Or, all_of, any_of
+from fhir_server.search.containment import holding
+from fhir_server.search.expression import Equal, Expression, texts
 from fhir_server.search.lookups import Open
-from fhir_server.search.registry import Parameter
+from fhir_server.search.search_parameter import Parameter
 
 if TYPE_CHECKING:  # sorting knows queries, which know this
     from fhir_server.search.sorting import Row
-
-#: The field that says which parameters of a document have entries of contained resources (``subject:Patient``).
-CONTAINED = "i._contained"
 
 
 @dataclass(frozen=True, slots=True)
 class Inside:
     """The same question to contained resources: which resources of ``holder`` have a match inside themselves?
 
-    ``marker`` is the entry of CONTAINED, ``field`` holds the sub-documents. ``among`` are the only holders asked about,
-    None: all.
+    ``parameter`` is the name of the reference that leads there. ``among`` are the only holders asked about, None: all.
     """
 
     holder: str
-    marker: str
-    field: str
+    parameter: str
     among: tuple[str, ...] | None = None
 
     def criterion(self, type_: str, inner: Expression) -> Expression:
         """Return the expression on the holder."""
-        element = Elements(self.field, all_of([Equal("t", (type_,)), inner]))
-        criteria: list[Expression] = [Equal(CONTAINED, (self.marker,)), element]
-        return all_of(criteria if self.among is None else [Equal("_id", self.among), *criteria])
+        held = holding(type_, inner, self.parameter)
+        return held if self.among is None else all_of([Equal("_id", self.among), held])
 
 
 @dataclass(frozen=True, slots=True)

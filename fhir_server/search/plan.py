@@ -6,19 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fhir_server.search.choosing import IDENTIFIER, Choice, bounded, choose, criteria, keys_of
+from fhir_server.search.combining import And, Never, Or
 from fhir_server.search.entries import SearchPlan
-from fhir_server.search.expression import (
-    And,
-    Elements,
-    Equal,
-    Expression,
-    Filter,
-    Near,
-    Never,
-    Or,
-    Pattern,
-    Within,
-)
+from fhir_server.search.expression import Elements, Equal, Expression, Filter, Near, Pattern, Within
 from fhir_server.search.main_dates import MAIN_DATES
 from fhir_server.search.parameters.date import TIE_BITS
 from fhir_server.search.parameters.token import AnySystem

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from fhir_server.search.expression import Filter
 from fhir_server.search.main_dates import MAIN_DATES
-from fhir_server.search.parameters import TYPES
+from fhir_server.search.parameters import TYPES, full_text
 from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry
-from fhir_server.search.result_parameters import NAMES, SortKey
+from fhir_server.search.result_parameters import NAMES, SCORE, SortKey
 
 
 class Row(Protocol):
@@ -128,19 +128,29 @@ class ComputedOrder:
 
 Order = KeyOrder | ComputedOrder
 
+#: The computed field that holds the relevance of a match, where matches are ordered by it.
+RELEVANCE = f"k{SCORE}"
+
 
 def order_of(query: SearchQuery, default: str, registry: Registry) -> Order:
     """Return the order that ``_sort`` asks for; without it, by the order key ``default``, newest first."""
-    if not query.sort:
-        return KeyOrder(default, descending=True)
-    first = query.sort[0]
+    rules = query.sort
+    terms = full_text.terms(query.expression)
+    if not rules:
+        if not terms:
+            return KeyOrder(default, descending=True)
+        rules = (SortKey(SCORE, descending=True),)
+    first = rules[0]
     if first.name in {"_lastUpdated", "_id"}:  # unique, or as good as: nothing after it can matter
         return KeyOrder({"_lastUpdated": "lu", "_id": "_id"}[first.name], first.descending)
     main = MAIN_DATES.get(query.type, ())
-    if len(query.sort) == 1 and first.descending and main == (first.name,):
+    if len(rules) == 1 and first.descending and main == (first.name,):
         return KeyOrder("s", descending=True)
     keys: list[tuple[str, Any, bool]] = []
-    for rule in query.sort:
+    for rule in rules:
+        if rule.name == SCORE:
+            keys.append((SCORE, full_text.relevance(terms), rule.descending))
+            continue
         if rule.name == "_id":
             expressions: tuple[Any, ...] = ("$_id",)
         elif rule.name == "_lastUpdated":

@@ -112,7 +112,7 @@ def test_what_can_not_match_needs_no_query(registry):
 def test_every_type_has_few_indexes_with_distinct_names_and_one_parameter_each(registry):
     for type_ in registry.types.resource_types:
         made = indexes(type_, registry)
-        assert len(made) <= 12 + 5, type_  # beside lu, dl, ck, cp and _contained
+        assert len(made) <= 12 + 6, type_  # beside lu, dl, ck, cp, _contained, _content
         assert len({index.name for index in made}) == len(made)
         known = registry.parameters(type_).by_name
         for index in made:

@@ -18,6 +18,7 @@ from fhir_server.search import (
     with_order,
     with_systems,
 )
+from fhir_server.store.moment import Moment
 
 #: More matches than this are not sorted for a page when they can be met in the order of their last update.
 MOST_SORTED = 10_000
@@ -31,6 +32,8 @@ async def leading(
     None leaves the choice to the ranks (most searches). ``is_first`` tells that no page came before, whose order would
     have to be kept.
     """
+    if isinstance(server.store, Moment):  # no index leads there
+        return query, None
     if is_wide(query) and (is_first or query.sort) and (scanned := await _scanned(server, request, query)):
         return scanned, SCAN
     choice = await _least(server, request, query)

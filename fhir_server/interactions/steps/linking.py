@@ -11,7 +11,7 @@ from typing import Any
 
 from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.outcome import FhirError, Issue
-from fhir_server.search.expression import Never
+from fhir_server.search.combining import Never
 from fhir_server.search.linked import URL_AND_VERSION, Answer, Linked
 from fhir_server.search.plan import keys_plan
 

@@ -11,13 +11,15 @@ from fhir_server.search import SearchPlan
 from fhir_server.store.documents import Stored
 
 
-async def whole_rows(server: Server, request: FhirRequest, rows: Sequence[Stored]) -> list[Stored]:
-    """Return the rows with their bodies; a resource that was deleted in between is left out."""
+async def whole_rows(
+    server: Server, request: FhirRequest, rows: Sequence[Stored], fields: Sequence[str] = FIELDS
+) -> list[Stored]:
+    """Return the rows with their bodies and further fields; a resource that was deleted in between is left out."""
     ids: dict[str, list[str]] = {}
     for row in rows:
         ids.setdefault(row.type, []).append(row.id)
     plans = (
-        SearchPlan(type_, {"_id": {"$in": wanted}}, hint="_id_", projection=FIELDS)
+        SearchPlan(type_, {"_id": {"$in": wanted}}, hint="_id_", projection=tuple(fields))
         for type_, wanted in ids.items()
     )
     pages = await asyncio.gather(*(server.store.search(plan, request.access) for plan in plans))
