@@ -23,7 +23,7 @@ from fhir_server.store.documents import (
     indexed,
     stored,
 )
-from fhir_server.store.history import Span
+from fhir_server.store.history_scope import Span
 from fhir_server.store.searching import effective_filter
 from fhir_server.store.store import Store
 
@@ -51,7 +51,7 @@ class Moment(Store):
     async def read(self, type_: str, id_: str, access: AccessContext) -> Stored | None:
         """Return the version that was current."""
         span = Span(at=(self._at, self._at))
-        page = await self._historian.history(type_, id_, access, span, cursor=None, limit=1)
+        page = await self._historian.history(type_, id_, access, span, listed=None, cursor=None, limit=1)
         return page.rows[0] if page.rows else None
 
     async def search(self, plan: SearchPlan, access: AccessContext) -> Page:
