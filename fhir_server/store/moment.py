@@ -51,7 +51,7 @@ class Moment(Store):
     async def read(self, type_: str, id_: str, access: AccessContext) -> Stored | None:
         """Return the version that was current."""
         span = Span(at=(self._at, self._at))
-        page = await self._historian.history(type_, id_, access, span, None, cursor=None, limit=1)
+        page = await self._historian.history(type_, id_, access, span, listed=None, cursor=None, limit=1)
         return page.rows[0] if page.rows else None
 
     async def search(self, plan: SearchPlan, access: AccessContext) -> Page:
