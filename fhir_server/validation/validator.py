@@ -92,7 +92,7 @@ class Validator:
         return self._corrections.corrected(issues, resource, type_)
 
     def preload(self, types: Iterable[str]) -> None:
-        """Compile these resource types and all datatypes that they use, for processes that fork later."""
+        """Compile resource types (by name) and profiles (by URL) with all that they use, before a process forks."""
         for name in types:
             self._compiler.preload(name)
 
