@@ -113,6 +113,8 @@ def _check_mode(question: Question, target: Target) -> None:
     mode = question.mode
     if mode and mode not in _MODES:
         raise error("value", "mode is one of create, update, delete and profile.")
+    if mode == "profile" and not question.profile:
+        raise error("required", "mode=profile needs the parameter profile.")
     if mode in ("update", "delete") and not target.id:
         raise error(
             "value",
