@@ -6,6 +6,7 @@ VENV     ?= .venv
 DATA_DIR ?= fhir-data
 PORT     ?= 8080
 TESTS    ?= tests
+MB       ?= 200
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -13,10 +14,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALLED_FROM := pyproject.toml hatch_build.py fhir_server/definitions/artefact.py
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fmt lint types imports bench bench-search bench-validate bench-detection kill-test docs dist clean
+# Every target with a description is a task, not a file.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*## .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 serve: $(VENV)/.serve ## run the server with its examples on http://127.0.0.1:8080/fhir (PORT=, DATA_DIR=)
 	$(BIN)/fhir-server serve --load-examples --data-dir $(DATA_DIR) --port $(PORT)
@@ -52,8 +54,14 @@ bench-detection: $(VENV)/.dev ## all defects that can be made in FR Core's examp
 bench-search: $(VENV)/.dev ## thirty shapes of search on Synthea data at two sizes (needs FHIR_SUITES; minutes)
 	$(BIN)/python benchmarks/bench_search.py
 
-kill-test: $(VENV)/.dev ## kill -9 of the server and of mongod in the middle of a load, ten times (minutes)
-	$(BIN)/python benchmarks/kill_run.py
+bench-content: $(VENV)/.dev ## a Binary of 200 MB up and down: rates, and memory of the worker (MB= its size)
+	$(BIN)/python benchmarks/large_content.py --mb $(MB)
+
+kill-test: $(VENV)/.dev ## kill -9 of worker, server and mongod in the middle of a load, ten times (minutes)
+	PYTHONPATH=benchmarks $(BIN)/python -m kill_run --rounds 10
+
+jepsen: $(VENV)/.dev ## the same on a replica set of three: primaries, a majority, paused members (minutes)
+	PYTHONPATH=benchmarks $(BIN)/python -m kill_run --members 3 --rounds 14
 
 docs: $(VENV)/.dev ## write the generated pages of docs/
 	$(BIN)/fhir-server config docs > docs/settings.md

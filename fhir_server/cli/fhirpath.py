@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from fhir_server.definitions import TypeModel
     from fhir_server.validation import Validator
 
-#: Steps that one expression may take on one resource: some ten seconds.
-MAX_STEPS = 10_000_000
+#: Steps that one expression may take on one resource: some seconds.
+MAX_STEPS = 1_000_000
 EPILOG = """\b
 Examples:
   fhir-server fhirpath 'name.given.first()' patient.json

@@ -25,6 +25,7 @@ from fhir_server.validation.report import Run, has_errors
 from fhir_server.validation.rows import always_right, forbidden, lazy
 from fhir_server.validation.schema import ElementType, NodeSchema, read
 from fhir_server.validation.snapshot import Snapshots
+from fhir_server.validation.unevaluated import Unevaluated
 
 
 class Compiler:
@@ -44,6 +45,7 @@ class Compiler:
         self.invariants = Invariants(definitions.types, self, best_practices=policy.best_practices)
         self.claims = Claims(self)
         self.elements = Elements(self)
+        self.unevaluated = Unevaluated(self)
         #: Bindings that no code set answers: path and value set.
         self.unbound: list[tuple[str, str]] = []
 
@@ -62,6 +64,7 @@ class Compiler:
         self._pending.clear()
         self._trees.clear()
         self.claims.forget()
+        self.unevaluated.forget()
         self.elements.extensions.forget()
 
     def _is_base(self, structure: str) -> bool:

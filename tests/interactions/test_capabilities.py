@@ -40,14 +40,19 @@ def test_every_advertised_search_parameter_is_accepted(fhir, statement):
 
 
 @pytest.mark.parametrize(
-    ("mode", "status"), [("full", 200), ("normative", 200), ("terminology", 404), ("x", 400)]
+    ("mode", "status"), [("full", 200), ("normative", 200), ("terminology", 200), ("x", 400)]
 )
 def test_mode(fhir, mode, status):
     assert fhir.get(f"metadata?mode={mode}").status_code == status
 
 
 def test_patch_formats_are_those_that_are_taken(fhir, statement):
-    assert statement["patchFormat"] == ["application/json-patch+json", "application/fhir+json"]
+    assert statement["patchFormat"] == [
+        "application/json-patch+json",
+        "application/xml-patch+xml",
+        "application/fhir+json",
+        "application/fhir+xml",
+    ]
     codes = {i["code"] for i in statement["rest"][0]["resource"][0]["interaction"]}
     assert {"patch", "update", "history-instance"} <= codes
 
@@ -58,6 +63,11 @@ def test_openapi_describes_what_is_advertised(site, statement):
         assert {"get", "post"} <= set(document["paths"][f"/fhir/{row['type']}"])
         assert {"get", "put", "patch", "delete"} <= set(document["paths"][f"/fhir/{row['type']}/{{id}}"])
     assert "/health/ready" in document["paths"]
+    create = document["paths"]["/fhir/Patient"]["post"]
+    formats = {"application/fhir+json", "application/fhir+xml"}
+    assert create["requestBody"]["content"].keys() == create["responses"]["201"]["content"].keys() == formats
+    patch = document["paths"]["/fhir/Patient/{id}"]["patch"]["requestBody"]["content"]
+    assert set(patch) == set(statement["patchFormat"])
 
 
 def test_every_advertised_include_is_accepted_and_no_other(fhir, statement):
