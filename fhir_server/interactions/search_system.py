@@ -26,10 +26,11 @@ from fhir_server.interactions.steps.asking import (
     warnings_of,
 )
 from fhir_server.interactions.steps.explaining import EXPLAIN, to_explain
-from fhir_server.interactions.steps.including import FIELDS, included
+from fhir_server.interactions.steps.including import included
 from fhir_server.interactions.steps.lookups import answered
 from fhir_server.interactions.steps.searchset import large_of, searchset
 from fhir_server.interactions.steps.subsetting import parts_shown
+from fhir_server.interactions.steps.whole_rows import whole_rows
 from fhir_server.outcome import FhirError, Issue, error
 from fhir_server.search import Position, SearchPlan, SearchQuery, SystemPager
 from fhir_server.search.result_parameters import NAMES
@@ -86,7 +87,7 @@ async def _merged(
             rows = await _page(server, request, pager)
         beside, told = await included(server, request, rows, shape.includes, types)
     except TimeLimit as slow:
-        raise too_slow() from slow
+        raise too_slow(server, queries) from slow
     if shape.count_only:
         told = (*warnings, *explanations())
         body = searchset(
@@ -175,15 +176,4 @@ async def _page(server: Server, request: FhirRequest, pager: SystemPager[Stored]
     while plans := pager.plans():
         parts = await asyncio.gather(*(run(plan) for plan in plans))
         pager.add([row for rows in parts for row in rows])
-    ids: dict[str, list[str]] = {}
-    for row in pager.rows:
-        ids.setdefault(row.type, []).append(row.id)
-    plans = tuple(
-        SearchPlan(type_, {"_id": {"$in": wanted}}, hint="_id_", projection=FIELDS)
-        for type_, wanted in ids.items()
-    )
-    whole = {
-        (row.type, row.id): row for rows in await asyncio.gather(*(run(p) for p in plans)) for row in rows
-    }
-    # A resource that was deleted in between is left out.
-    return [whole[row.type, row.id] for row in pager.rows if (row.type, row.id) in whole]
+    return await whole_rows(server, request, pager.rows)

@@ -8,11 +8,11 @@ https://hl7.org/fhir/R4/search.html#chaining, https://hl7.org/fhir/R4/search.htm
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fhir_server.outcome import FhirError, Issue, error
-from fhir_server.search.expression import And, Elements, Equal, Expression, Never, Not, all_of, any_of
+from fhir_server.search.expression import Equal, Expression, Never, Not, all_of, any_of
+from fhir_server.search.linked import URL_AND_VERSION, Answer, Back, Inside, Linked, refers_to
 from fhir_server.search.lookups import Open
 from fhir_server.search.parameters import Context
 from fhir_server.search.parameters.string import starting_with
@@ -22,68 +22,10 @@ from fhir_server.search.registry import Parameter, TypeParameters
 MOST_LINKS = 4
 #: Most types that a chain without ``:Type`` is tried on.
 MOST_TYPES = 20
-#: The field that says which parameters of a document have entries of contained resources (``subject:Patient``).
-CONTAINED = "i._contained"
-
 _CANONICALS = frozenset({"canonical", "uri"})
 
 Clause = Callable[[str, str, TypeParameters, Context], Expression | None]
 """Reads one pair on a type: the function that reads the whole query's clauses."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inside:
-    """The same question to contained resources: which resources of ``holder`` have a match inside themselves?
-
-    ``marker`` is the entry of CONTAINED, ``field`` holds the sub-documents.
-    """
-
-    holder: str
-    marker: str
-    field: str
-
-    def criterion(self, type_: str, inner: Expression) -> Expression:
-        """Return the expression on the holder."""
-        element = Elements(self.field, all_of([Equal("t", (type_,)), inner]))
-        return all_of([Equal(CONTAINED, (self.marker,)), element])
-
-
-@dataclass(frozen=True, slots=True)
-class Back:
-    """The way of a ``_has``: from the resources of ``outer`` back to the inner matches by their reference."""
-
-    outer: str
-    parameter: Parameter
-
-
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """Which values do the matches of an inner search have in ``field``?
-
-    ``is_canonical``: ``field`` holds canonicals, or belongs to resources that are found by theirs; values are then
-    arrays as they stand, (url, version) for the fields URL_AND_VERSION. ``clause`` names the parameter in refusals.
-    ``back`` is there for a ``_has``.
-    """
-
-    clause: str
-    type: str
-    expression: Expression = field(repr=False)
-    field: str
-    is_canonical: bool = False
-    inside: Inside | None = None
-    back: Back | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The distinct values, and the ids of resources that hold a match inside themselves."""
-
-    values: tuple[Any, ...] = ()
-    holders: tuple[str, ...] = ()
-
-
-#: What a canonical reference points to: the fields of the inner search's matches.
-URL_AND_VERSION = "url,version"
 
 
 def links(name: str) -> int:
@@ -174,7 +116,7 @@ def _link(name: str, parameter: Parameter, type_: str, inner: Expression, contex
     inside = Inside(parameter.resource, f"{parameter.name}:{type_}", f"{parameter.field}-contained")
     found: list[Expression] = []
     if not parameter.types <= _CANONICALS or not parameter.types:
-        question = Linked(name, type_, inner, "_id", inside=inside)
+        question = Linked(name, type_, inner, "_id", inside=inside, reference=parameter)
         found.append(Open(question, lambda answer: _references(parameter, type_, answer)))
     if parameter.types & _CANONICALS and "url" in context.registry.parameters(type_).by_name:
         canonical = Linked(name, type_, inner, URL_AND_VERSION, is_canonical=True)
@@ -188,15 +130,6 @@ def _references(parameter: Parameter, type_: str, answer: Answer) -> Expression:
     if answer.holders:
         found.append(Equal("_id", answer.holders))
     return any_of(found)
-
-
-def refers_to(parameter: Parameter, type_: str, ids: Sequence[str]) -> Expression:
-    """Return the expression of references to one of these resources of this server."""
-    if not ids:
-        return Never()
-    if parameter.at_home and type_ == "Patient":
-        return Equal("p", tuple(ids))
-    return Equal(parameter.field, tuple(f"{type_}/{id_}" for id_ in ids))
 
 
 def canonicals(parameter: Parameter, answer: Answer) -> Expression:
@@ -285,24 +218,3 @@ def _named(values: Iterable[Any]) -> Expression:
             elif url not in versioned:
                 found.append(Equal("i.url", (url,)))
     return any_of(found)
-
-
-def narrowed(expression: Expression) -> Expression:
-    """Return the criteria with each ``_has`` asked only about the resources that ``_id`` names anyway."""
-    operands = expression.operands if isinstance(expression, And) else (expression,)
-    named = [one.values for one in operands if isinstance(one, Equal) and one.field == "_id"]
-    if not named:
-        return expression
-    return all_of(_narrow(operand, named[0]) for operand in operands)
-
-
-def _narrow(operand: Expression, ids: Sequence[str]) -> Expression:
-    if not isinstance(operand, Open) or not isinstance(operand.question, Linked):
-        return operand
-    question = operand.question
-    if question.back is None:
-        return operand
-    reference = refers_to(question.back.parameter, question.back.outer, ids)
-    return replace(
-        operand, question=replace(question, expression=all_of([reference, question.expression]), back=None)
-    )

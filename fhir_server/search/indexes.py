@@ -63,6 +63,21 @@ def indexes(type_: str, registry: Registry) -> tuple[IndexDescriptor, ...]:
     return (*always, *(_descriptor(text) for text in own))
 
 
+def indexed(type_: str, registry: Registry) -> tuple[str, ...]:
+    """Return the search parameters of a type that an index begins with."""
+    known = registry.parameters(type_)
+    found = ["_id", "_lastUpdated"]
+    for index in indexes(type_, registry):
+        first = index.keys[0][0]
+        if first == "p":
+            at_home = [parameter.name for parameter in known.by_name.values() if parameter.at_home]
+            found += ["patient"] if "patient" in at_home else at_home
+        name = first.removeprefix("i.").partition(".")[0].removesuffix("-range")
+        if name in known.by_name:
+            found.append(name)
+    return tuple(dict.fromkeys(found))
+
+
 def _for_custom(parameter: Parameter) -> str:
     """Return the index of a parameter of this server's own; "" for one that is searched beside others."""
     name = parameter.name

@@ -8,7 +8,7 @@ the direction. https://hl7.org/fhir/R4/search.html#sort
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from fhir_server.search.expression import Filter
@@ -16,6 +16,7 @@ from fhir_server.search.main_dates import MAIN_DATES
 from fhir_server.search.parameters import TYPES
 from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry
+from fhir_server.search.result_parameters import NAMES, SortKey
 
 
 class Row(Protocol):
@@ -154,6 +155,20 @@ def is_order_of(query: SearchQuery, key: str, registry: Registry) -> bool:
     """Tell whether the matches are ordered by an order key alone, ``s`` or ``lu``."""
     order = order_of(query, key, registry)
     return isinstance(order, KeyOrder) and order.field == key
+
+
+def with_order(query: SearchQuery, key: str) -> SearchQuery | None:
+    """Return the query with its default order as ``_sort``, so that later pages keep it; None when none says it."""
+    if query.sort:
+        return query
+    main = MAIN_DATES.get(query.type, ())
+    name = "_lastUpdated" if key == "lu" else main[0] if len(main) == 1 else ""
+    if not name:
+        return None
+    results = replace(query.results, sort=(SortKey(name, descending=True),))
+    at = next(n for n, pair in enumerate((*query.self_parameters, ("_count", ""))) if pair[0] in NAMES)
+    pairs = (*query.self_parameters[:at], ("_sort", f"-{name}"), *query.self_parameters[at:])
+    return replace(query, results=results, self_parameters=pairs)
 
 
 def _expressions(type_: str, name: str, descending: bool, registry: Registry) -> tuple[Any, ...]:
