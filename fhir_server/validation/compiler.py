@@ -252,7 +252,11 @@ class Compiler:
             )
             if questionnaire is None or questionnaire.get("resourceType") != "Questionnaire":
                 return found
-            more = answers(value, questionnaire, self.code_sets.membership, run)
+
+            def evaluate(expression: str) -> bool | None:
+                return self.invariants.holds(expression, run)
+
+            more = answers(value, questionnaire, self.code_sets.membership, evaluate, run)
             return [*(found or ()), *(more or ())] or None
 
         return handler

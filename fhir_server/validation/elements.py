@@ -15,6 +15,7 @@ from fhir_server.validation.report import Findings, Run, has_errors
 from fhir_server.validation.rules import binding, cardinality, coding, contained, primitive
 from fhir_server.validation.rules.extension import Extensions
 from fhir_server.validation.rules.reference import References
+from fhir_server.validation.rules.system import URIS
 from fhir_server.validation.rules.value import with_facets
 from fhir_server.validation.schema import (
     ElementSchema,
@@ -90,7 +91,8 @@ class Elements:
         assert type_ is not None
         if not element.is_list:
             return self._item(structure, schema, element, type_, key)
-        if element.facets is None and not element.constraints and element.strength == "required":
+        is_plain = element.facets is None and type_.code not in URIS
+        if is_plain and not element.constraints and element.strength == "required":
             test = self._test(element, type_)
             if test is not None:
                 return cardinality.list_of_scalars(test[0], element)
@@ -210,7 +212,7 @@ class Elements:
         handler = (
             self._extension(schema, element, type_) if type_.code == "Extension" else self._profiled(type_)
         )
-        if type_.code == "Coding":
+        if type_.code in {"Coding", "Quantity"}:
             handler = coding.known_in_system(handler, compiler.code_sets.displays)
         if element.node:
             inline = compiler.node(element.owner or structure, element.node)

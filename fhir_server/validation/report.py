@@ -14,6 +14,8 @@ from fhir_server.outcome import Issue
 #: Issues that one validation lists at most: it stops after so many errors, and lists no more warnings.
 MAX_ISSUES = 100
 MAX_WARNINGS = 50
+#: Severity of what is an error in a verdict, but only a warning about a resource that is to be stored.
+JUDGED = "judged"
 
 
 class Finding:
@@ -141,6 +143,11 @@ class Run:
         self.left -= 1
         return [Finding("error", code, text, rule, path)] if self.left >= 0 else []
 
+    def judged(self, code: str, text: str, rule: str, path: str = "") -> Findings:
+        """Return one new finding that is an error in a verdict, but a warning when the resource is to be stored."""
+        self.left -= 1
+        return [Finding(JUDGED, code, text, rule, path)] if self.left >= 0 else []
+
     def warning(self, code: str, text: str, rule: str, path: str = "") -> Findings:
         """Return one new finding of severity warning, or none if there are too many already."""
         self.warnings_left -= 1
@@ -219,10 +226,13 @@ def issues(
     root: str,
     as_warnings: frozenset[str],
     types_of: Callable[[str], Iterable[str]],
+    *,
+    lenient: bool = False,
 ) -> tuple[Issue, ...]:
     """Return the issues of these findings below ``root``; the last one tells if some were left out.
 
-    Those of the rules ``as_warnings`` are of severity warning. What several profiles find alike is one issue.
+    Those of the rules ``as_warnings`` are of severity warning, and if ``lenient`` those that are judged. What
+    several profiles find alike is one issue.
     """
     listed = []
     seen = set()
@@ -232,6 +242,8 @@ def issues(
             if finding.is_allowed(types_of, run.root):
                 continue
             severity = "error"
+        if severity == JUDGED:
+            severity = "warning" if lenient else "error"
         same = (finding.code, finding.path, finding.text)
         if same in seen:
             continue
