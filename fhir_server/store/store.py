@@ -15,6 +15,7 @@ from fhir_server.store.connection import Connection
 from fhir_server.store.documents import Change, Page, Stored
 from fhir_server.store.history import Historian, Span
 from fhir_server.store.jobs import Jobs
+from fhir_server.store.outbox import Outbox
 from fhir_server.store.reading import Reader
 from fhir_server.store.receipts import Receipts
 from fhir_server.store.reindexing import replace_entries
@@ -42,6 +43,8 @@ class Store:
         self.jobs = Jobs(connection)
         #: What was done under an Idempotency-Key.
         self.receipts = Receipts(connection)
+        #: An event for each version.
+        self.outbox = Outbox(connection)
 
     @classmethod
     async def connect(

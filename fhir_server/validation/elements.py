@@ -8,11 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fhir_server.messages import alternatives, say
 from fhir_server.validation.discriminators import Predicate, predicate
 from fhir_server.validation.profile_schema import read_facets
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run, has_errors
-from fhir_server.validation.rules import binding, cardinality, coding, contained, primitive
+from fhir_server.validation.rules import (
+    binding,
+    cardinality,
+    coding,
+    contained,
+    narrative_language,
+    primitive,
+)
 from fhir_server.validation.rules.extension import Extensions
 from fhir_server.validation.rules.reference import References
 from fhir_server.validation.rules.system import URIS
@@ -140,7 +148,12 @@ class Elements:
             found = handler(value, parent, run)
             if not needed or sibling in parent:
                 return found
-            text = f"{element.name} must have the {needed[0]} that the profile demands: add {sibling}."
+            text = say(
+                "{name} must have the {needed} that the profile demands: add {sibling}.",
+                name=element.name,
+                needed=needed[0],
+                sibling=sibling,
+            )
             return [*(found or ()), *run.error("required", text, "cardinality@")]
 
         return with_extensions
@@ -214,6 +227,9 @@ class Elements:
         )
         if type_.code in {"Coding", "Quantity"}:
             handler = coding.known_in_system(handler, compiler.code_sets.displays)
+        if type_.code == "Narrative" and element.element is not None:
+            asked = narrative_language.controls(element.element.definition)
+            handler = narrative_language.with_languages(handler, asked) if asked else handler
         if element.node:
             inline = compiler.node(element.owner or structure, element.node)
             handler = both(handler, inline) if type_.profiles else inline
@@ -239,7 +255,9 @@ class Elements:
         """Return the function of a datatype, or of the profiles on it of which one must be kept."""
         compiler = self._compiler
         known = [p for p in type_.profiles if compiler.is_known(p)]
-        if not known or len(known) < len(type_.profiles):
+        if type_.profiles and not known:
+            return both(compiler.function(type_.code), unknown_profile(type_.profiles[0]))
+        if len(known) < len(type_.profiles) or not known:
             return compiler.function(type_.code)
         if len(known) == 1:
             return compiler.function(known[0])
@@ -256,8 +274,8 @@ class Elements:
         def choose(value: dict[str, Any], name: str, run: Run) -> Handler:
             allowed = [c for c in profiles if compiler.types.is_subtype(name, c)]
             if not allowed:
-                names = " or ".join(profiles)
-                problem = run.error("structure", f"The resource must be a {names}.", "type@")
+                names = alternatives(profiles)
+                problem = run.error("structure", say("The resource must be a {names}.", names=names), "type@")
                 return lambda *_: problem
             handler = compiler.claims.handler(value, name)
             wanted = [
@@ -383,7 +401,7 @@ def any_of(handlers: tuple[Handler, ...], names: str) -> Handler:
                 return found
             run.left = left
             first = found if first is None else first
-        text = f"The value must conform to one of these profiles, and does to none: {names}."
+        text = say("The value must conform to one of these profiles, and does to none: {names}.", names=names)
         return [*run.error("structure", text, "type-profile@"), *(first or ())]
 
     return handler
@@ -401,7 +419,7 @@ def _with_value(handler: Handler, element: ElementSchema, key: str) -> Handler:
         found = handler(value, parent, run)
         if key in parent:
             return found
-        text = f"{element.name} must have a value; extensions alone won't do."
+        text = say("{name} must have a value; extensions alone won't do.", name=element.name)
         return [*(found or ()), *run.error("required", text, "cardinality@")]
 
     return with_value
@@ -409,3 +427,13 @@ def _with_value(handler: Handler, element: ElementSchema, key: str) -> Handler:
 
 def _never(*_: object) -> None:
     """Check nothing: no item comes here."""
+
+
+def unknown_profile(url: str) -> Handler:
+    """Return the handler of a value that a profile wants by another profile, which isn't at hand."""
+    text = say("The profile {url}, which is demanded here, isn't known: load its package.", url=url)
+
+    def handler(_value: Any, _parent: dict[str, Any], run: Run) -> Findings | None:
+        return run.judged("not-found", text, "type-profile@")
+
+    return handler

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from fhir_server.datatypes.references import parse
+from fhir_server.messages import alternatives, say
 from fhir_server.validation.report import Findings, Run
 
 _absolute = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+").fullmatch
@@ -37,10 +38,14 @@ def links(bundle: dict[str, Any], run: Run) -> Findings | None:
     for index, link in enumerate(bundle["link"]):
         relation = link.get("relation")
         if relation in _PAGING and not is_paged:
-            text = f"A Bundle of type {bundle['type']} has no pages: leave out the link {relation}."
+            text = say(
+                "A Bundle of type {type} has no pages: leave out the link {relation}.",
+                type=bundle["type"],
+                relation=relation,
+            )
             found += run.judged("invalid", text, "link", f".link[{index}].relation")
         elif relation in seen and (relation == "self" or relation in _PAGING):
-            text = f"There must be only one link {relation}."
+            text = say("There must be only one link {relation}.", relation=relation)
             found += run.judged("invalid", text, "link", f".link[{index}].relation")
         seen.add(relation)
     return found or None
@@ -65,7 +70,11 @@ def searchset(types: frozenset[str], bundle: dict[str, Any], run: Run) -> Findin
         elif mode in {"match", "include"} and "id" not in resource:
             text = "A resource that a search found must have an id."
         elif mode == "match" and asked and type_ not in asked:
-            text = f"The search was for {' or '.join(sorted(asked))}, so a match can't be a {type_}."
+            text = say(
+                "The search was for {asked}, so a match can't be a {type}.",
+                asked=alternatives(sorted(asked)),
+                type=type_,
+            )
         if text:
             found += run.error("invalid", text, "searchset", place)
         elif "id" not in resource and type_ not in {"OperationOutcome", "Parameters"}:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fhir_server.datatypes.references import parse
+from fhir_server.messages import say
 from fhir_server.validation.report import Findings, Run
 
 _TRANSIENT = ("urn:", "cid:")
@@ -35,7 +36,8 @@ def document_entries(bundle: dict[str, Any], run: Run) -> Findings | None:
     entries = _Entries(bundle["entry"])
     first = bundle["entry"][0].get("resource")
     if first is None:
-        text = f"The first entry of a {kind} must hold its {'Composition' if kind == 'document' else 'MessageHeader'}."
+        holds = "Composition" if kind == "document" else "MessageHeader"
+        text = say("The first entry of a {kind} must hold its {holds}.", kind=kind, holds=holds)
         return run.judged("invalid", text, "first-entry", ".entry[0]")
     needed = _of_composition(first, "") if kind == "document" else _at(first, ("focus",), "")
     found: Findings = []
@@ -144,7 +146,10 @@ class _Entries:
         """Return what is wrong with a reference in an entry, "" if nothing is."""
         found = self.targets(reference, number)
         if len(found) > 1:
-            return f"{len(found)} entries of the Bundle match the reference: give them fullUrls of their own."
+            return say(
+                "{count} entries of the Bundle match the reference: give them fullUrls of their own.",
+                count=len(found),
+            )
         if found:
             return ""
         text = reference.partition("#")[0]

@@ -12,6 +12,7 @@ from typing import Any
 import re2
 
 from fhir_server.datatypes.references import parse
+from fhir_server.messages import alternatives, say
 from fhir_server.validation.rules.attachment import decoded_size
 from fhir_server.validation.rules.value import fits, order
 
@@ -69,7 +70,7 @@ def problem(definition: dict[str, Any], answer: dict[str, Any], is_member: Membe
     type_ = key.removeprefix("value")
     place = f".value.ofType({type_[0].lower() + type_[1:] if type_ in _PRIMITIVES else type_})"
     if key not in _VALUES.get(definition["type"], ()):
-        return f"The answer must be of the type {definition['type']}.", place
+        return say("The answer must be of the type {type}.", type=definition["type"]), place
     value = answer[key]
     if type(value) is str:
         text = _of_text(definition, value)
@@ -87,9 +88,9 @@ def problem(definition: dict[str, Any], answer: dict[str, Any], is_member: Membe
 def _of_text(definition: dict[str, Any], value: str) -> str:
     longest, shortest = definition.get("maxLength"), extension(definition, _STRUCTURE + "minLength")
     if type(longest) is int and len(value) > longest:
-        return f"The answer must be at most {longest} characters long."
+        return say("The answer must be at most {longest} characters long.", longest=longest)
     if type(shortest) is int and len(value) < shortest:
-        return f"The answer must be at least {shortest} characters long."
+        return say("The answer must be at least {shortest} characters long.", shortest=shortest)
     pattern = extension(definition, _STRUCTURE + "regex")
     if type(pattern) is str and definition["type"] == "string":
         try:
@@ -97,18 +98,22 @@ def _of_text(definition: dict[str, Any], value: str) -> str:
         except re2.error:
             return ""
         hint = extension(definition, _STRUCTURE + "entryFormat")
-        return "" if is_match else f"The answer must have the form {hint if type(hint) is str else pattern}."
+        form = hint if type(hint) is str else pattern
+        return "" if is_match else say("The answer must have the form {form}.", form=form)
     return ""
 
 
 def _range(definition: dict[str, Any], value: Any) -> str:
-    for names, wrong, word in ((_MIN_VALUES, -1, "less"), (_MAX_VALUES, 1, "greater")):
+    for names, wrong, template in (
+        (_MIN_VALUES, -1, "The answer must not be less than {value}."),
+        (_MAX_VALUES, 1, "The answer must not be greater than {value}."),
+    ):
         limit = next((v for n in names if (v := extension(definition, n)) is not None), None)
         if limit is None:
             continue
         how = order(value, limit)
         if how == wrong:
-            return f"The answer must not be {word} than {limit if type(limit) is not dict else limit.get('value')}."
+            return say(template, value=limit if type(limit) is not dict else limit.get("value"))
         if type(limit) is dict and (how is None or "code" not in limit or "code" not in value):
             return "The answer can't be compared with its limit: give it a unit with system and code."
     return ""
@@ -120,7 +125,7 @@ def _decimals(definition: dict[str, Any], value: Any) -> str:
     if type(most) is int and isinstance(number, Decimal):
         exponent = number.as_tuple().exponent
         if isinstance(exponent, int) and -exponent > most:
-            return f"The answer must have at most {most} decimal places."
+            return say("The answer must have at most {most} decimal places.", most=most)
     return ""
 
 
@@ -136,17 +141,17 @@ def _of_quantity(definition: dict[str, Any], value: dict[str, Any], is_member: M
         return "The unit (its text, system and code) must be one that the Questionnaire offers."
     units = extension(definition, _STRUCTURE + "questionnaire-unitValueSet")
     if type(units) is str and (not system or not code or is_member(units, system, code) is False):
-        return f"The unit must be from the value set {units}."
+        return say("The unit must be from the value set {units}.", units=units)
     return ""
 
 
 def _of_attachment(definition: dict[str, Any], value: dict[str, Any], _is_member: Member) -> str:
     allowed = [t for t in extensions(definition, _STRUCTURE + "mimeType") if type(t) is str]
     if allowed and not value.get("contentType", "").startswith(tuple(allowed)):
-        return f"The contentType of the attachment must be {' or '.join(allowed)}."
+        return say("The contentType of the attachment must be {types}.", types=alternatives(allowed))
     most = extension(definition, _STRUCTURE + "maxSize")
     if isinstance(most, int | Decimal) and "data" in value and decoded_size(value["data"]) > most:
-        return f"The attachment must have at most {most} bytes."
+        return say("The attachment must have at most {most} bytes.", most=most)
     return ""
 
 
@@ -154,7 +159,11 @@ def _of_reference(definition: dict[str, Any], value: dict[str, Any], _is_member:
     allowed = list(extensions(definition, _STRUCTURE + "questionnaire-referenceResource"))
     target = parse(value.get("reference", ""))
     if allowed and target is not None and target.type and target.type not in allowed:
-        return f"The reference must point to {' or '.join(map(str, allowed))}, not to {target.type}."
+        return say(
+            "The reference must point to {targets}, not to {type}.",
+            targets=alternatives(map(str, allowed)),
+            type=target.type,
+        )
     return ""
 
 

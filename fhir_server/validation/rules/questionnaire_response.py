@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fhir_server.messages import say
 from fhir_server.validation.report import Findings, Run
 from fhir_server.validation.rules.enable_when import Around, EnableWhen, Evaluate
 from fhir_server.validation.rules.questionnaire_answer import Member, extension, is_same, problem
@@ -125,7 +126,11 @@ class _Check:
     ) -> Findings:
         found: Findings = []
         if definition.get("required") and not present and self._is_finished:
-            found += self._error("required", f"The required group {definition['linkId']} is missing.", path)
+            found += self._error(
+                "required",
+                say("The required group {link_id} is missing.", link_id=definition["linkId"]),
+                path,
+            )
         if len(present) > 1 and not definition.get("repeats"):
             place = f"{path}.item[{present[1][0]}]"
             found += self._error("invalid", "The group may be there only once: it doesn't repeat.", place)
@@ -134,7 +139,7 @@ class _Check:
             if "answer" in item:
                 found += self._error("structure", "A group has no answers: put the items into it.", place)
             if definition.get("required") and "item" not in item:
-                text = f"The required group {definition['linkId']} has no items."
+                text = say("The required group {link_id} has no items.", link_id=definition["linkId"])
                 found += self._run.judged("required", text, "questionnaire", place)
             found += self.items(item, definition.get("item", ()), place, (*around, (definition, item)))
         return found
@@ -153,15 +158,23 @@ class _Check:
                 found += self._error("structure", "An item of type display can't have items.", first)
             return found
         if definition.get("required") and not count and self._is_finished:
-            text = f"The required item {definition['linkId']} has no answer."
+            text = say("The required item {link_id} has no answer.", link_id=definition["linkId"])
             found += self._error("required", text, first)
         if count > 1 and not definition.get("repeats"):
             found += self._error("invalid", "Only one answer is allowed: the item doesn't repeat.", first)
         least, most = extension(definition, _MIN_OCCURS), extension(definition, _MAX_OCCURS)
         if type(least) is int and count < least and (count or self._is_finished) and present:
-            found += self._error("invalid", f"There must be at least {least} answers, not {count}.", first)
+            found += self._error(
+                "invalid",
+                say("There must be at least {least} answers, not {count}.", least=least, count=count),
+                first,
+            )
         if type(most) is int and count > most:
-            found += self._error("invalid", f"There must be at most {most} answers, not {count}.", first)
+            found += self._error(
+                "invalid",
+                say("There must be at most {most} answers, not {count}.", most=most, count=count),
+                first,
+            )
         for index, item, values in answered:
             place = f"{path}.item[{index}]"
             if "item" in item:

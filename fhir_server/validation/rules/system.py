@@ -12,6 +12,7 @@ from typing import Any
 
 from fhir_server.datatypes.ucum import SYSTEM as UCUM
 from fhir_server.datatypes.ucum import unit
+from fhir_server.messages import say
 from fhir_server.validation.report import Findings, Run
 
 _absolute = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:").match
@@ -52,7 +53,10 @@ def identifier_system(node: dict[str, Any], run: Run) -> Findings | None:
         return run.judged("code-invalid", text, "identifier-system", ".system")
     value = node.get("value")
     if system == _URI and value is not None and not _absolute(value):
-        text = f"The system {_URI} says that the value is a URI: give it with its scheme, such as urn:oid:."
+        text = say(
+            "The system {system} says that the value is a URI: give it with its scheme, such as urn:oid:.",
+            system=_URI,
+        )
         return run.judged("code-invalid", text, "identifier-value", ".value")
     return None
 
@@ -77,7 +81,7 @@ def quantity_system(node: dict[str, Any], run: Run) -> Findings | None:
         return run.judged("code-invalid", text, "quantity-system", ".system")
     code = node.get("code")
     if system == UCUM and code is not None and unit(code) is None and not _rare_unit(code):
-        text = "The code isn't a unit of UCUM: mend it (case matters), or write what is counted in braces, {tbl}."
+        text = "The code isn't a unit of UCUM: mend it (case matters), or write what is counted in braces."
         return run.judged("code-invalid", text, "ucum", ".code")
     return None
 
