@@ -56,7 +56,8 @@ class Misplaced(Finding):
         # The first entry is the extension itself, seen from the element that holds it.
         if self.urls and self.trail[1:2] == ["Extension.value[x]"]:
             holder = found_at(resource, self.path.rpartition(".value")[0])
-            return isinstance(holder, dict) and holder.get("url") in self.urls
+            url = holder.get("url") if isinstance(holder, dict) else None
+            return isinstance(url, str) and url in self.urls
         suffix = ""
         for number, entry in enumerate(self.trail[1:]):
             path = entry.replace("[x]", "")
