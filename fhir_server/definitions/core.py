@@ -11,14 +11,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fhir_server.definitions.artefact import Artefact, trim
+from fhir_server.definitions.artefact import SINGLE, Artefact, trim
 from fhir_server.definitions.typemodel import TypeModel
 
 _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 
 
 #: The kinds of definitions that can be added.
-ADDABLE = ("StructureDefinition", "ValueSet", "CodeSystem", "Questionnaire")
+ADDABLE = ("StructureDefinition", "ValueSet", "CodeSystem", "ConceptMap", "Questionnaire")
+#: Those of which nothing but the narrative is dropped: operations give them back.
+_WHOLE = frozenset({"ValueSet", "CodeSystem", "ConceptMap", "Questionnaire"})
 
 
 class Definitions:
@@ -61,7 +63,7 @@ class Definitions:
         return self._find("Questionnaire", url, exact=False)
 
     def add(self, resource: dict[str, Any]) -> bool:
-        """Add a StructureDefinition, ValueSet, CodeSystem or Questionnaire beside other versions of it.
+        """Add a StructureDefinition, ValueSet, CodeSystem, ConceptMap or Questionnaire beside other versions of it.
 
         One of the same version is replaced.
 
@@ -74,7 +76,10 @@ class Definitions:
             resource.get("derivation") != "constraint" or not isinstance(resource.get("type"), str)
         ):
             return False
-        trimmed = resource if kind == "Questionnaire" else trim(resource)
+        if kind in _WHOLE:
+            trimmed = {name: value for name, value in resource.items() if name != "text"}
+        else:
+            trimmed = trim(resource)
         if kind == "StructureDefinition" and not resource.get("snapshot", {}).get("element"):
             trimmed["differential"] = resource.get("differential", {})
         self._added[kind].setdefault(url, {})[str(resource.get("version", ""))] = trimmed
@@ -95,24 +100,37 @@ class Definitions:
             for versions in by_url.values():
                 yield from versions.values()
 
-    def _find(self, kind: str, canonical: str, *, exact: bool) -> dict[str, Any] | None:
-        url, _, version = canonical.partition("|")
-        versions = self._added[kind].get(url)
-        core = self._artefact.resource(kind, url) if kind != "Questionnaire" else None
-        if not versions:
-            if core is None or (exact and version and not _is_version(core.get("version", ""), version)):
-                return None
-            return core
-        known = dict(versions)
+    def urls_of(self, kind: str) -> list[str]:
+        """Return the URLs of R4's own resources of a kind (StructureDefinition, ValueSet, CodeSystem)."""
+        return self._artefact.urls(kind)
+
+    def all_of(self, kind: str) -> Iterator[dict[str, Any]]:
+        """Yield the definitions of a kind that were added."""
+        for versions in self._added[kind].values():
+            yield from versions.values()
+
+    def versions_of(self, kind: str, url: str) -> dict[str, dict[str, Any]]:
+        """Return all definitions of a kind (one of ADDABLE) and URL by their version ("" if they have none)."""
+        known = dict(self._added[kind].get(url, {}))
+        core = self._artefact.resource(kind, url) if kind in SINGLE else None
         if core is not None:
             known.setdefault(str(core.get("version", "")), core)
+        return known
+
+    def _find(self, kind: str, canonical: str, *, exact: bool) -> dict[str, Any] | None:
+        url, _, version = canonical.partition("|")
+        known = self.versions_of(kind, url)
+        if not known:
+            return None
+        if len(known) == 1 and not exact:
+            return next(iter(known.values()))
         if version:
             for name, resource in known.items():
                 if _is_version(name, version):
                     return resource
             if exact:
                 return None
-        return known[max(known, key=_order)]
+        return known[max(known, key=version_order)]
 
     def search_parameters(self) -> list[dict[str, Any]]:
         """Return all SearchParameter resources of the package."""
@@ -135,7 +153,7 @@ def _is_version(actual: str, wanted: str) -> bool:
     return actual == wanted or (wanted.count(".") < 2 and actual.startswith(wanted + "."))
 
 
-def _order(version: str) -> tuple[tuple[int, int, str], ...]:
+def version_order(version: str) -> tuple[tuple[int, int, str], ...]:
     """Return what versions are sorted by: numbers as numbers, a release after its previews."""
     release, _, preview = version.partition("-")
     parts = [(1, int(p), "") if p.isdigit() else (0, 0, p) for p in re.split(r"[.+]", release)]

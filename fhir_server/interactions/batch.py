@@ -15,7 +15,7 @@ from typing import Any
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.steps.bundle_entries import Entry, as_request, placed, read_entry
-from fhir_server.interactions.steps.bundle_response import response_bundle, response_entry
+from fhir_server.interactions.steps.bundle_response import Answer, response_bundle, response_entry
 from fhir_server.outcome import FhirError, error, operation_outcome
 
 Dispatch = Callable[[Server, FhirRequest], Awaitable[FhirResponse]]
@@ -32,7 +32,7 @@ async def batch(
     """Return 200 with a batch-response: each entry has its own status."""
     rows = list(enumerate(bundle.get("entry", ())))
     full_urls = {entry["fullUrl"] for _, entry in rows if "fullUrl" in entry and _creates(entry)}
-    answered: list[bytes] = []
+    answered: list[Answer] = []
     for _, run in groupby(rows, key=lambda row: row[1]["request"]["method"]):
         for slice_ in _slices(list(run)):
             answered += await asyncio.gather(
@@ -56,7 +56,7 @@ async def _answer(
     row: tuple[int, dict[str, Any]],
     full_urls: set[str],
     dispatch: Dispatch,
-) -> bytes:
+) -> Answer:
     number, received = row
     try:
         entry = read_entry(number, received, request.base)

@@ -10,8 +10,10 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from fhir_server import __version__
+from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Operation, Policy, Server, Target
 from fhir_server.interactions.patching import ACCEPTED
+from fhir_server.interactions.terminology_capabilities import terminology_statement
 from fhir_server.outcome import error
 from fhir_server.search import Registry
 from fhir_server.search.include import references
@@ -44,10 +46,10 @@ _DOCUMENTATION = (
 
 
 async def capabilities(server: Server, request: FhirRequest, target: Target) -> FhirResponse:  # noqa: ARG001
-    """Return the CapabilityStatement; ``mode`` full and normative are the same here, terminology is not offered."""
+    """Return the CapabilityStatement (``mode`` full and normative are the same here) or TerminologyCapabilities."""
     mode = parse_qs(request.query).get("mode", ["full"])[-1]
     if mode == "terminology":
-        raise error("not-supported", "This server has no terminology service; ask for mode=full.", status=404)
+        return FhirResponse(200, (), (encode(terminology_statement(server)),))
     if mode not in ("full", "normative"):
         raise error("value", "mode is one of full, normative and terminology.")
     return FhirResponse(200, (), (server.capabilities["statement"],))

@@ -1,15 +1,38 @@
-"""Every $operation that the server has: one row each, found by the router and listed in the CapabilityStatement.
+"""Every $operation that the server may have: one row each, found by the router and listed in the CapabilityStatement.
 
 https://hl7.org/fhir/R4/operations.html
 """
 
 from __future__ import annotations
 
-from fhir_server.interactions.exchange import Operation
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from fhir_server.interactions.exchange import Handler, Operation, Policy
+from fhir_server.operations.closure import closure
+from fhir_server.operations.expand import expand
+from fhir_server.operations.expunge import expunge
 from fhir_server.operations.json_schema import json_schema
+from fhir_server.operations.lookup import lookup
 from fhir_server.operations.meta import meta, meta_add, meta_delete
 from fhir_server.operations.reindex import reindex
+from fhir_server.operations.subsumes import subsumes
+from fhir_server.operations.translate import translate
 from fhir_server.operations.validate import validate
+from fhir_server.operations.validate_code import validate_code
+
+
+def _terminology(type_: str, name: str, handler: Handler) -> Operation:
+    """Return the row of an operation of a terminology resource: at its type and at an instance, GET and POST."""
+    return Operation(
+        f"${name}",
+        f"http://hl7.org/fhir/OperationDefinition/{type_}-{name}",
+        frozenset({"type", "instance"}),
+        frozenset({"GET", "POST"}),
+        handler,
+        frozenset({type_}),
+    )
+
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -39,9 +62,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "$meta",
         "http://hl7.org/fhir/OperationDefinition/Resource-meta",
-        frozenset({"instance"}),
+        frozenset({"system", "type", "instance"}),
         frozenset({"GET", "POST"}),
         meta,
+        versions=True,
     ),
     Operation(
         "$meta-add",
@@ -57,7 +81,40 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"POST"}),
         meta_delete,
     ),
+    _terminology("CodeSystem", "lookup", lookup),
+    _terminology("CodeSystem", "validate-code", validate_code),
+    _terminology("CodeSystem", "subsumes", subsumes),
+    _terminology("ValueSet", "expand", expand),
+    _terminology("ValueSet", "validate-code", validate_code),
+    _terminology("ConceptMap", "translate", translate),
+    Operation(
+        "$closure",
+        "http://hl7.org/fhir/OperationDefinition/ConceptMap-closure",
+        frozenset({"system"}),
+        frozenset({"POST"}),
+        closure,
+    ),
 )
 
-#: The same by name, as the router asks for them.
-BY_NAME = {operation.name: operation for operation in OPERATIONS}
+_EXPUNGE = Operation(
+    "$expunge",
+    "urn:fhir-space-server:OperationDefinition:expunge",
+    frozenset({"system", "type", "instance"}),
+    frozenset({"POST"}),
+    expunge,
+)
+
+
+def offered(policy: Policy) -> tuple[Operation, ...]:
+    """Return the operations that the settings allow."""
+    return OPERATIONS if policy.expunge == "off" else (*OPERATIONS, _EXPUNGE)
+
+
+def by_name(operations: Iterable[Operation]) -> Mapping[str, Operation]:
+    """Return one row for each name: operations of several types that share a name share their handler."""
+    found: dict[str, Operation] = {}
+    for operation in operations:
+        known = found.get(operation.name)
+        types = operation.types if known is None else known.types | operation.types
+        found[operation.name] = replace(operation, types=types)
+    return found

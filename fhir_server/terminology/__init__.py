@@ -1,6 +1,8 @@
-"""Which codes belong to which value set; see README.md."""
+"""Code systems, value sets and concept maps: membership, expansion, lookup, subsumption, translation; see README.md."""
 
 from fhir_server.terminology.code_sets import CodeSet, CodeSets
-from fhir_server.terminology.expansion import Sources
+from fhir_server.terminology.library import Library, Sources
+from fhir_server.terminology.questions import Needed
+from fhir_server.terminology.versions import VersionRules
 
-__all__ = ["CodeSet", "CodeSets", "Sources"]
+__all__ = ["CodeSet", "CodeSets", "Library", "Needed", "Sources", "VersionRules"]

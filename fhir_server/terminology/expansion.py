@@ -1,196 +1,347 @@
-"""From the ``compose`` of a value set to its members (system, code).
+"""$expand: from a value set to its codes, in order, as one page or a tree.
 
-https://hl7.org/fhir/R4/valueset.html#compositions, https://hl7.org/fhir/R4/codesystem.html#hierarchy
+https://hl7.org/fhir/R4/valueset-operation-expand.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
-import re2
+from fhir_server.definitions.core import version_order
+from fhir_server.terminology.code_system import CodeSystem
+from fhir_server.terminology.concept import Concept, matches, text_of, value_of
+from fhir_server.terminology.imported_system import ImportedSystem
+from fhir_server.terminology.issues import MissingValueSetError, refused
+from fhir_server.terminology.library import Library
+from fhir_server.terminology.membership import Asked, Membership, Trail, filters_of, imported, name_of
+from fhir_server.terminology.questions import Codes, Needed, Selection
+from fhir_server.terminology.versions import is_match
 
-Concepts = set[tuple[str, str]]
-
-
-class Sources(Protocol):
-    """Where value sets and code systems are found by canonical URL; ``Definitions`` is one."""
-
-    def value_set(self, url: str) -> dict[str, Any] | None: ...  # noqa: D102
-    def code_system(self, url: str) -> dict[str, Any] | None: ...  # noqa: D102
-
-
-@dataclass(slots=True)
-class System:
-    """One code system, read once: codes in order, parents and properties by code."""
-
-    url: str
-    is_case_sensitive: bool = False
-    codes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    parents: dict[str, set[str]] = field(default_factory=dict)
-
-    def add(self, concepts: Iterable[dict[str, Any]], parent: str | None) -> None:
-        """Add concepts and those inside them."""
-        for concept in concepts:
-            code = concept["code"]
-            self.codes[code] = concept
-            parents = self.parents.setdefault(code, set())
-            if parent is not None:
-                parents.add(parent)
-            for row in concept.get("property", []):
-                other = row.get("valueCode", row.get("valueString"))
-                if row["code"] in {"parent", "subsumedBy"} and other:
-                    parents.add(other)
-                elif row["code"] == "child" and other:
-                    self.parents.setdefault(other, set()).add(code)
-            self.add(concept.get("concept", []), code)
-
-    def ancestors(self, code: str) -> set[str]:
-        """Return the code itself and all above it."""
-        found: set[str] = set()
-        waiting = [code]
-        while waiting:
-            next_ = waiting.pop()
-            if next_ not in found:
-                found.add(next_)
-                waiting += self.parents.get(next_, ())
-        return found
-
-    def descendants(self, code: str) -> set[str]:
-        """Return the code itself and all below it."""
-        below: dict[str, list[str]] = {}
-        for child, parents in self.parents.items():
-            for parent in parents:
-                below.setdefault(parent, []).append(child)
-        found: set[str] = set()
-        waiting = [code]
-        while waiting:
-            next_ = waiting.pop()
-            if next_ not in found:
-                found.add(next_)
-                waiting += below.get(next_, ())
-        return found
-
-    def properties(self, code: str, name: str) -> Iterator[str]:
-        """Return the values of a property as text; the hierarchy counts as parent and child."""
-        if name in {"concept", "code"}:
-            yield code
-        elif name == "parent":
-            yield from self.parents.get(code, ())
-        elif name == "child":
-            yield from (c for c, above in self.parents.items() if code in above)
-        elif name == "display":
-            yield self.codes[code].get("display", "")
-        else:
-            for row in self.codes[code].get("property", []):
-                if row["code"] == name:
-                    value = next(v for k, v in row.items() if k.startswith("value"))
-                    if isinstance(value, dict):
-                        yield value.get("code", "")
-                    else:
-                        yield {True: "true", False: "false"}.get(value, str(value))
+#: Codes of an expansion that is asked for without paging, and of one page.
+MOST_CODES = 1_000
+MOST_OF_PAGE = 10_000
+#: Codes that an expansion may have to look at to find its page.
+MOST_LOOKED_AT = 100_000
 
 
-_Test = Callable[[System, str], bool]
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request asks of an expansion."""
+
+    words: tuple[str, ...] = ()
+    offset: int = 0
+    count: int | None = None
+    active_only: bool = False
+    excluded_systems: tuple[str, ...] = ()
+    exclude_not_for_ui: bool = False
+
+    @property
+    def is_paged(self) -> bool:
+        """Whether one page is asked for."""
+        return self.count is not None or self.offset > 0
 
 
-def filter_test(property_: str, operator: str, value: str) -> _Test | None:
-    """Return the test of a filter in ``compose``, or None for an operator that R4 doesn't have."""
-    words = {word.strip() for word in value.split(",")}
-    if operator == "regex":
-        pattern = re2.compile(value)
-        return lambda system, code: any(pattern.fullmatch(v) for v in system.properties(code, property_))
-    if operator == "exists":
-        wanted = value == "true"
-        return lambda system, code: any(True for _ in system.properties(code, property_)) == wanted
-    return {
-        "=": lambda system, code: value in system.properties(code, property_),
-        "in": lambda system, code: not words.isdisjoint(system.properties(code, property_)),
-        "not-in": lambda system, code: words.isdisjoint(system.properties(code, property_)),
-        "is-a": lambda system, code: value in system.ancestors(code),
-        "descendent-of": lambda system, code: code != value and value in system.ancestors(code),
-        "is-not-a": lambda system, code: value not in system.ancestors(code),
-        "generalizes": lambda system, code: code in system.ancestors(value),
-    }.get(operator)
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One code of an expansion; ``row`` is its ``compose.include.concept`` if it is listed there."""
+
+    system: CodeSystem
+    concept: Concept
+    row: dict[str, Any] | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from others."""
+        return self.system.url, self.system.version, self.concept.code
 
 
 class Expander:
-    """Expands value sets of these definitions; holds no results."""
+    """Finds the members of value sets of a library."""
 
-    def __init__(self, definitions: Sources) -> None:
-        self._definitions = definitions
+    def __init__(self, library: Library, *, keep_unknown: bool = False) -> None:
+        self._library = library
+        #: Codes that are listed count even if their code system isn't here, or has other codes.
+        self._keep_unknown = keep_unknown
+        self._membership = Membership(library)
+        #: What was used: the resources by the name of the expansion's parameter and the canonical.
+        self.used: dict[tuple[str, str], dict[str, Any]] = {}
+        #: Code systems whose version the request decided, because the value set doesn't.
+        self.defaulted: set[str] = set()
+        #: Whether a code counts as the same in all versions of its system.
+        self.versions_match = False
+        #: Whether the hierarchy of the code systems may be shown: no codes were listed one by one.
+        self.is_tree = True
 
-    def value_set(self, url: str, above: tuple[str, ...] = ()) -> Concepts | None:
-        """Return the members of a value set, or None if some of them can't be known from these definitions.
+    @property
+    def versioned(self) -> set[str]:
+        """The code systems of which several versions were used."""
+        versions: dict[str, set[str]] = {}
+        for name, canonical in self.used:
+            if name == "used-codesystem":
+                url, _, version = canonical.partition("|")
+                versions.setdefault(url, set()).add(version)
+        return {url for url, found in versions.items() if len(found) > 1}
 
-        That is: a code system that isn't there or isn't complete, an unknown filter, or a value set that
-        imports itself (``above`` holds those on the way).
+    def members(self, value_set: dict[str, Any], wanted: Wanted) -> tuple[list[Member], int | None]:
+        """Return the wanted page of members and how many there are.
+
+        Raises FhirError when a part isn't known or there are too many, and Needed.
         """
-        value_set = self._definitions.value_set(url)
-        if value_set is None or url in above:
+        page = self._one_question(value_set, wanted)
+        if page is not None:
+            return page
+        found = self._all(value_set, wanted, ())
+        limit = MOST_OF_PAGE if wanted.is_paged else MOST_CODES
+        end = len(found) if wanted.count is None else wanted.offset + wanted.count
+        shown = found[wanted.offset : end]
+        if len(shown) > limit:
+            raise refused("VALUESET_TOO_COSTLY", name_of(value_set).rstrip("|"), str(limit))
+        return shown, len(found)
+
+    def pairs(self, value_set: dict[str, Any], wanted: Wanted) -> set[tuple[str, str]]:
+        """Return all members as (system, code); raises as ``members`` does."""
+        return {(m.system.url, m.concept.code) for m in self._all(value_set, wanted, ())}
+
+    def _one_question(
+        self, value_set: dict[str, Any], wanted: Wanted
+    ) -> tuple[list[Member], int | None] | None:
+        """Return a page that the database selects by itself: of one include of an imported system."""
+        compose = value_set.get("compose", {})
+        includes = compose.get("include", ())
+        if len(includes) != 1 or compose.get("exclude") or wanted.excluded_systems:
             return None
-        if "compose" not in value_set:
-            return self._expansion(value_set)
-        members: Concepts = set()
-        for include in value_set["compose"].get("include", []):
-            found = self._clause(include, (*above, url))
-            if found is None:
-                return None
-            members |= found
-        for exclude in value_set["compose"].get("exclude", []):
-            found = self._clause(exclude, (*above, url))
-            if found is None:
-                return None
-            members -= found
+        [clause] = includes
+        if "system" not in clause or "concept" in clause or "valueSet" in clause:
+            return None
+        system = self._system(clause, 0)
+        if system.is_listed or not isinstance(system, ImportedSystem) or wanted.exclude_not_for_ui:
+            return None
+        self.used["used-codesystem", system.canonical] = system.header
+        limit = MOST_OF_PAGE if wanted.is_paged else MOST_CODES
+        count = limit + 1 if wanted.count is None else min(wanted.count, limit)
+        total, concepts = system.select(
+            Selection(
+                filters_of(clause), wanted.words, wanted.active_only or compose.get("inactive") is False,
+                wanted.offset, count,
+            )
+        )  # fmt: skip
+        if len(concepts) > limit:
+            raise refused("VALUESET_TOO_COSTLY", name_of(value_set).rstrip("|"), str(limit))
+        self.is_tree = False
+        return [Member(system, concept) for concept in concepts], total
+
+    def _all(self, value_set: dict[str, Any], wanted: Wanted, trail: Trail) -> list[Member]:
+        name = name_of(value_set)
+        if name in trail:
+            shown = [one.rstrip("|") for one in (*trail, name)]
+            raise refused("VALUESET_CIRCULAR_REFERENCE", shown[-1], ", ".join(shown[1:]))
+        trail = (*trail, name)
+        compose = value_set.get("compose")
+        if compose is None:
+            return self._stored(value_set)
+        if compose.get("inactive") is False:
+            wanted = replace(wanted, active_only=True)
+        found: dict[tuple[str, str, str], Member] = {}
+        parameters = parameters_of(value_set)
+        is_merged = parameters.get("versionsMatch") == "true"
+        for index, clause in enumerate(compose.get("include", ())):
+            for member in self._clause(value_set, clause, index, wanted, trail):
+                found.setdefault(member.key, member)
+                if len(found) > MOST_LOOKED_AT:
+                    raise refused("VALUESET_TOO_COSTLY", name.rstrip("|"), str(MOST_LOOKED_AT))
+        members: Iterable[Member] = found.values()
+        if is_merged:
+            self.versions_match = True
+            members = _highest_versions(members)
+        return self._without_excluded(value_set, list(members), trail, parameters)
+
+    def _without_excluded(
+        self, value_set: dict[str, Any], members: list[Member], trail: Trail, parameters: dict[str, str]
+    ) -> list[Member]:
+        excludes = value_set["compose"].get("exclude", ())
+        if not excludes:
+            return members
+        for index, clause in enumerate(excludes):
+            if "system" in clause:
+                system = self._system(clause, index)
+                self.used["used-codesystem", system.canonical] = system.header
+            for url in clause.get("valueSet", ()):
+                self._circle(value_set, url, trail)
+        self.versions_match = parameters.get("versionsMatch") != "false" and bool(self.versioned)
+        kept = []
+        for member in members:
+            version = member.system.version if parameters.get("versionsMatch") == "false" else ""
+            asked = Asked(member.system.url, member.concept.code, version)
+            if not any(self._membership.in_clause(value_set, one, asked, trail) for one in excludes):
+                kept.append(member)
+        return kept
+
+    def _circle(self, value_set: dict[str, Any], url: str, trail: Trail) -> None:
+        other = self._imported(value_set, url)
+        if name_of(other) in trail:
+            shown = [one.rstrip("|") for one in (*trail, name_of(other))]
+            raise refused("VALUESET_CIRCULAR_REFERENCE", shown[-1], ", ".join(shown[1:]))
+        for clause in other.get("compose", {}).get("exclude", ()):
+            for further in clause.get("valueSet", ()):
+                self._circle(other, further, (*trail, name_of(other)))
+
+    def _imported(self, value_set: dict[str, Any], url: str) -> dict[str, Any]:
+        other = imported(self._library, value_set, url)
+        if other is None:
+            raise MissingValueSetError(url)
+        if not url.startswith("#"):
+            canonical = f"{other.get('url', '')}|{other['version']}" if "version" in other else other["url"]
+            self.used["used-valueset", canonical] = other
+        return other
+
+    def _clause(
+        self, value_set: dict[str, Any], clause: dict[str, Any], index: int, wanted: Wanted, trail: Trail
+    ) -> list[Member]:
+        others = [self._imported(value_set, url) for url in clause.get("valueSet", ())]
+        if clause.get("system") in wanted.excluded_systems:
+            return []
+        if "system" in clause:
+            members = self._of_system(clause, index, wanted)
+        elif others:
+            self.is_tree = False
+            members = self._all(others[0], wanted, trail)
+            others = others[1:]
+        else:
+            return []
+        if others:
+            self.is_tree = False
+            listed = [
+                {(m.system.url, m.concept.code) for m in self._all(one, Wanted(), trail)} for one in others
+            ]
+            members = [m for m in members if all((m.system.url, m.concept.code) in one for one in listed)]
         return members
 
-    def _clause(self, clause: dict[str, Any], above: tuple[str, ...]) -> Concepts | None:
-        """Return what an include or exclude selects: its system part and value sets intersected."""
-        parts: list[Concepts] = []
-        if "system" in clause:
-            part = self._system_part(clause)
-            if part is None:
-                return None
-            parts.append(part)
-        for url in clause.get("valueSet", []):
-            imported = self.value_set(url.partition("|")[0], above)
-            if imported is None:
-                return None
-            parts.append(imported)
-        return set.intersection(*parts) if parts else None
-
-    def _system_part(self, clause: dict[str, Any]) -> Concepts | None:
+    def _system(self, clause: dict[str, Any], index: int) -> CodeSystem:
         url = clause["system"]
-        if "concept" in clause:
-            return {(url, concept["code"]) for concept in clause["concept"]}
-        system = self.system(url)
+        rules = self._library.rules
+        version = rules.of_include(url, clause.get("version", "")) or rules.check.get(url, "")
+        if version and not clause.get("version"):
+            self.defaulted.add(url)
+        system = self._library.system(url, version)
+        if self._keep_unknown and "concept" in clause:
+            return _Bare({"url": url, "version": "" if system is None else system.version})
+        if self._keep_unknown and system is not None and not system.is_complete:
+            system = None
         if system is None:
-            return None
-        tests = [filter_test(f["property"], f["op"], f["value"]) for f in clause.get("filter", [])]
-        known = [test for test in tests if test is not None]
-        if len(known) < len(tests):
-            return None
-        return {(url, code) for code in system.codes if all(test(system, code) for test in known)}
-
-    def system(self, url: str) -> System | None:
-        """Return a code system, or None when it isn't here or isn't complete."""
-        resource = self._definitions.code_system(url)
-        if resource is None or resource.get("content") != "complete":
-            return None
-        system = System(url, resource.get("caseSensitive") is True)
-        system.add(resource.get("concept", []), None)
+            known = self._library.versions(url)
+            if known and version:
+                raise refused("UNKNOWN_CODESYSTEM_VERSION_EXP", url, version, " or ".join(sorted(known)))
+            raise refused("UNKNOWN_CODESYSTEM_EXP", url)
+        wanted = rules.check.get(url)
+        if wanted is not None and not is_match(system.version, wanted):
+            raise refused("VALUESET_VERSION_CHECK", url, system.version, wanted)
+        for number, row in enumerate(clause.get("filter", ())):
+            if not row.get("value"):
+                at = f"ValueSet.compose.include[{index}].filter[{number}]"
+                values = (url, row.get("property", ""), row.get("op", ""))
+                raise refused("UNABLE_TO_HANDLE_SYSTEM_FILTER_WITH_NO_VALUE", *values, at=at)
         return system
 
-    def _expansion(self, value_set: dict[str, Any]) -> Concepts | None:
+    def _of_system(self, clause: dict[str, Any], index: int, wanted: Wanted) -> list[Member]:
+        system = self._system(clause, index)
+        self.used["used-codesystem", system.canonical] = system.header
+        if "concept" in clause:
+            self.is_tree = False
+            members = self._listed(system, clause["concept"])
+        else:
+            count = None if system.is_listed else MOST_LOOKED_AT // 10 + 1
+            selection = Selection(filters_of(clause), wanted.words, wanted.active_only, 0, count)
+            _, concepts = system.select(selection)
+            if count is not None and len(concepts) >= count:
+                raise refused("VALUESET_TOO_COSTLY", system.canonical, str(count - 1))
+            members = [Member(system, concept) for concept in concepts]
+        return [member for member in members if self._is_wanted(member, wanted)]
+
+    def _listed(self, system: CodeSystem, rows: list[dict[str, Any]]) -> list[Member]:
+        if isinstance(system, ImportedSystem):
+            missing = frozenset(row["code"] for row in rows if not system.knows(row["code"]))
+            if missing:
+                raise Needed(Codes(system.key, system.folded(missing)))
+        found = []
+        for row in rows:
+            concept = system.find(row["code"])
+            if concept is None and not system.is_complete:
+                concept = Concept(row["code"], row.get("display", ""))
+            if concept is not None:
+                found.append(Member(system, concept, row))
+        return found
+
+    @staticmethod
+    def _is_wanted(member: Member, wanted: Wanted) -> bool:
+        concept = member.concept
+        if member.row is not None:
+            if wanted.active_only and member.system.is_inactive(concept):
+                return False
+            own = member.row.get("display", "")
+            shown = replace(
+                concept, display=own, designations=(*concept.designations, {"value": concept.display})
+            )
+            if wanted.words and not matches(wanted.words, shown if own else concept):
+                return False
+        return not (wanted.exclude_not_for_ui and member.system.is_abstract(concept))
+
+    def _stored(self, value_set: dict[str, Any]) -> list[Member]:
+        """Return the members of a value set that has nothing but an expansion."""
         expansion = value_set.get("expansion")
-        if expansion is None or expansion.get("total", 0) > len(expansion.get("contains", [])):
-            return None
-        members: Concepts = set()
-        waiting = list(expansion.get("contains", []))
+        if expansion is None or expansion.get("total", 0) > _count(expansion.get("contains", ())):
+            raise refused("Unable_to_resolve_value_Set_", value_set.get("url", ""))
+        found: list[Member] = []
+        waiting = list(reversed(expansion.get("contains", ())))
         while waiting:
             row = waiting.pop()
-            waiting += row.get("contains", [])
+            waiting += reversed(row.get("contains", ()))
             if "code" in row and not row.get("abstract", False):
-                members.add((row.get("system", ""), row["code"]))
-        return members
+                url, version = row.get("system", ""), row.get("version", "")
+                system = self._library.system(url, version) or _Bare({"url": url, "version": version})
+                concept = system.find(row["code"]) or Concept(row["code"], row.get("display", ""))
+                found.append(Member(system, concept))
+        return found
+
+
+class _Bare(CodeSystem):
+    """A code system of which nothing is here."""
+
+    def find(self, code: str) -> Concept | None:  # noqa: ARG002 - nothing is known
+        """Return nothing."""
+        return None
+
+
+def _count(rows: Iterable[dict[str, Any]]) -> int:
+    return sum(1 + _count(row.get("contains", ())) for row in rows)
+
+
+def _highest_versions(members: Iterable[Member]) -> list[Member]:
+    """Return each code in the highest version that has it."""
+    best: dict[tuple[str, str], Member] = {}
+    for member in members:
+        key = (member.system.url, member.concept.code)
+        known = best.get(key)
+        if known is None or version_order(known.system.version) < version_order(member.system.version):
+            best[key] = member
+    return list(best.values())
+
+
+def parameters_of(value_set: dict[str, Any]) -> dict[str, str]:
+    """Return the parameters of expansion that a value set itself gives, by name."""
+    found = {}
+    for row in value_set.get("compose", {}).get("extension", ()):
+        if row.get("url", "").endswith("/valueset-expansion-parameter"):
+            parts = {part["url"]: text_of(part) for part in row.get("extension", ())}
+            found[parts.get("name", "")] = parts.get("value", "")
+    return found
+
+
+def supplements_of(value_set: dict[str, Any]) -> list[str]:
+    """Return the supplements that a value set needs."""
+    return [
+        str(value_of(row)[1])
+        for row in value_set.get("extension", ())
+        if row.get("url", "").endswith("/valueset-supplement")
+    ]

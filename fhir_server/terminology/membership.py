@@ -7,136 +7,145 @@ https://hl7.org/fhir/R4/valueset.html#compositions, https://hl7.org/fhir/R4/term
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from fhir_server.terminology.expansion import Sources, System, filter_test
-from fhir_server.terminology.rule_sets import RULE_SETS, SYSTEM_RULES
+from fhir_server.terminology.code_system import CodeSystem
+from fhir_server.terminology.concept import Concept
+from fhir_server.terminology.filters import Filter, test
+from fhir_server.terminology.library import Library
+from fhir_server.terminology.versions import is_match
 
 Verdict = bool | None
 
-#: Answers that are remembered; the senders choose the codes.
-_REMEMBERED = 50_000
+#: Value sets on the way to the one at hand, to notice circles.
+Trail = tuple[str, ...]
 
 
-class Members:
-    """Answers for the value sets of these definitions; keeps code systems that it met."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A code of a system ("": of any) in a version ("": of any)."""
 
-    def __init__(self, definitions: Sources) -> None:
-        self._definitions = definitions
-        self._systems: dict[str, tuple[System, str] | None] = {}
-        self._answers: dict[tuple[str, str, str], Verdict] = {}
-        self._displays: dict[tuple[str, str], tuple[str, ...] | None] = {}
+    system: str
+    code: str
+    version: str = ""
 
-    def forget(self) -> None:
-        """Drop what is known, because definitions changed."""
-        self._systems.clear()
-        self._answers.clear()
-        self._displays.clear()
 
-    def has(self, url: str, system: str, code: str) -> Verdict:
-        """Tell whether a code of a system ("": of any) is in a value set."""
-        key = (url, system, code)
-        if key not in self._answers:
-            if len(self._answers) >= _REMEMBERED:
-                self._answers.clear()
-            self._answers[key] = self._value_set(url, system, code, ())
-        return self._answers[key]
+def filters_of(clause: dict[str, Any]) -> tuple[Filter, ...]:
+    """Return the filters of an include or exclude."""
+    return tuple(Filter(f["property"], f["op"], f.get("value", "")) for f in clause.get("filter", ()))
 
-    def displays(self, system: str, code: str) -> tuple[str, ...] | None:
-        """Return the texts that a code may be shown with, none if the system doesn't have the code.
 
-        None when the system isn't known, or not whole.
-        """
-        key = (system, code)
-        if key not in self._displays:
-            if len(self._displays) >= _REMEMBERED:
-                self._displays.clear()
-            self._displays[key] = self._texts(system, code)
-        return self._displays[key]
+def imported(library: Library, holder: dict[str, Any], url: str) -> dict[str, Any] | None:
+    """Return a value set that another one imports: a contained one (``#id``), or one by URL."""
+    if url.startswith("#"):
+        inside = (r for r in holder.get("contained", ()) if r.get("id") == url[1:])
+        return next(inside, None)
+    return library.value_set(url)
 
-    def _texts(self, url: str, code: str) -> tuple[str, ...] | None:
-        known = self._system(url)
-        if known is None:
-            return None
-        system, content = known
-        concept = system.codes.get(code)
-        if concept is None:
-            return () if content == "complete" else None
-        texts = [concept.get("display", ""), *(d.get("value", "") for d in concept.get("designation", ()))]
-        return tuple(t for t in texts if t) or None
 
-    def _value_set(self, canonical: str, system: str, code: str, above: tuple[str, ...]) -> Verdict:
-        url = canonical.partition("|")[0]
-        rule_set = RULE_SETS.get(url)
-        if rule_set is not None:
-            return system in {"", rule_set.system} and rule_set.accepts(code)
-        value_set = self._definitions.value_set(canonical)
-        if value_set is None or url in above:
+def name_of(value_set: dict[str, Any]) -> str:
+    """Return what tells a value set from others on a trail."""
+    return f"{value_set.get('url') or '#' + value_set.get('id', '')}|{value_set.get('version', '')}"
+
+
+class Membership:
+    """Answers for the value sets of a library."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def in_value_set(self, value_set: dict[str, Any], asked: Asked, trail: Trail = ()) -> Verdict:
+        """Tell whether a code is in a value set; None when it can't be known. Raises Needed."""
+        name = name_of(value_set)
+        if name in trail:
             return None
         verdict: Verdict = None
         if "compose" in value_set:
-            verdict = self._compose(value_set["compose"], system, code, (*above, url))
+            verdict = self._compose(value_set, asked, (*trail, name))
         if verdict is None and "expansion" in value_set:
-            verdict = _in_expansion(value_set["expansion"], system, code)
+            verdict = _in_expansion(value_set["expansion"], asked)
         return verdict
 
-    def _compose(self, compose: dict[str, Any], system: str, code: str, above: tuple[str, ...]) -> Verdict:
-        verdict = _any(self._clause(c, system, code, above) for c in compose.get("include", ()))
+    def _compose(self, value_set: dict[str, Any], asked: Asked, trail: Trail) -> Verdict:
+        compose = value_set["compose"]
+        is_active = compose.get("inactive") is False
+        verdict = _any(
+            self.in_clause(value_set, clause, asked, trail, active_only=is_active)
+            for clause in compose.get("include", ())
+        )
         if verdict is False:
             return False
-        excluded = _any(self._clause(c, system, code, above) for c in compose.get("exclude", ()))
+        excluded = self.is_excluded(value_set, asked, trail)
         if excluded is True:
             return False
         return None if excluded is None else verdict
 
-    def _clause(self, clause: dict[str, Any], system: str, code: str, above: tuple[str, ...]) -> Verdict:
+    def is_excluded(self, value_set: dict[str, Any], asked: Asked, trail: Trail) -> Verdict:
+        """Tell whether an exclude of the value set names a code, in whatever version."""
+        clauses = value_set.get("compose", {}).get("exclude", ())
+        asked = Asked(asked.system, asked.code)
+        return _any(self.in_clause(value_set, clause, asked, trail) for clause in clauses)
+
+    def in_clause(
+        self,
+        value_set: dict[str, Any],
+        clause: dict[str, Any],
+        asked: Asked,
+        trail: Trail,
+        *,
+        active_only: bool = False,
+    ) -> Verdict:
+        """Tell whether an include or exclude selects a code."""
         parts: list[Verdict] = []
         if "system" in clause:
-            parts.append(self._part(clause, system, code))
-        parts += [
-            self._value_set(url, system, code, above)
-            for url in clause.get("valueSet", ())
-            if False not in parts
-        ]
+            parts.append(self._part(clause, asked, active_only=active_only))
+        for url in clause.get("valueSet", ()):
+            if False in parts:
+                break
+            other = imported(self._library, value_set, url)
+            parts.append(None if other is None else self.in_value_set(other, asked, trail))
         if not parts:
             return None
         return False if False in parts else (None if None in parts else True)
 
-    def _part(self, clause: dict[str, Any], system: str, code: str) -> Verdict:
+    def _part(self, clause: dict[str, Any], asked: Asked, *, active_only: bool) -> Verdict:
         url = clause["system"]
-        if system and system != url:
+        if asked.system and asked.system != url:
             return False
+        version = self._library.rules.of_include(url, clause.get("version", ""))
+        if asked.version and (not version or is_match(asked.version, version)):
+            version = asked.version
+        system = self._library.system(url, version)
+        if "concept" in clause and not active_only and (system is None or system.is_case_sensitive):
+            if not any(row["code"] == asked.code for row in clause["concept"]):
+                return False
+            if system is None or not asked.version:
+                return True
+        if system is None:
+            return None
+        if asked.version and system.version != asked.version:
+            return False
+        concept = system.find(asked.code)
         if "concept" in clause:
-            return any(c["code"] == code for c in clause["concept"])
-        filters = clause.get("filter", ())
-        rule = SYSTEM_RULES.get(url)
-        known = self._system(url)
-        if known is None:
-            if rule is None:
-                return None
-            return (None if filters else True) if rule(code) else False
-        holder, content = known
-        is_there = code in holder.codes
-        if not is_there:
-            return False if content == "complete" else None
-        tests = [filter_test(f["property"], f["op"], f["value"]) for f in filters]
-        if any(t is None for t in tests):
-            return None
-        if content != "complete" and tests:
-            return None
-        return all(t(holder, code) for t in tests if t is not None)
+            codes = {row["code"] for row in clause["concept"]}
+            if concept is None:
+                return asked.code in codes and not system.is_complete
+            return concept.code in codes and not (active_only and system.is_inactive(concept))
+        return self._meets(clause, system, concept, active_only=active_only)
 
-    def _system(self, url: str) -> tuple[System, str] | None:
-        """Return a code system with concepts, and how much of it is at hand: complete, fragment, example."""
-        if url not in self._systems:
-            resource = self._definitions.code_system(url)
-            self._systems[url] = None
-            if resource is not None and resource.get("content") in {"complete", "fragment", "example"}:
-                system = System(url, resource.get("caseSensitive") is True)
-                system.add(resource.get("concept", []), None)
-                if system.codes:
-                    self._systems[url] = (system, resource["content"])
-        return self._systems[url]
+    @staticmethod
+    def _meets(
+        clause: dict[str, Any], system: CodeSystem, concept: Concept | None, *, active_only: bool
+    ) -> Verdict:
+        if concept is None:
+            return False if system.is_complete else None
+        if active_only and system.is_inactive(concept):
+            return False
+        tests = [test(one, system) for one in filters_of(clause)]
+        if tests and not system.is_complete:
+            return None
+        return all(is_met(concept) for is_met in tests)
 
 
 def _any(verdicts: Iterable[Verdict]) -> Verdict:
@@ -149,7 +158,7 @@ def _any(verdicts: Iterable[Verdict]) -> Verdict:
     return answer
 
 
-def _in_expansion(expansion: dict[str, Any], system: str, code: str) -> Verdict:
+def _in_expansion(expansion: dict[str, Any], asked: Asked) -> Verdict:
     waiting = list(expansion.get("contains", ()))
     count = 0
     while waiting:
@@ -157,9 +166,9 @@ def _in_expansion(expansion: dict[str, Any], system: str, code: str) -> Verdict:
         count += 1
         waiting += row.get("contains", ())
         if (
-            row.get("code") == code
+            row.get("code") == asked.code
             and not row.get("abstract", False)
-            and system in {"", row.get("system", "")}
+            and asked.system in {"", row.get("system", "")}
         ):
             return True
     return None if expansion.get("total", 0) > count or not count else False

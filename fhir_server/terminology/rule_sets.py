@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 #: The active codes of ISO 4217 and those withdrawn since the Euro was prepared, which older data hold.
-_CURRENCIES = frozenset(
+CURRENCIES = frozenset(
     """ AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN
     BZD CAD CDF CHE CHF CHW CLF CLP CNY COP COU CRC CUC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP
     GBP GEL GGP GHS GIP GMD GNF GTQ GYD HKD HNL HRK HTG HUF IDR ILS IMP INR IQD IRR ISK JEP JMD JOD JPY KES
@@ -43,7 +43,7 @@ _language_tag = re.compile(
 ).fullmatch
 
 #: ISO 3166-1: alpha-2 and alpha-3 codes.
-_COUNTRIES = frozenset(
+COUNTRIES = frozenset(
     """ AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV
     BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET
     FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM
@@ -73,7 +73,7 @@ def is_language_tag(code: str) -> bool:
 
 def is_country(code: str) -> bool:
     """Tell whether a code is a country's of ISO 3166-1, two or three letters; three digits may be one."""
-    return code in _COUNTRIES or (len(code) == 3 and code.isdigit())
+    return code in COUNTRIES or (len(code) == 3 and code.isdigit())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class RuleSet:
 
 def is_currency(code: str) -> bool:
     """Tell whether a code is, or was, one of ISO 4217."""
-    return code in _CURRENCIES
+    return code in CURRENCIES
 
 
 def is_mime_type(code: str) -> bool:

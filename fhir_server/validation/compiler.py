@@ -110,32 +110,32 @@ class Compiler:
             root = self.profile_tree(canonical)
             return next((e for e in root.walk() if e.id == id_), None) if root is not None else None
         if url not in self._trees:
-            definition = self.definitions.structure(url)
-            try:
-                self._trees[url] = (
-                    tree(self._snapshots.complete(definition), self.types) if definition is not None else None
-                )
-            except LookupError:
-                self._trees[url] = None
+            definition = self._completed(url)
+            self._trees[url] = tree(definition, self.types) if definition is not None else None
         return self._trees[url]
 
     def is_known(self, url: str) -> bool:
-        """Tell whether there is a profile, and in it the element that the URL names behind ``#``."""
-        return self.definitions.structure(url.partition("#")[0]) is not None
+        """Tell whether there is a profile that can be used, and in it the element that is named behind ``#``."""
+        return self._completed(url.partition("#")[0]) is not None
+
+    def _completed(self, url: str) -> dict[str, Any] | None:
+        """Return a StructureDefinition with its snapshot; None if it isn't known, or none can be made."""
+        definition = self.definitions.structure(url)
+        try:
+            return self._snapshots.complete(definition) if definition is not None else None
+        except LookupError:
+            return None
 
     def extension_definition(self, url: str) -> dict[str, Any] | None:
         """Return the StructureDefinition of an extension with its snapshot, or None."""
-        definition = self.definitions.structure(url)
+        definition = self._completed(url)
         if (
             definition is None
-            or definition.get("type") != "Extension"
+            or definition["type"] != "Extension"
             or definition["url"].endswith("/Extension")
         ):
             return None
-        try:
-            return self._snapshots.complete(definition)
-        except LookupError:
-            return None
+        return definition
 
     def base_of(self, url: str) -> str:
         """Return the type that a profile constrains, or the name itself when it is a type's; "" if unknown."""

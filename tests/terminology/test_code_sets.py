@@ -6,6 +6,7 @@ import pytest
 
 from fhir_server.definitions import Definitions
 from fhir_server.terminology import CodeSets
+from fhir_server.terminology.library import Library, Shelf
 
 HL7 = "http://hl7.org/fhir/"
 DEFINITIONS = Definitions()
@@ -37,15 +38,14 @@ class Example(Definitions):
         super().__init__()
         self._value_sets = value_sets
 
-    def value_set(self, url: str) -> dict[str, Any] | None:
-        return self._value_sets.get(url.partition("|")[0]) or super().value_set(url)
-
-    def code_system(self, url: str) -> dict[str, Any] | None:
+    def versions_of(self, kind: str, url: str) -> dict[str, dict[str, Any]]:
+        if kind == "ValueSet" and url in self._value_sets:
+            return {"": {"url": url, **self._value_sets[url]}}
         if url == "http://a/tree":
-            return TREE
+            return {"": TREE}
         if url == "http://a/part":
-            return {**TREE, "url": url, "content": "fragment"}
-        return super().code_system(url)
+            return {"": {**TREE, "url": url, "content": "fragment"}}
+        return super().versions_of(kind, url)
 
 
 def members(compose: dict[str, Any], **others: Any) -> set[str] | None:
@@ -192,12 +192,6 @@ def test_an_unknown_value_set_is_none() -> None:
     ],
 )
 def test_codes_above_and_below(code, below, found):
-    class Zoo:
-        def value_set(self, url):
-            return None
-
-        def code_system(self, url):
-            return TREE if url == TREE["url"] else None
-
-    assert CodeSets(Zoo()).related("http://a/tree", code, below=below) == found
-    assert CodeSets(Zoo()).related("http://a/other", code, below=below) is None
+    system = Library(Shelf(Example({}))).system("http://a/tree")
+    code = code if system.find(code) is None else system.find(code).code
+    assert (system.descendants(code) if below else system.ancestors(code)) == found

@@ -20,7 +20,9 @@ def stated_size(attachment: dict[str, Any], run: Run) -> Findings | None:
         return None
     if size == decoded_size(data):
         return None
-    return run.error("value", "The size must be the number of bytes in data before base64.", "size@", ".size")
+    return run.error(
+        "business-rule", "The size must be the number of bytes in data before base64.", "size@", ".size"
+    )
 
 
 def decoded_size(data: str) -> int:

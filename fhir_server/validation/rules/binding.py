@@ -102,7 +102,7 @@ def weighed(inner: Handler, type_code: str, url: str, strength: str, is_member: 
             problem = run.warning("code-invalid", text, "binding-extensible@")
         else:
             text = say("The code (with its system) must be from the value set {url}.", url=url)
-            problem = run.error("code-invalid", text, "binding@")
+            problem = run.error("code-invalid", text, "binding-max@" if strength == "max" else "binding@")
         return [*(found or ()), *problem]
 
     return handler
