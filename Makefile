@@ -53,6 +53,10 @@ bench-detection: $(VENV)/.dev ## all defects that can be made in FR Core's examp
 bench-search: $(VENV)/.dev ## thirty shapes of search on Synthea data at two sizes (needs FHIR_SUITES; minutes)
 	$(BIN)/python benchmarks/bench_search.py
 
+oracle: $(VENV)/.dev ## compare verdicts with the reference validator (needs Java 17, Maven and FHIR_SUITES; minutes)
+	mvn -q -B -f benchmarks/oracle/pom.xml dependency:build-classpath -Dmdep.outputFile=$(abspath $(VENV))/oracle.txt
+	$(BIN)/python benchmarks/oracle/compare.py --classpath $(VENV)/oracle.txt
+
 kill-test: $(VENV)/.dev ## kill -9 of worker, server and mongod in the middle of a load, ten times (minutes)
 	PYTHONPATH=benchmarks $(BIN)/python -m kill_run --rounds 10
 
