@@ -6,6 +6,7 @@ VENV     ?= .venv
 DATA_DIR ?= fhir-data
 PORT     ?= 8080
 TESTS    ?= tests
+MB       ?= 200
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -45,7 +46,7 @@ bench: $(VENV)/.dev ## benchmark against a bare MongoDB client in the same run; 
 	$(BIN)/python benchmarks/bench.py
 
 bench-validate: $(VENV)/.dev ## CPU time and detection of the validator beside others from PyPI
-	$(BIN)/python -W ignore benchmarks/validate.py
+	$(BIN)/python -W ignore -m benchmarks.validate
 
 bench-detection: $(VENV)/.dev ## all defects that can be made in FR Core's examples, and a sample in R4's: found, and where
 	$(BIN)/python -m benchmarks.detection
@@ -56,6 +57,9 @@ bench-search: $(VENV)/.dev ## thirty shapes of search on Synthea data at two siz
 oracle: $(VENV)/.dev ## compare verdicts with the reference validator (needs Java 17, Maven and FHIR_SUITES; minutes)
 	mvn -q -B -f benchmarks/oracle/pom.xml dependency:build-classpath -Dmdep.outputFile=$(abspath $(VENV))/oracle.txt
 	$(BIN)/python benchmarks/oracle/compare.py --classpath $(VENV)/oracle.txt
+
+bench-content: $(VENV)/.dev ## a Binary of 200 MB up and down: rates, and memory of the worker (MB= its size)
+	$(BIN)/python benchmarks/large_content.py --mb $(MB)
 
 kill-test: $(VENV)/.dev ## kill -9 of worker, server and mongod in the middle of a load, ten times (minutes)
 	PYTHONPATH=benchmarks $(BIN)/python -m kill_run --rounds 10

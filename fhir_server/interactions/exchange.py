@@ -33,7 +33,8 @@ class FhirRequest:
 
     ``path`` holds the segments behind the base, percent-decoded; ``query`` is the raw query string; ``headers`` have
     lower-case names; ``base`` is the absolute base URL that links and Location start with, without trailing slash.
-    ``body`` is JSON; ``sent`` is the text as the client wrote it, in whatever format (empty for an entry of a batch);
+    ``body`` is JSON; ``sent`` is the text as the client wrote it, in whatever format; of an entry of a batch it is
+    empty, and ``locate`` finds the places of issues in that of the Bundle;
     ``faults`` is what could not be read of it: only operations that judge a resource go on with those. ``incoming`` is
     the content of a Binary that is still on its way, in place of ``body``; ``large`` the contents whose tokens stand in
     the body.
@@ -48,6 +49,7 @@ class FhirRequest:
     access: AccessContext = OPEN
     sent: bytes = b""
     faults: tuple[Issue, ...] = ()
+    locate: Callable[[Sequence[Issue]], tuple[Issue, ...]] | None = None
     incoming: AsyncIterator[bytes] | None = None
     large: tuple[Content, ...] = ()
 

@@ -110,6 +110,8 @@ async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
     except FhirError as problem:
         if request.sent:
             problem.issues = located(problem.issues, request.sent)
+        elif request.locate is not None:
+            problem.issues = request.locate(problem.issues)
         return outcome_response(problem, interaction, type_)
     except Unavailable as problem:
         unavailable = error(

@@ -172,7 +172,10 @@ def _content(
                 found,
             )
         )
-    issues += server.validator.validate(resource, _profiles(server, question.profile, found))
+    profiles = _profiles(server, question.profile, found)
+    issues += server.validator.validate(resource, profiles)
+    issues = [*server.validator.corrected(issues, resource, target.type)]
+    issues += server.validator.unchecked(resource, profiles)
     if question.mode:
         issues += _acceptable(server, request, target, question, current)
     return issues

@@ -36,7 +36,7 @@ from fhir_server.rest.negotiation import (
 )
 from fhir_server.rest.rendering import formatted, send_response
 from fhir_server.rest.streaming import streamed
-from fhir_server.rest.upload import Disconnected, check_unpackable, checked, received, unpacked
+from fhir_server.rest.upload import Disconnected, check_unpackable, checked, received, unpacked, whole
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -176,8 +176,7 @@ class Gateway:
             return replace(request, incoming=unpacked(checked(parts, headers), headers, edge.max_binary))
         # Only batches and transactions go to the base itself.
         limit = edge.max_body if request.path else edge.max_bundle
-        parts = received(receive, headers, limit, edge.body_timeout)
-        body = b"".join([part async for part in checked(parts, headers)])
+        body = await whole(receive, headers, limit, edge.body_timeout)
         return self._as_json(replace(request, body=body, sent=body)) if body else request
 
     def _as_json(self, request: FhirRequest) -> FhirRequest:

@@ -12,7 +12,8 @@ import binascii
 import hashlib
 import re
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.outcome import FhirError, error
@@ -21,6 +22,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 #: Names of digests in headers, and of the algorithms behind them.
 _ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512", "sha": "sha1", "md5": "md5"}
+_DIGESTS = {name.lower(): name for name in ("Content-MD5", "Content-Digest", "Repr-Digest", "Digest")}
 _DIGEST = re.compile(r"\s*([A-Za-z0-9-]+)\s*=\s*:?([A-Za-z0-9+/]+={0,2}):?\s*")
 #: Window bits by which zlib reads an encoding: gzip has its own header, deflate that of zlib.
 _ENCODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -33,6 +35,30 @@ class Disconnected(Exception):  # noqa: N818 (says what happened; never leaves t
     """The client went away before its request was complete."""
 
 
+async def whole(receive: Receive, headers: Mapping[str, str], limit: int, seconds: float) -> bytes:
+    """Return a body; raises what ``received`` and ``checked`` raise."""
+    announced = _announced(headers, limit)
+    parts: list[bytes] = []
+    size = 0
+    is_more = True
+    try:
+        async with asyncio.timeout(seconds):
+            while is_more:
+                part, is_more = await _next(receive)
+                size += len(part)
+                if size > limit:
+                    raise too_large(limit)
+                parts.append(part)
+    except TimeoutError:
+        raise _late(seconds) from None
+    if announced is not None and size != announced:
+        raise _incomplete(size, announced)
+    body = b"".join(parts) if len(parts) > 1 else parts[0]
+    if not headers.keys().isdisjoint(_DIGESTS):
+        _check(_expected(headers), [body])
+    return body
+
+
 async def received(
     receive: Receive, headers: Mapping[str, str], limit: int, seconds: float
 ) -> AsyncIterator[bytes]:
@@ -41,40 +67,38 @@ async def received(
     Raises FhirError 413 as soon as it is known to be larger than ``limit``, 408 when it takes longer than ``seconds``,
     400 when it ends before the announced length; Disconnected when the client went away.
     """
-    text = headers.get("content-length", "")
-    announced = int(text) if text.isascii() and text.isdigit() else None
-    if announced is not None and announced > limit:
-        raise too_large(limit)
+    announced = _announced(headers, limit)
     size = 0
     is_more = True
     deadline = asyncio.get_running_loop().time() + seconds
     while is_more:
         try:
             async with asyncio.timeout_at(deadline):
-                message = await receive()
+                part, is_more = await _next(receive)
         except TimeoutError:
-            raise error(
-                "timeout",
-                f"The body did not arrive within {seconds:g} s; nothing was stored.",
-                status=408,
-                headers=_CLOSE,
-            ) from None
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        part = message.get("body", b"")
+            raise _late(seconds) from None
         size += len(part)
         if size > limit:
             raise too_large(limit)
-        is_more = message.get("more_body", False)
-        if part:
-            yield bytes(part)
+        yield part
     if announced is not None and size != announced:
-        raise error(
-            "incomplete",
-            f"The body ended after {size} of the {announced} bytes that Content-Length announces; nothing was stored.",
-            status=400,
-            headers=_CLOSE,
-        )
+        raise _incomplete(size, announced)
+
+
+async def _next(receive: Receive) -> tuple[bytes, bool]:
+    """Return the next part of a body, and whether there are more."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Disconnected
+    return bytes(message.get("body", b"")), message.get("more_body", False)
+
+
+def _announced(headers: Mapping[str, str], limit: int) -> int | None:
+    text = headers.get("content-length", "")
+    announced = int(text) if text.isascii() and text.isdigit() else None
+    if announced is not None and announced > limit:
+        raise too_large(limit)
+    return announced
 
 
 async def unpacked(
@@ -113,20 +137,14 @@ async def unpacked(
 async def checked(parts: AsyncIterator[bytes], headers: Mapping[str, str]) -> AsyncIterator[bytes]:
     """Yield the parts; raise FhirError 400 at the end unless they are what the digests in the headers say.
 
-    A header without any algorithm that is known here says nothing.
+    A digest by an algorithm that is not known here says nothing.
     """
-    expected = _digests(headers)
-    sums = {name: hashlib.new(name, usedforsecurity=False) for _, name, _ in expected}
+    expected = _expected(headers)
     async for part in parts:
-        for digest in sums.values():
-            digest.update(part)
+        for digest in expected:
+            digest.sum.update(part)
         yield part
-    for header, name, value in expected:
-        if sums[name].digest() != value:
-            raise error(
-                "value",
-                f"The body is not the one whose {name} stands in {header}: it was damaged on its way, send it again.",
-            )
+    _check(expected)
 
 
 def check_unpackable(headers: Mapping[str, str]) -> None:
@@ -141,6 +159,18 @@ def check_unpackable(headers: Mapping[str, str]) -> None:
         )
 
 
+def _late(seconds: float) -> FhirError:
+    text = f"The body did not arrive within {seconds:g} s; nothing was stored."
+    return error("timeout", text, status=408, headers=_CLOSE)
+
+
+def _incomplete(size: int, announced: int) -> FhirError:
+    text = (
+        f"The body ended after {size} of the {announced} bytes that Content-Length says; nothing was stored."
+    )
+    return error("incomplete", text, status=400, headers=_CLOSE)
+
+
 def too_large(limit: int) -> FhirError:
     """Return the 413 of a body above the limit."""
     return error(
@@ -150,20 +180,41 @@ def too_large(limit: int) -> FhirError:
     )
 
 
-def _digests(headers: Mapping[str, str]) -> list[tuple[str, str, bytes]]:
-    """Return header, algorithm and value of each digest that can be checked."""
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """A digest in a header, and the sum that is to become the same."""
+
+    header: str
+    value: bytes
+    sum: Any
+
+
+def _expected(headers: Mapping[str, str]) -> list[_Expected]:
+    """Return the digests that can be checked; raise FhirError 400 for malformed ones."""
     found = []
-    if "content-md5" in headers:
-        found.append(("Content-MD5", "md5", _value("Content-MD5", headers["content-md5"].strip())))
-    for header in ("Content-Digest", "Repr-Digest", "Digest"):
-        for entry in filter(None, headers.get(header.lower(), "").split(",")):
+    for header, text in ((name, headers[key]) for key, name in _DIGESTS.items() if key in headers):
+        for entry in [f"md5={text.strip()}"] if header == "Content-MD5" else filter(None, text.split(",")):
             match = _DIGEST.fullmatch(entry)
             if match is None:
                 raise _malformed(header)
             name = _ALGORITHMS.get(match[1].lower())
             if name is not None:
-                found.append((header, name, _value(header, match[2])))
+                value = _value(header, match[2])
+                found.append(_Expected(header, value, hashlib.new(name, usedforsecurity=False)))
     return found
+
+
+def _check(expected: Iterable[_Expected], parts: Iterable[bytes] = ()) -> None:
+    """Raise FhirError 400 unless the sums, with the parts added, are those that are expected."""
+    for digest in expected:
+        for part in parts:
+            digest.sum.update(part)
+        if digest.sum.digest() != digest.value:
+            raise error(
+                "value",
+                f"The body is not the one whose {digest.sum.name} stands in {digest.header}: it was damaged on its "
+                "way, send it again.",
+            )
 
 
 def _value(header: str, text: str) -> bytes:

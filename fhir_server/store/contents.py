@@ -14,7 +14,7 @@ import hashlib
 import logging
 import random
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -38,6 +38,8 @@ _SMALLEST = 16 * 1024
 #: Content of a Binary above this stays a token when its body is filled.
 _LARGEST_FILLED = 64 << 20
 _SWEPT_AT_ONCE = 100
+#: More versions than a resource that holds content can have in one reply.
+_ALL = 1_000_000
 _SWEEP_SECONDS = 600
 _FILES, _CHUNKS = "bin.files", "bin.chunks"
 
@@ -208,22 +210,40 @@ class Contents:
         for token in tokens:
             await self._remove({"_id": token, "open": {"$exists": True}})
 
-    async def release(self, type_: str, id_: str) -> None:
-        """Remove what no version of a resource refers to any more, after versions were expunged."""
-        owner = f"{type_}/{id_}"
-        history = {"_id": {"$gt": f"{owner}/", "$lt": f"{owner}0"}}  # "0" follows "/"
-        used: set[str] = set()
-        for name, condition in ((type_, {"_id": id_}), ("history", history)):
-            command = {"find": name, "filter": condition, "projection": {"b.f": 1}, "batchSize": 10_000}
-            for row in await self._connection.find(command):
-                used.update(part["f"] for part in row.get("b", ()))
-        command = {"find": _FILES, "filter": {"o": owner}, "projection": {"v": 1}, "batchSize": 10_000}
-        for row in await self._connection.find(command):
-            if row["_id"] not in used:
-                await self._remove({"_id": row["_id"], "v": row["v"]})
+    async def holders(
+        self, name: str, condition: Mapping[str, Any], session: AsyncClientSession
+    ) -> set[tuple[str, str]]:
+        """Return type and id of the resources of which documents of a collection refer to content."""
+        command = {
+            "find": name,
+            "filter": {**condition, "b": {"$exists": True}},
+            "projection": {"t": 1, "id": 1},
+            "batchSize": _ALL,
+        }
+        rows = (await self._connection.command(command, session))["cursor"]["firstBatch"]
+        return {(row["t"], row["id"]) if "t" in row else (name, row["_id"]) for row in rows}
+
+    async def release(self, holders: Iterable[tuple[str, str]], session: AsyncClientSession) -> None:
+        """Open, in the transaction that has removed versions, what is left of them; the next sweep removes it."""
+        for type_, id_ in holders:
+            owner = f"{type_}/{id_}"
+            versions = {"_id": {"$gt": f"{owner}/", "$lt": f"{owner}0"}}  # "0" follows "/"
+            used: set[str] = set()
+            for name, condition in ((type_, {"_id": id_}), ("history", versions)):
+                command = {"find": name, "filter": condition, "projection": {"b.f": 1}, "batchSize": _ALL}
+                for row in (await self._connection.command(command, session))["cursor"]["firstBatch"]:
+                    used.update(part["f"] for part in row.get("b", ()))
+            unused = {"o": owner, "_id": {"$nin": list(used)}}
+            await self._files.update_many(unused, {"$set": {"open": 0}}, session=session)
 
     async def sweep(self, now: int) -> int:
-        """Remove what failed writes have left; return how much was found. Any worker may, at any time."""
+        """Remove what failed writes and purges have left; return how much it was. Any worker may, at any time."""
+        total = 0
+        while found := await self._sweep(now):
+            total += found
+        return total
+
+    async def _sweep(self, now: int) -> int:
         condition = {"open": {"$lt": now - ABANDONED}}
         command = {
             "find": _FILES,
@@ -241,8 +261,7 @@ class Contents:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 (spreads the workers)
             try:
-                while await self.sweep(_now()) == _SWEPT_AT_ONCE:
-                    pass
+                await self.sweep(_now())
             except Unavailable as problem:
                 _log.warning("abandoned content could not be looked for: %s", problem)
 

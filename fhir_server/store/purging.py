@@ -5,6 +5,7 @@
 2. A step removes some versions and counts them in that document, in one transaction.
 3. Of a resource the oldest versions go first, of a deleted one the deletion last: what is left in between is a
    history without its beginning.
+4. Large content that no version refers to any more is opened in the same transaction, and swept in the end.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pymongo.write_concern import WriteConcern
 
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.connection import Connection, failure
+from fhir_server.store.contents import Contents
 
 Row = Mapping[str, Any]
 """A purge as it is stored: the fields of Purge, and state (running, done), removed, begun, ended."""
@@ -56,9 +58,10 @@ class Purge:
 class Purges:
     """Carries out purges; every call raises Unavailable when the database does not answer."""
 
-    def __init__(self, connection: Connection, catalogue: Catalogue) -> None:
+    def __init__(self, connection: Connection, catalogue: Catalogue, contents: Contents) -> None:
         self._connection = connection
         self._catalogue = catalogue
+        self._contents = contents
         self._purges = connection.database[NAME]
         self._owner = os.urandom(6).hex()
 
@@ -114,9 +117,12 @@ class Purges:
             made = {**row, "lease": now + LEASE}
             if not victims:
                 made |= {"state": "done", "ended": now}
+            holders: set[tuple[str, str]] = set()
             for name, condition in victims:
+                holders |= await self._contents.holders(name, condition, session)
                 gone = await self._connection.database[name].delete_many(condition, session=session)
                 made["removed"] += gone.deleted_count
+            await self._contents.release(holders, session)
             found: Row | None
             if victims:
                 change = {"$set": {name: made[name] for name in ("lease", "removed")}}
@@ -133,9 +139,12 @@ class Purges:
             return found
 
         async with self._connection.client.start_session(causal_consistency=False) as session:
-            return await _answered(
+            found = await _answered(
                 session.with_transaction(remove, ReadConcern("local"), WriteConcern(w="majority", j=True))
             )
+        if found["state"] == "done":
+            await self._contents.sweep(now)
+        return found
 
     async def _simple(self, row: Row) -> list[tuple[str, dict[str, Any]]]:
         """Return (collection, filter) of what is removed without a look at its resource."""

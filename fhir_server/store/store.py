@@ -57,7 +57,7 @@ class Store:
         #: What was done under an Idempotency-Key.
         self.receipts = Receipts(connection)
         #: Versions that are removed for good.
-        self.purges = Purges(connection, catalogue)
+        self.purges = Purges(connection, catalogue, contents)
         #: An event for each version.
         self.outbox = Outbox(connection)
         #: Code systems that are too large for a resource.

@@ -5,11 +5,13 @@ https://hl7.org/fhir/R4/profiling.html
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fhir_server.messages import say
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run, has_errors
+from fhir_server.validation.rules.questionnaire_response import answers
 from fhir_server.validation.schema import ElementSchema
 
 
@@ -93,6 +95,31 @@ def unchecked(handler: Handler, profiles: str, severity: str) -> Handler:
         ] or None
 
     return with_notice
+
+
+def with_questionnaire(
+    handler: Handler,
+    find: Callable[[str], dict[str, Any] | None],
+    membership: Callable[[str, str, str], bool | None],
+    holds: Callable[[str, Run], bool | None],
+) -> Handler:
+    """Return the handler of a QuestionnaireResponse that also looks at its Questionnaire, if that is at hand.
+
+    ``holds`` tells whether a FHIRPath on the response is true.
+    """
+
+    def with_answers(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
+        found = handler(value, parent, run)
+        canonical = value.get("questionnaire")
+        if type(canonical) is not str or (found is not None and has_errors(found)):
+            return found
+        questionnaire = run.target(canonical) if canonical[:1] == "#" else find(canonical)
+        if questionnaire is None or questionnaire.get("resourceType") != "Questionnaire":
+            return found
+        more = answers(value, questionnaire, membership, lambda text: holds(text, run), run)
+        return [*(found or ()), *(more or ())] or None
+
+    return with_answers
 
 
 def never(*_: object) -> None:

@@ -154,7 +154,7 @@ async def test_a_purge_is_finished_by_another_worker(mongod_uri, database_name, 
     assert (row["state"], row["removed"]) == ("running", 4), "the worker dies here"
     page = await store.history("Observation", "a", OPEN)
     assert [version.version for version in page.rows] == [7, 6, 5], "what is left is whole"
-    other = Purges(store._connection, store._catalogue)
+    other = Purges(store._connection, store._catalogue, store.contents)
     assert await other.take(LEASE - 1) is None
     taken = await other.take(LEASE)
     while taken["state"] == "running":

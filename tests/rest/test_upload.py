@@ -11,6 +11,9 @@ import zlib
 import httpx
 import pytest
 
+from fhir_server.outcome import FhirError
+from fhir_server.rest.upload import Disconnected, received, whole
+
 CONTENT = os.urandom(600_000)
 PNG = {"Content-Type": "image/png"}
 
@@ -153,3 +156,43 @@ def answered(wire):
     while part := wire.recv(65536):
         found += part
     return found
+
+
+def messages(*parts):
+    """An ASGI ``receive`` that gives these parts."""
+    waiting = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    waiting.append({"type": "http.request", "body": b"", "more_body": False})
+
+    async def receive():
+        return waiting.pop(0)
+
+    return receive
+
+
+async def streamed(receive, headers, limit, seconds):
+    return b"".join([part async for part in received(receive, headers, limit, seconds)])
+
+
+@pytest.mark.parametrize("read", [whole, streamed])
+@pytest.mark.parametrize(
+    ("announced", "status"), [("6", None), ("7", 400), ("5", 400), ("11", 413), ("+6", None), ("", None)]
+)
+async def test_a_body_has_the_length_that_was_announced(read, announced, status):
+    """Servers in front of the application may not see to that; what is no number is theirs to refuse."""
+    receive, headers = messages(b"abc", b"def"), {"content-length": announced}
+    if status is None:
+        assert await read(receive, headers, 10, 5) == b"abcdef"
+        return
+    with pytest.raises(FhirError) as refused:
+        await read(receive, headers, 10, 5)
+    assert refused.value.status == status
+    assert refused.value.headers["Connection"] == "close"
+
+
+@pytest.mark.parametrize("read", [whole, streamed])
+async def test_who_goes_away_is_not_answered(read):
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(Disconnected):
+        await read(receive, {}, 10, 5)

@@ -14,7 +14,8 @@ from fhir_server.access import OPEN
 from fhir_server.store import contents as module
 from fhir_server.store.contents import ABANDONED, CHUNK
 from fhir_server.store.documents import Unavailable, VersionConflict
-from tests.store.changes import create, delete, update
+from fhir_server.store.purging import Purge
+from tests.store.changes import START, create, delete, update
 
 DATA = os.urandom(2 * CHUNK + 100)
 
@@ -186,16 +187,25 @@ async def test_sweeps_and_commits_at_the_same_time_lose_nothing(store, other, fi
     assert files.count_documents({}) == sum(result is None for result in results)
 
 
-async def test_release_removes_what_no_version_refers_to(store, files, chunks, mongo_client, database_name):
-    await store.commit(create("a", body=body(DATA)))
+async def purged(store, **keys):
+    row = await store.purges.begin(Purge("tester", "a test", **keys), START)
+    while row["state"] == "running":
+        row = await store.purges.step(row, START)
+    assert row["state"] == "done"
+
+
+async def test_a_purge_takes_what_no_version_refers_to_any_more(store, files, chunks):
+    await store.commit(create("a", body=body(DATA, DATA[:-2])))
     current = await store.read("Observation", "a", OPEN)
-    await store.commit(dataclasses.replace(update("a", 1, body=body(DATA[:-1])), replaces=current))
-    await store.contents.release("Observation", "a")
+    await store.commit(dataclasses.replace(update("a", 1, body=body(DATA)), replaces=current))
+    await store.commit(create("b", body=body(DATA)))
+    assert files.count_documents({}) == 3
+    await purged(store, type="Observation", id="a", previous=True)
     assert files.count_documents({}) == 2
-    mongo_client[database_name]["history"].delete_many({})
-    await store.contents.release("Observation", "a")
-    assert files.count_documents({}) == 1
-    assert await whole(store, "a") == body(DATA[:-1])
-    mongo_client[database_name]["Observation"].delete_many({})
-    await store.contents.release("Observation", "a")
+    assert await whole(store, "a") == body(DATA)
+    await store.commit(delete("a", 2))
+    await purged(store, type="Observation", deleted=True)
+    assert [file["o"] for file in files.find()] == ["Observation/b"]
+    assert chunks.distinct("_id.f") == files.distinct("_id")
+    await purged(store, everything=True)
     assert (files.count_documents({}), chunks.count_documents({})) == (0, 0)

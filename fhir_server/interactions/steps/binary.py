@@ -162,7 +162,7 @@ def range_of(request: FhirRequest, size: int, last_updated: int, now: int) -> tu
     Several ranges, malformed ones, and those whose If-Range does not hold, are answered with the whole.
     """
     found = _RANGE.fullmatch(request.headers.get("range", ""))
-    if found is None or request.method not in ("GET", "HEAD"):
+    if found is None or request.method != "GET":  # RFC 9110, 14.2: of no other method
         return None
     if "if-range" in request.headers and not _is_same(request.headers["if-range"], last_updated, now):
         return None

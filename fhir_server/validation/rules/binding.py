@@ -19,7 +19,7 @@ _LISTED = 25
 
 def _allowed(code_set: CodeSet, url: str) -> str:
     if 0 < len(code_set.codes) <= _LISTED:
-        return say("one of: {codes}", codes=", ".join(sorted(code_set.codes)))
+        return say("one of: {codes}", codes=", ".join(sorted(code_set.codes)), url=url)
     return say("from the value set {url}", url=url)
 
 
