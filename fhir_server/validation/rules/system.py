@@ -62,11 +62,11 @@ def identifier_system(node: dict[str, Any], run: Run) -> Findings | None:
 
 
 def coding_system(node: dict[str, Any], run: Run) -> Findings | None:
-    """Check that the system of a Coding is the absolute URL of a code system, not of a value set."""
+    """Check that the system of a Coding is the URL of a code system, not of a value set; if relative, warn."""
     system = node["system"]
     if not _absolute(system):
         text = "Coding.system must be absolute: begin with http:, https: or urn:."
-        return run.judged("code-invalid", text, "coding-system", ".system")
+        return run.warning("code-invalid", text, "coding-system", ".system")
     if "/ValueSet/" in system:
         text = "Coding.system must be the URL of a code system, not that of a value set."
         return run.judged("code-invalid", text, "coding-system", ".system")
