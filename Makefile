@@ -58,6 +58,9 @@ oracle: $(VENV)/.dev ## compare verdicts with the reference validator (needs Jav
 	mvn -q -B -f benchmarks/oracle/pom.xml dependency:build-classpath -Dmdep.outputFile=$(abspath $(VENV))/oracle.txt
 	$(BIN)/python benchmarks/oracle/compare.py --classpath $(VENV)/oracle.txt
 
+oracle-search: $(VENV)/.dev ## 10,000 random searches against a slow oracle; others with ORACLE_FIRST= (minutes)
+	ORACLE_ROUNDS=$${ORACLE_ROUNDS:-200} $(BIN)/python -m pytest --quiet tests/interactions/test_search_oracle.py
+
 bench-content: $(VENV)/.dev ## a Binary of 200 MB up and down: rates, and memory of the worker (MB= its size)
 	$(BIN)/python benchmarks/large_content.py --mb $(MB)
 

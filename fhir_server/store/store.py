@@ -164,13 +164,14 @@ class Store:
         return await self._skipper.values(plan, field, beginning)
 
     async def values(
-        self, plan: SearchPlan, field: str, access: AccessContext, *, whole: bool = False
-    ) -> tuple[Any, ...]:
+        self, plan: SearchPlan, field: str, access: AccessContext, *, whole: bool = False, most: int = 0
+    ) -> tuple[Any, ...] | None:
         """Return the distinct values of a field over a plan's matches, at most ``plan.limit``, in no order.
 
-        The elements of arrays count one by one unless ``whole``. Raises TimeLimit when it was stopped.
+        The elements of arrays count one by one unless ``whole``. With ``most`` no more than so many matches are read:
+        None when there are as many. Raises TimeLimit when it was stopped.
         """
-        return await self._searcher.values(plan, field, access, whole=whole)
+        return await self._searcher.values(plan, field, access, whole=whole, most=most)
 
     async def replace_entries(self, type_: str, made: Sequence[tuple[Stored, IndexEntries]]) -> None:
         """Write new index entries of unchanged resources of a type; raises Unavailable."""
