@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALLED_FROM := pyproject.toml hatch_build.py fhir_server/definitions/artefact.py
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fmt lint types imports bench bench-search bench-validate kill-test docs dist clean
+.PHONY: help serve test check fmt lint types imports bench bench-search bench-validate kill-test jepsen docs dist clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -49,8 +49,11 @@ bench-validate: $(VENV)/.dev ## CPU time and detection of the validator beside o
 bench-search: $(VENV)/.dev ## thirty shapes of search on Synthea data at two sizes (needs FHIR_SUITES; minutes)
 	$(BIN)/python benchmarks/bench_search.py
 
-kill-test: $(VENV)/.dev ## kill -9 of the server and of mongod in the middle of a load, ten times (minutes)
-	$(BIN)/python benchmarks/kill_run.py
+kill-test: $(VENV)/.dev ## kill -9 of worker, server and mongod in the middle of a load, ten times (minutes)
+	PYTHONPATH=benchmarks $(BIN)/python -m kill_run --rounds 10
+
+jepsen: $(VENV)/.dev ## the same on a replica set of three: primaries, a majority, paused members (minutes)
+	PYTHONPATH=benchmarks $(BIN)/python -m kill_run --members 3 --rounds 14
 
 docs: $(VENV)/.dev ## write the generated pages of docs/
 	$(BIN)/fhir-server config docs > docs/settings.md

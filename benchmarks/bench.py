@@ -226,10 +226,14 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start_server(scratch: Path, *, port: int | None = None, workers: int = 1) -> tuple[str, subprocess.Popen]:
-    """Start the server with its data in ``scratch``; return its base and process when it is ready."""
+def start_server(
+    scratch: Path, *, port: int | None = None, workers: int = 1, uri: str | None = None
+) -> tuple[str, subprocess.Popen]:
+    """Start the server with its data in ``scratch`` or at ``uri``; return its base and process when it is ready."""
     port = port or free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("FHIR_")}
+    if uri is not None:
+        environment["FHIR_MONGODB_URI"] = uri
     process = subprocess.Popen(
         [sys.executable, "-m", "fhir_server", "serve", "--port", str(port), "--workers", str(workers),
          "--data-dir", str(scratch / "data")],

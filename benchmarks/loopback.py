@@ -18,12 +18,20 @@ class Connection:
         self._head = f"Host: {parts.hostname}:{self._port}\r\nAccept: application/fhir+json\r\n".encode()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *headers: tuple[str, str],
+        media: str = "application/fhir+json",
+    ) -> bytes:
         """Return the bytes of a request; ``path`` is relative to the base."""
         start = f"{method} {self._prefix}/{path} HTTP/1.1\r\n".encode() + self._head
+        start += "".join(f"{name}: {value}\r\n" for name, value in headers).encode()
         if body is None:
             return start + b"\r\n"
-        return start + b"Content-Type: application/fhir+json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        return start + f"Content-Type: {media}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
     async def send(self, raw: bytes) -> tuple[int, bytes, bytes]:
         """Return status, header bytes and body of one exchange."""

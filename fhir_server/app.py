@@ -20,12 +20,17 @@ from fhir_server import __version__
 from fhir_server.datatypes.json_format import encode
 from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
-from fhir_server.definitions.content import examples_that_pass
 from fhir_server.definitions.packages import PackageStore
 from fhir_server.interactions.capabilities import statement
+<<<<<<< HEAD
 from fhir_server.interactions.exchange import FhirRequest, Policy, Server
 from fhir_server.interactions.imported_code_systems import ImportedCodeSystems
 from fhir_server.interactions.router import ROUTES, dispatch
+=======
+from fhir_server.interactions.content import store_definitions, store_examples
+from fhir_server.interactions.exchange import Policy, Server
+from fhir_server.interactions.router import ROUTES
+>>>>>>> main
 from fhir_server.interactions.steps.identity import id_source
 from fhir_server.interactions.steps.links import Links
 from fhir_server.interactions.steps.prepare import instant
@@ -183,8 +188,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             works = (stored.follow(), parameters.follow(), imported.follow())
             following = [asyncio.create_task(work) for work in works]
             try:
+                if settings.content.load:
+                    written = await store_definitions(app.serving())
+                    _LOG.info("%d definitions of the health space were stored", written)
                 if settings.examples.load:
-                    await load_examples(app.serving())
+                    await store_examples(app.serving())
                 yield
             finally:
                 for task in following:
@@ -266,17 +274,6 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         capabilities={"statement": described(registry, policy)},
         operations=BY_NAME,
     )
-
-
-async def load_examples(server: Server) -> None:
-    """Store the examples that the server does not hold yet; one that is refused is a defect of ours and is logged."""
-    for type_, id_, body in examples_that_pass():
-        request = FhirRequest(
-            "PUT", (type_, id_), headers={"if-none-match": "*", "prefer": "return=minimal"}, body=body
-        )
-        response = await dispatch(server, request)
-        if response.status not in (201, 412):
-            _LOG.error("example %s/%s was refused: %s", type_, id_, b"".join(response.body).decode())
 
 
 def described(registry: Registry, policy: Policy) -> bytes:

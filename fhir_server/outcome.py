@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fhir_server.messages import ENGLISH, LANGUAGE, languages, translated
+
 #: HTTP status of each issue code (https://hl7.org/fhir/R4/http.html#Status-Codes); codes not named are 400.
 STATUS_BY_CODE: dict[str, int] = {
     "structure": 400,
@@ -59,7 +61,10 @@ class Issue:
     column: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """Return the issue as the JSON object of OperationOutcome.issue."""
+        """Return the issue as the JSON object of OperationOutcome.issue.
+
+        Its diagnostics are in the language of the answer, those of other languages are its translations.
+        """
         issue: dict[str, Any] = {}
         if self.line:
             issue["extension"] = [
@@ -69,7 +74,7 @@ class Issue:
         issue |= {"severity": self.severity, "code": self.code}
         if self.rule:
             issue["details"] = {"coding": [{"system": RULE_SYSTEM, "code": self.rule}]}
-        issue["diagnostics"] = self.diagnostics
+        issue |= _sentence(self.diagnostics)
         if self.line:
             issue["location"] = [f"Line[{self.line}] Col[{self.column}]"]
         if self.expression:
@@ -77,6 +82,23 @@ class Issue:
         return issue
 
 
+def _sentence(text: str) -> dict[str, Any]:
+    """Return ``diagnostics`` in the language of the answer, in English if it can't be had, and its translations."""
+    spoken = {language: said for language in languages() if (said := translated(text, language)) is not None}
+    first = LANGUAGE.get() if LANGUAGE.get() in spoken else ENGLISH
+    others = [
+        {
+            "url": TRANSLATION,
+            "extension": [{"url": "lang", "valueCode": language}, {"url": "content", "valueString": said}],
+        }
+        for language, said in spoken.items()
+        if language != first
+    ]
+    return {"diagnostics": spoken[first], **({"_diagnostics": {"extension": others}} if others else {})}
+
+
+#: The extension that holds a text in another language.
+TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
 #: Code system of the stable rule ids in ``issue.details``.
 RULE_SYSTEM = "urn:fhir-space-server:rule"
 #: Extensions that tell the place in the sender's text.
@@ -112,5 +134,10 @@ def error(
 
 
 def operation_outcome(issues: Sequence[Issue]) -> dict[str, Any]:
-    """Return the OperationOutcome resource of these issues; at least one is required."""
-    return {"resourceType": "OperationOutcome", "issue": [issue.as_json() for issue in issues]}
+    """Return the OperationOutcome resource of these issues, in the language of the answer; at least one is required."""
+    language = LANGUAGE.get()
+    return {
+        "resourceType": "OperationOutcome",
+        **({"language": language} if language != ENGLISH else {}),
+        "issue": [issue.as_json() for issue in issues],
+    }

@@ -245,6 +245,13 @@ class Log(Section):
     """json: one object a line, for a log collector; text: for people."""
 
 
+class Content(Section):
+    """The health space's own profiles, value sets, search parameters and so on, which come with the server."""
+
+    load: bool = True
+    """Whether start-up stores those definitions that the server doesn't hold yet, or holds in an older version."""
+
+
 class Examples(Section):
     """The synthetic examples that come with the server."""
 
@@ -286,6 +293,7 @@ class Settings(BaseSettings):
     bundle: Bundle = Field(default_factory=Bundle)
     integrity: Integrity = Field(default_factory=Integrity)
     log: Log = Field(default_factory=Log)
+    content: Content = Field(default_factory=Content)
     examples: Examples = Field(default_factory=Examples)
     cursor: Cursor = Field(default_factory=Cursor)
 

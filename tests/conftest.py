@@ -70,7 +70,7 @@ def serving(flags: dict[str, Any]) -> Iterator[httpx.Client]:
 
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        app = create_app(load({"log.level": "warning", **flags}))
+        app = create_app(load({"log.level": "warning", "content.load": False, **flags}))
         config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server under test")

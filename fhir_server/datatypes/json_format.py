@@ -21,6 +21,7 @@ from typing import Any, NoReturn, Self
 import msgspec
 
 from fhir_server.datatypes.positions import deeper_than, repeated_name
+from fhir_server.messages import say
 from fhir_server.outcome import FhirError, Issue, error
 
 #: Levels of objects and arrays that are accepted, the resource itself being the first.
@@ -158,14 +159,19 @@ _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_written)
 def _number_refused() -> FhirError:
     return error(
         "value",
-        f"A number in the body has more than {MAX_DIGITS} characters or an exponent beyond {MAX_EXPONENT}:"
-        " send it rounded.",
+        say(
+            "A number in the body has more than {digits} characters or an exponent beyond {exponent}: send it rounded.",
+            digits=MAX_DIGITS,
+            exponent=MAX_EXPONENT,
+        ),
         status=400,
     )
 
 
 def _too_deep(data: bytes) -> FhirError:
-    problem = f"The body nests objects and arrays more than {MAX_DEPTH} levels deep: flatten it"
+    problem = say(
+        "The body nests objects and arrays more than {levels} levels deep: flatten it", levels=MAX_DEPTH
+    )
     return _refused("structure", problem, data, deeper_than(data, MAX_DEPTH))
 
 
@@ -223,8 +229,10 @@ def _check_controls(data: bytes) -> None:
     if found is not None and found.end() < len(data):
         raise _refused(
             "value",
-            "Strings must not contain control characters other than tab, line feed and carriage return:"
-            " remove the escaped character",
+            say(
+                "Strings must not contain control characters other than tab, line feed and carriage return:"
+                " remove the escaped character"
+            ),
             data,
             found.end(),
         )
@@ -244,9 +252,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                shown = f'the property "{name}"' if _WORD.fullmatch(name) else "a property"
+                shown = (
+                    say('the property "{name}"', name=name) if _WORD.fullmatch(name) else say("a property")
+                )
                 raise _Repeated(
-                    f"An object has {shown} more than once: keep one of them (lists are JSON arrays)"
+                    say(
+                        "An object has {shown} more than once: keep one of them (lists are JSON arrays)",
+                        shown=shown,
+                    )
                 )
             seen.add(name)
     return members
@@ -256,7 +269,7 @@ def _refused(code: str, problem: str, data: bytes, offset: int) -> FhirError:
     start = data.rfind(b"\n", 0, offset) + 1
     line = data.count(b"\n", 0, start) + 1
     column = len(data[start:offset].decode("utf-8", "replace")) + 1
-    text = f"{problem} (line {line}, column {column})."
+    text = say("{problem} (line {line}, column {column}).", problem=problem, line=line, column=column)
     return FhirError(Issue("error", code, text, line=line, column=column), status=400)
 
 
@@ -267,26 +280,26 @@ def _malformed(data: bytes, reason: Exception) -> NoReturn:
     try:
         data.decode()
     except UnicodeDecodeError as wrong:
-        raise _refused("structure", "The body must be encoded in UTF-8", data, wrong.start) from None
+        raise _refused("structure", say("The body must be encoded in UTF-8"), data, wrong.start) from None
     if isinstance(reason, msgspec.ValidationError):
         raise _number_refused() from None
     at = _AT_BYTE.match(str(reason))
     if (at is None or "surrogate" in at.group(1)) and (found := _NO_LONE_SURROGATE.match(data)):
         offset = found.end()
         if data[offset : offset + 3].lower() == b"\\ud":
-            problem = "A string has one half of a surrogate pair: send both or none"
+            problem = say("A string has one half of a surrogate pair: send both or none")
             raise _refused("structure", problem, data, offset) from None
     if at is None:
         raise _refused(
-            "structure", "The JSON ends too early: the body was cut off", data, len(data)
+            "structure", say("The JSON ends too early: the body was cut off"), data, len(data)
         ) from None
     offset = int(at.group(2))
     if re.match(rb"[+-]?(NaN|Infinity)", data[offset:]) or re.match(
         rb"-Infinity", data[max(offset - 1, 0) :]
     ):
-        problem = (
+        problem = say(
             "NaN and Infinity are not numbers in FHIR: leave the element out or give a data-absent-reason"
         )
     else:
-        problem = f"The body is not well-formed JSON: {at.group(1)}"
+        problem = say("The body is not well-formed JSON: {reason}", reason=at.group(1))
     raise _refused("structure", problem, data, offset) from None

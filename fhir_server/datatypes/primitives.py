@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from fhir_server.messages import say
+
 #: Characters that a string may have (1 MB in the specification's words).
 MAX_STRING = 1_048_576
 #: The largest integer; FHIR's are signed and have 32 bits.
@@ -64,13 +66,18 @@ class Primitive:
         found = json_type(value)
         expected = self.json.rpartition(" ")[2]
         if found != expected:
-            return "structure", f"The value must be {self.json} ({self.name}), not {_ARTICLE[found]}."
+            return "structure", say(
+                "The value must be {json} ({name}), not {found}.",
+                json=say(self.json),
+                name=self.name,
+                found=say(JSON_TYPES[found]),
+            )
         if isinstance(value, str):
             if not value:
                 return "value", "The text must not be empty: leave the element out instead."
             if len(value) > MAX_STRING and self.name != "base64Binary":
-                return "value", f"The text must have at most {MAX_STRING} characters."
-        return "value", f"The value must be {self.form}."
+                return "value", say("The text must have at most {limit} characters.", limit=MAX_STRING)
+        return "value", say("The value must be {form}.", form=say(self.form))
 
 
 def json_type(value: Any) -> str:
@@ -83,7 +90,8 @@ def json_type(value: Any) -> str:
     return "null" if value is None else "number"
 
 
-_ARTICLE = {
+#: What sentences call the types of JSON.
+JSON_TYPES = {
     "string": "a string",
     "number": "a number",
     "boolean": "a boolean",

@@ -10,6 +10,7 @@ from typing import Any
 from xml.parsers import expat
 
 from fhir_server.datatypes.primitives import MAX_STRING
+from fhir_server.messages import say
 
 NAMESPACE = "http://www.w3.org/1999/xhtml"
 #: Depth of elements that is accepted.
@@ -80,7 +81,7 @@ class _Refused(Exception):  # noqa: N818 - it carries a finding, it isn't an err
 
 def _examine(text: str) -> tuple[str, str] | None:
     if len(text) > MAX_STRING:
-        return "xhtml", f"The narrative must have at most {MAX_STRING} characters."
+        return "xhtml", say("The narrative must have at most {limit} characters.", limit=MAX_STRING)
     reader = _Reader()
     try:
         reader.read(text)
@@ -88,10 +89,18 @@ def _examine(text: str) -> tuple[str, str] | None:
         rule, sentence = found.args
         return rule, sentence
     except expat.ExpatError as wrong:
-        where = f"(line {wrong.lineno}, column {wrong.offset + 1} of the narrative)"
+        where = say(
+            "(line {line}, column {column} of the narrative)", line=wrong.lineno, column=wrong.offset + 1
+        )
         if wrong.code == _UNDEFINED_ENTITY:
-            return "txt-1", f"Write Unicode characters instead of HTML's named entities {where}."
-        return "xhtml", f"The narrative must be well-formed XML: {expat.ErrorString(wrong.code)} {where}."
+            return "txt-1", say(
+                "Write Unicode characters instead of HTML's named entities {where}.", where=where
+            )
+        return "xhtml", say(
+            "The narrative must be well-formed XML: {reason} {where}.",
+            reason=expat.ErrorString(wrong.code),
+            where=where,
+        )
     if not reader.has_content:
         return "txt-2", "The narrative must have some text or an image."
     return None
@@ -122,14 +131,21 @@ class _Reader:
         self._depth += 1
         if self._depth == 1:
             if name != "div" or attributes.pop("xmlns", "") != NAMESPACE:
-                raise _Refused("xhtml", f'The narrative must be one <div xmlns="{NAMESPACE}">.')
+                raise _Refused(
+                    "xhtml", say('The narrative must be one <div xmlns="{namespace}">.', namespace=NAMESPACE)
+                )
         elif self._depth > MAX_DEPTH:
-            raise _Refused("txt-1", f"The narrative nests elements more than {MAX_DEPTH} levels deep.")
+            raise _Refused(
+                "txt-1", say("The narrative nests elements more than {levels} levels deep.", levels=MAX_DEPTH)
+            )
         if name not in ELEMENTS:
-            shown = f"<{name}>" if name.isalnum() else "an element"
+            shown = f"<{name}>" if name.isalnum() else say("an element")
             raise _Refused(
                 "txt-1",
-                f"The narrative has {shown}, which isn't among HTML's basic formatting elements: remove it.",
+                say(
+                    "The narrative has {shown}, which isn't among HTML's basic formatting elements: remove it.",
+                    shown=shown,
+                ),
             )
         if name == "img":
             self.has_content = True
@@ -140,14 +156,24 @@ class _Reader:
         if name not in ATTRIBUTES:
             if name == "xmlns" and value == NAMESPACE:
                 return
-            shown = f"the attribute {name}" if name.isalnum() else "an attribute"
+            shown = say("the attribute {name}", name=name) if name.isalnum() else say("an attribute")
             raise _Refused(
-                "txt-1", f"The narrative has {shown}, which isn't allowed on <{element}>: remove it."
+                "txt-1",
+                say(
+                    "The narrative has {shown}, which isn't allowed on <{element}>: remove it.",
+                    shown=shown,
+                    element=element,
+                ),
             )
         test = _LINKING.get(name)
         if test is not None and not test("".join(value.split())):
             raise _Refused(
-                "txt-1", f"The narrative's {name} on <{element}> has a scheme that isn't allowed there."
+                "txt-1",
+                say(
+                    "The narrative's {name} on <{element}> has a scheme that isn't allowed there.",
+                    name=name,
+                    element=element,
+                ),
             )
         if name == "style" and _ACTIVE_STYLE.search(value):
             raise _Refused("txt-1", "The narrative has a style that runs or loads something: remove it.")

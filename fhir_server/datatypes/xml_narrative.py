@@ -26,15 +26,20 @@ def narrative(data: bytes, start: int, end: int, prefixes: Mapping[str, str]) ->
     It is the very text of the document, unless the namespace is declared further out or has a prefix: then
     it is written anew, with the namespace on the div. ``prefixes`` are those declared so far.
     """
-    first, last = _TAG.match(data, start), _TAG.match(data, end)
-    assert first is not None, "expat has read this tag"
-    if first.end() != end or not first[0].endswith(b"/>"):
-        assert last is not None, "expat has read this tag"
-        end = last.end()
-    text = data[start:end]
+    text = data[start : end_of(data, start, end)]
     if _PLAIN_START.match(text) and not _PREFIXED.search(text):
         return text.decode()
     return _Rewriter(prefixes).rewritten(text)
+
+
+def end_of(data: bytes, start: int, end: int) -> int:
+    """Return the offset behind an element, of whose tags expat tells the offsets ``start`` and ``end``."""
+    first, last = _TAG.match(data, start), _TAG.match(data, end)
+    assert first is not None, "expat has read this tag"
+    if first.end() == end and first[0].endswith(b"/>"):
+        return end
+    assert last is not None, "expat has read this tag"
+    return last.end()
 
 
 class _Rewriter:

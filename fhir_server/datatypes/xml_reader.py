@@ -18,6 +18,7 @@ from xml.parsers import expat
 from fhir_server.datatypes.json_format import MAX_DEPTH, MAX_DIGITS, WrittenDecimal, read_number
 from fhir_server.datatypes.xml_narrative import narrative
 from fhir_server.datatypes.xml_tables import FHIR, XHTML, Form, Row, Table, Tables
+from fhir_server.messages import say
 from fhir_server.outcome import FhirError, Issue
 
 #: Issues that one reading lists at most; then it stops.
@@ -97,7 +98,9 @@ class Reader:
         except _Enough:
             self._issues.append(
                 Issue(
-                    "error", "incomplete", f"More issues were not listed: these are the first {MAX_ISSUES}."
+                    "error",
+                    "incomplete",
+                    say("More issues were not listed: these are the first {limit}.", limit=MAX_ISSUES),
                 )
             )
             raise FhirError(*self._issues, status=400) from None
@@ -127,7 +130,7 @@ class Reader:
         if row.order < frame.order:
             self._fault(
                 "structure",
-                f"{row.key} stands too late: elements have the order of their definition.",
+                say("{key} stands too late: elements have the order of their definition.", key=row.key),
                 f"{self._path(frame)}{row.segment}",
             )
         frame.order = row.order
@@ -160,7 +163,7 @@ class Reader:
         self._frame = Frame(holder, None, self._tables.table(type_), holder.node, max(holder.levels, 1))
         for key in attributes:
             if not (is_root and key == _SCHEMA_LOCATION):
-                self._attribute(self._frame, key, "a resource has no attributes")
+                self._attribute(self._frame, key, say("a resource has no attributes"))
 
     def _object(self, frame: Frame, row: Row, attributes: dict[str, str]) -> None:
         node: dict[str, Any] = {}
@@ -183,12 +186,16 @@ class Reader:
         self._frame = inner
         for key, value in attributes.items():
             if key not in inner.table.attributes:
-                advice = "a value stands in the elements inside it" if key == "value" else "leave it out"
+                advice = (
+                    say("a value stands in the elements inside it") if key == "value" else say("leave it out")
+                )
                 self._attribute(inner, key, advice)
             elif value:
                 node[key] = value
             else:
-                self._fault("value", f"The attribute {key} is empty: leave it out.", self._path(inner))
+                self._fault(
+                    "value", say("The attribute {key} is empty: leave it out.", key=key), self._path(inner)
+                )
 
     def _scalar(self, frame: Frame, row: Row, attributes: dict[str, str]) -> None:
         inner = Frame(
@@ -203,7 +210,7 @@ class Reader:
             elif key == "id":
                 inner.node["id"] = text
             else:
-                self._attribute(inner, key, "an element with a value has the attributes value and id")
+                self._attribute(inner, key, say("an element with a value has the attributes value and id"))
         if row.is_list:
             if frame.levels >= MAX_DEPTH:
                 raise self._too_deep()
@@ -218,21 +225,28 @@ class Reader:
     def _value(self, row: Row, text: str) -> Any:
         form = row.form
         if not text:
-            self._fault("value", f"The value of {row.key} is empty: leave the attribute out.")
+            self._fault("value", say("The value of {key} is empty: leave the attribute out.", key=row.key))
         elif form is Form.STRING:
             return text
         elif form is Form.BOOLEAN:
             if text in ("true", "false"):
                 return text == "true"
-            self._fault("value", f"{row.key} must be true or false.")
+            self._fault("value", say("{key} must be true or false.", key=row.key))
         elif len(text) > MAX_DIGITS:
-            self._fault("value", f"{row.key} has more than {MAX_DIGITS} characters: send it rounded.")
+            self._fault(
+                "value",
+                say(
+                    "{key} has more than {digits} characters: send it rounded.",
+                    key=row.key,
+                    digits=MAX_DIGITS,
+                ),
+            )
         elif form is Form.INTEGER:
             if _INTEGER(text):
                 return int(text)
-            self._fault("value", f"{row.key} must be a whole number without leading zeros.")
+            self._fault("value", say("{key} must be a whole number without leading zeros.", key=row.key))
         elif (found := _DECIMAL(text)) is None:
-            self._fault("value", f"{row.key} must be a decimal number such as 1.50.")
+            self._fault("value", say("{key} must be a decimal number such as 1.50.", key=row.key))
         elif found[1] or found[2]:
             return self._decimal(text)
         else:
@@ -250,7 +264,7 @@ class Reader:
         if row.key in frame.node or f"_{row.key}" in frame.node:
             self._fault(
                 "structure",
-                f"{row.key} must not be repeated: keep one of them.",
+                say("{key} must not be repeated: keep one of them.", key=row.key),
                 f"{self._path(frame)}{row.segment}",
             )
         frame.node[row.key] = value
@@ -294,11 +308,11 @@ class Reader:
             return
         self._frame.has_text = True
         advice = (
-            "a value stands in the attribute value"
+            say("a value stands in the attribute value")
             if self._frame.table is self._tables.element
-            else "remove it"
+            else say("remove it")
         )
-        self._fault("structure", f"There is text between the tags: {advice}.")
+        self._fault("structure", say("There is text between the tags: {advice}.", advice=advice))
 
     # What is skipped: unknown elements, and the narrative, whose bytes are taken as they are
 
@@ -349,35 +363,52 @@ class Reader:
 
     def _unknown(self, frame: Frame, name: str) -> None:
         space, _, local = name.rpartition(" ")
-        shown = f"element <{local}>" if _WORD(local) else "such element"
+        shown = say("element <{local}>", local=local) if _WORD(local) else say("such element")
         known = [key.partition(" ")[2] for key in frame.table.by_xml]
         if local in known:
             wanted = XHTML if f"{XHTML} {local}" in frame.table.by_xml else FHIR
-            text = f'The element <{local}> must be of the namespace "{wanted}".'
+            text = say(
+                'The element <{local}> must be of the namespace "{wanted}".', local=local, wanted=wanted
+            )
         elif space not in (FHIR, XHTML):
-            text = f"Elements of other namespaces are not allowed, there is no {shown} here: remove it."
+            text = say(
+                "Elements of other namespaces are not allowed, there is no {shown} here: remove it.",
+                shown=shown,
+            )
         elif local in frame.table.attributes:
-            text = f"{local} is an attribute here, not an element."
+            text = say("{local} is an attribute here, not an element.", local=local)
         else:
             near = get_close_matches(local, known, 1, 0.6) if len(self._issues) < MAX_ISSUES // 10 else ()
             of = frame.table.name
-            text = f"{of} has no {shown}: " + (f"did you mean <{near[0]}>?" if near else "remove it.")
+            advice = say("did you mean <{near}>?", near=near[0]) if near else say("remove it.")
+            text = say("{of} has no {shown}: {advice}", of=of, shown=shown, advice=advice)
         self._fault("structure", text, self._path(frame))
         self._skip()
 
     def _no_resource(self, name: str) -> str:
         space, _, local = name.rpartition(" ")
         if space != FHIR:
-            return f'The element must be a resource of the namespace "{FHIR}": write it as xmlns.'
+            return say(
+                'The element must be a resource of the namespace "{namespace}": write it as xmlns.',
+                namespace=FHIR,
+            )
         names = list(self._tables.resources.values())
         near = get_close_matches(local, names, 1, 0.7) if _WORD(local) else ()
-        hint = f": did you mean <{near[0]}>?" if near else "."
-        return f"The element's name must be that of a resource type of R4{hint}"
+        if near:
+            return say(
+                "The element's name must be that of a resource type of R4: did you mean <{near}>?",
+                near=near[0],
+            )
+        return "The element's name must be that of a resource type of R4."
 
     def _attribute(self, frame: Frame, key: str, advice: str) -> None:
         local = key.rpartition(" ")[2]
-        shown = f"The attribute {local}" if _WORD(local) else "An attribute"
-        self._fault("structure", f"{shown} is not allowed: {advice}.", self._path(frame))
+        shown = say("The attribute {local}", local=local) if _WORD(local) else say("An attribute")
+        self._fault(
+            "structure",
+            say("{shown} is not allowed: {advice}.", shown=shown, advice=advice),
+            self._path(frame),
+        )
 
     def _fault(self, code: str, text: str, expression: str | None = None) -> None:
         if len(self._issues) >= MAX_ISSUES:
@@ -390,8 +421,9 @@ class Reader:
         return Issue("error", code, text, expression, "", line, column)
 
     def _too_deep(self) -> FhirError:
-        text = (
-            f"The body nests elements so that they are more than {MAX_DEPTH} levels deep in JSON: flatten it."
+        text = say(
+            "The body nests elements so that they are more than {levels} levels deep in JSON: flatten it.",
+            levels=MAX_DEPTH,
         )
         return FhirError(self._issue("structure", text, self._root_name), status=400)
 
@@ -423,10 +455,15 @@ class Reader:
     def _malformed(wrong: expat.ExpatError) -> FhirError:
         line, column = wrong.lineno, wrong.offset + 1
         if wrong.code == _UNDEFINED_ENTITY:
-            reason = "write the character instead of a named entity"
+            reason = say("write the character instead of a named entity")
         else:
             reason = expat.ErrorString(wrong.code) or "unknown error"
-        text = f"The body is not well-formed XML: {reason} (line {line}, column {column})."
+        text = say(
+            "The body is not well-formed XML: {reason} (line {line}, column {column}).",
+            reason=reason,
+            line=line,
+            column=column,
+        )
         return FhirError(Issue("error", "structure", text, "", "", line, column), status=400)
 
 

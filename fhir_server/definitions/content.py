@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 #: The top-level folders of content.
@@ -21,9 +21,19 @@ def content_folder(name: str) -> Path:
     raise FileNotFoundError(f"The content folder {name} is missing: install the package again.")
 
 
+def own_definitions() -> Iterator[tuple[str, str, bytes]]:
+    """Yield (type, id, JSON bytes) of each definition in ``profiles`` and ``terminology``, by file name."""
+    for folder in ("terminology", "profiles"):
+        yield from _resources(sorted(content_folder(folder).glob("*.json")))
+
+
 def examples_that_pass() -> Iterator[tuple[str, str, bytes]]:
-    """Yield (type, id, JSON bytes) of each example that the server must accept, by type and file name."""
-    for file in sorted((content_folder("examples") / "pass").rglob("*.json")):
+    """Return (type, id, JSON bytes) of each example that the server must accept, by type and file name."""
+    return _resources(sorted((content_folder("examples") / "pass").rglob("*.json")))
+
+
+def _resources(files: Iterable[Path]) -> Iterator[tuple[str, str, bytes]]:
+    for file in files:
         body = file.read_bytes()
         resource = json.loads(body)
         yield resource["resourceType"], resource["id"], body

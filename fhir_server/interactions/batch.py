@@ -7,8 +7,6 @@ starts when the entries before it are answered.
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import groupby
@@ -64,7 +62,7 @@ async def _answer(
         entry = read_entry(number, received, request.base)
         if entry.writes and entry.resource is not None:
             _refuse_links_between_entries(server, entry, full_urls)
-        body = _body(entry)
+        body = encode(entry.resource) if entry.writes and entry.resource is not None else b""
     except FhirError as problem:
         entry = Entry(number, received["request"]["method"], (), "", "", None)
         issues = [placed(issue, entry.name) for issue in problem.issues]
@@ -76,24 +74,6 @@ async def _answer(
         text = "The server failed to answer this entry; its operators find the reason in the log."
         response = outcome_of(error("exception", text))
     return response_entry(entry, response)
-
-
-def _body(entry: Entry) -> bytes:
-    """Return the body of the single request; a Binary in a PATCH is unpacked, its contentType says what it is."""
-    if not entry.writes or entry.resource is None:
-        return b""
-    if entry.method != "PATCH":
-        return encode(entry.resource)
-    entry.headers["content-type"] = "application/fhir+json"
-    if entry.resource.get("resourceType") != "Binary":
-        return encode(entry.resource)
-    entry.headers["content-type"] = str(entry.resource.get("contentType", ""))
-    try:
-        return base64.b64decode(entry.resource.get("data", ""), validate=True)
-    except (binascii.Error, TypeError, ValueError):
-        raise error(
-            "value", "The Binary of a PATCH entry holds no base64 data.", expression=entry.name
-        ) from None
 
 
 def outcome_of(problem: FhirError) -> FhirResponse:

@@ -1,8 +1,8 @@
 """patch: a new version made out of the current one by operations.
 
 https://hl7.org/fhir/R4/http.html#patch. 200; 404 where there is no such resource, 410 where it was deleted, 412 when
-If-Match does not hold, 415 for other formats than JSON Patch and FHIRPath Patch. A conditional patch names the resource
-by criteria: 404 when none matches, 412 when several do.
+If-Match does not hold, 415 for other formats than JSON Patch, XML Patch and FHIRPath Patch. A conditional patch names
+the resource by criteria: 404 when none matches, 412 when several do.
 """
 
 from __future__ import annotations

@@ -206,7 +206,7 @@ def outcome_response(problem: FhirError, interaction: str = "", type_: str = "")
     """Return the answer that carries a FhirError's issues as an OperationOutcome."""
     return FhirResponse(
         problem.status,
-        tuple(problem.headers.items()),
+        (*problem.headers.items(), ("Vary", "Accept-Language")),
         (encode(operation_outcome(problem.issues)),),
         interaction,
         type_,

@@ -16,6 +16,7 @@ from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server,
 from fhir_server.interactions.steps.preconditions import check_preconditions
 from fhir_server.interactions.steps.prepare import require_id
 from fhir_server.interactions.steps.subsetting import is_subsetted
+from fhir_server.messages import say
 from fhir_server.operations.parameters import of_body
 from fhir_server.outcome import FhirError, Issue, error, operation_outcome
 from fhir_server.search import decode_pairs
@@ -81,10 +82,17 @@ def _question(request: FhirRequest, target: Target) -> Question:
                 "$validate takes the parameters resource, mode and profile; it has another one.",
             )
         if len(values) > 1:
-            raise error("structure", f"$validate takes one {name}; there are several.")
+            raise error("structure", say("$validate takes one {name}; there are several.", name=name))
     for name in ("mode", "profile"):
         if not isinstance(given.get(name, [""])[0], str):
-            raise error("structure", f"The parameter {name} must be a {'code' if name == 'mode' else 'URI'}.")
+            raise error(
+                "structure",
+                say(
+                    "The parameter {name} must be a {type}.",
+                    name=name,
+                    type="code" if name == "mode" else "URI",
+                ),
+            )
     resource = given.get("resource", [None])[0]
     if resource is not None and not isinstance(resource, dict):
         raise error("structure", "The parameter resource must hold a resource.")
@@ -103,9 +111,14 @@ def _check_mode(question: Question, target: Target) -> None:
     if mode and mode not in _MODES:
         raise error("value", "mode is one of create, update and delete.")
     if mode in ("update", "delete") and not target.id:
-        raise error("value", f"mode={mode} is for one resource: call {target.type}/[id]/$validate.")
+        raise error(
+            "value",
+            say("mode={mode} is for one resource: call {type}/[id]/$validate.", mode=mode, type=target.type),
+        )
     if mode == "create" and target.id:
-        raise error("value", f"mode=create is for a new resource: call {target.type}/$validate.")
+        raise error(
+            "value", say("mode=create is for a new resource: call {type}/$validate.", type=target.type)
+        )
     if question.resource is None and mode != "delete" and not target.id:
         raise error(
             "required", "There is nothing to validate: POST a resource, or Parameters with a resource in it."
@@ -117,13 +130,17 @@ def _check_mode(question: Question, target: Target) -> None:
 def _deletion(request: FhirRequest, current: Stored | None, target: Target) -> list[Issue]:
     """Return why a deletion would be refused; the content of the question is ignored, as R4 says."""
     if current is None:
-        raise error("not-found", f"There is no {target.type} with this id.")
+        raise error("not-found", say("There is no {type} with this id.", type=target.type))
     try:
         check_preconditions(request.headers, current)
     except FhirError as refused:
         return list(refused.issues)
-    done = "is deleted already" if current.is_deleted else "can be deleted"
-    return [Issue("information", "informational", f"This {target.type} {done}.")]
+    done = (
+        say("This {type} is deleted already.", type=target.type)
+        if current.is_deleted
+        else say("This {type} can be deleted.", type=target.type)
+    )
+    return [Issue("information", "informational", done)]
 
 
 def _content(
@@ -132,9 +149,11 @@ def _content(
     resource = question.resource
     if resource is None:
         if current is None:
-            raise error("not-found", f"There is no {target.type} with this id.")
+            raise error("not-found", say("There is no {type} with this id.", type=target.type))
         if current.is_deleted:
-            raise error("deleted", f"This {target.type} was deleted: there is no content to validate.")
+            raise error(
+                "deleted", say("This {type} was deleted: there is no content to validate.", type=target.type)
+            )
         resource = decode(current.body)
     found = resource.get("resourceType")
     issues: list[Issue] = []
@@ -144,7 +163,12 @@ def _content(
         and found in server.definitions.types.resource_type_names
     ):
         issues.append(
-            Issue("error", "invalid", f"The resource must be a {target.type}, as the address says.", found)
+            Issue(
+                "error",
+                "invalid",
+                say("The resource must be a {type}, as the address says.", type=target.type),
+                found,
+            )
         )
     issues += server.validator.validate(resource, _profiles(server, question.profile, found))
     if question.mode:
@@ -170,7 +194,9 @@ def _profiles(server: Server, profile: str, found: Any) -> tuple[str, ...]:
         )
     if structure["type"] != found:
         raise error(
-            "invalid", f"The profile is one of {structure['type']}, not of this resource.", status=422
+            "invalid",
+            say("The profile is one of {type}, not of this resource.", type=structure["type"]),
+            status=422,
         )
     return (profile,)
 
@@ -198,7 +224,7 @@ def _acceptable(
             Issue(
                 "error",
                 "not-supported",
-                f"There is no {target.type} with this id, and clients can't choose ids.",
+                say("There is no {type} with this id, and clients can't choose ids.", type=target.type),
             )
         )
     return issues

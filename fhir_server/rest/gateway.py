@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.router import dispatch, outcome_response
+from fhir_server.messages import LANGUAGE, chosen
 from fhir_server.outcome import FhirError, error
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.metrics import Metrics
@@ -74,6 +75,7 @@ class Gateway:
         method = scope["method"]
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         request_id = self._request_id(headers)
+        LANGUAGE.set(chosen(headers.get("accept-language", "")))
         wanted = JSON
         response = None
         try:

@@ -17,6 +17,7 @@ from fhir_server.store.connection import Connection
 from fhir_server.store.documents import Change, Page, Stored
 from fhir_server.store.history import Historian, Span
 from fhir_server.store.jobs import Jobs
+from fhir_server.store.outbox import Outbox
 from fhir_server.store.reading import Reader
 from fhir_server.store.receipts import Receipts
 from fhir_server.store.reindexing import replace_entries
@@ -48,6 +49,8 @@ class Store:
         self.code_systems = CodeSystems(connection)
         #: The tables of $closure.
         self.closure_tables = ClosureTables(connection)
+        #: An event for each version.
+        self.outbox = Outbox(connection)
 
     @classmethod
     async def connect(

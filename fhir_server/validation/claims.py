@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from fhir_server.messages import say
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run
 
@@ -76,11 +77,26 @@ class Claims:
             severity = self._compiler.policy.unknown_profile if is_claim else "error"
             if severity == "ignore":
                 return None
-            advice = "load its package, or leave the claim out" if is_claim else "load its package first"
-            return severity, "not-found", f"The profile {_shown(url)} isn't known here: {advice}."
+            advice = (
+                say("load its package, or leave the claim out") if is_claim else say("load its package first")
+            )
+            return (
+                severity,
+                "not-found",
+                say("The profile {url} isn't known here: {advice}.", url=_shown(url), advice=advice),
+            )
         type_ = definition["type"]
         if not self._compiler.types.is_subtype(name, type_):
-            return "error", "value", f"The profile {_shown(url)} is one on {type_}, not on {name}."
+            return (
+                "error",
+                "value",
+                say(
+                    "The profile {url} is one on {type}, not on {name}.",
+                    url=_shown(url),
+                    type=type_,
+                    name=name,
+                ),
+            )
         if definition["url"].rpartition("/")[2] == name and definition.get("derivation") != "constraint":
             return None
         try:
@@ -89,7 +105,11 @@ class Claims:
             )
         except (LookupError, ValueError) as reason:
             severity = "warning" if is_claim else "error"
-            return severity, "not-supported", f"The profile {_shown(url)} can't be used: {reason}."
+            return (
+                severity,
+                "not-supported",
+                say("The profile {url} can't be used: {reason}.", url=_shown(url), reason=reason),
+            )
         return None
 
 

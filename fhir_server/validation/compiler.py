@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fhir_server.definitions import Definitions
+from fhir_server.messages import alternatives, say
 from fhir_server.validation.claims import Claims
 from fhir_server.validation.element_tree import Element, tree
 from fhir_server.validation.elements import Elements
@@ -281,10 +282,14 @@ class Compiler:
 
 
 def _wrong_type(element: ElementSchema) -> Handler:
-    names = " or ".join(t.code for t in element.types)
+    names = alternatives(t.code for t in element.types)
 
     def handler(_value: Any, _parent: dict[str, Any], run: Run) -> Findings | None:
-        text = f"{element.name}[x] must be a {names}." if not element.is_prohibited else _NOT_ALLOWED
+        text = (
+            say("{name}[x] must be a {names}.", name=element.name, names=names)
+            if not element.is_prohibited
+            else _NOT_ALLOWED
+        )
         return run.error("structure", text, "choice-type@")
 
     return handler

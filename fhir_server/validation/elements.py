@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fhir_server.messages import alternatives, say
 from fhir_server.validation.discriminators import Predicate, predicate
 from fhir_server.validation.profile_schema import read_facets
 from fhir_server.validation.protocols import Handler
@@ -138,7 +139,12 @@ class Elements:
             found = handler(value, parent, run)
             if not needed or sibling in parent:
                 return found
-            text = f"{element.name} must have the {needed[0]} that the profile demands: add {sibling}."
+            text = say(
+                "{name} must have the {needed} that the profile demands: add {sibling}.",
+                name=element.name,
+                needed=needed[0],
+                sibling=sibling,
+            )
             return [*(found or ()), *run.error("required", text, "cardinality@")]
 
         return with_extensions
@@ -254,8 +260,8 @@ class Elements:
         def choose(value: dict[str, Any], name: str, run: Run) -> Handler:
             allowed = [c for c in profiles if compiler.types.is_subtype(name, c)]
             if not allowed:
-                names = " or ".join(profiles)
-                problem = run.error("structure", f"The resource must be a {names}.", "type@")
+                names = alternatives(profiles)
+                problem = run.error("structure", say("The resource must be a {names}.", names=names), "type@")
                 return lambda *_: problem
             handler = compiler.claims.handler(value, name)
             wanted = [
@@ -381,7 +387,7 @@ def any_of(handlers: tuple[Handler, ...], names: str) -> Handler:
                 return found
             run.left = left
             first = found if first is None else first
-        text = f"The value must conform to one of these profiles, and does to none: {names}."
+        text = say("The value must conform to one of these profiles, and does to none: {names}.", names=names)
         return [*run.error("structure", text, "type-profile@"), *(first or ())]
 
     return handler
@@ -399,7 +405,7 @@ def _with_value(handler: Handler, element: ElementSchema, key: str) -> Handler:
         found = handler(value, parent, run)
         if key in parent:
             return found
-        text = f"{element.name} must have a value; extensions alone won't do."
+        text = say("{name} must have a value; extensions alone won't do.", name=element.name)
         return [*(found or ()), *run.error("required", text, "cardinality@")]
 
     return with_value

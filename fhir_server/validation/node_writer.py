@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fhir_server.messages import say
 from fhir_server.validation.invariants import Invariants
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Finding, Findings, Run, has_errors, placed
@@ -87,7 +88,9 @@ class NodeWriter:
                 return run.error(
                     "structure", "The object must not be empty: leave the element out instead.", "type@"
                 )
-            return run.error("structure", f"The value must be an object ({schema.type_name}).", "type@")
+            return run.error(
+                "structure", say("The value must be an object ({type}).", type=schema.type_name), "type@"
+            )
 
         def add(found: Findings | None, problem: Findings, key: str) -> Findings:
             segment, definition = segments[key]
@@ -102,7 +105,7 @@ class NodeWriter:
             for element in schema.elements:
                 if element.minimum > 0 and not mask & self.bits[element.name]:
                     name = element.name + ("[x]" if element.is_choice else "")
-                    text = f"{schema.path} must have {name}: add it."
+                    text = say("{path} must have {name}: add it.", path=schema.path, name=name)
                     rule = f"cardinality@{prefix}{element.path}"
                     found = [*(found or ()), *run.error("required", text, rule)]
             return found or []

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from fhir_server.messages import say
 from fhir_server.outcome import Issue
 
 #: Issues that one validation lists at most: it stops after so many errors, and lists no more warnings.
@@ -237,16 +238,26 @@ def issues(
             continue
         seen.add(same)
         profile = finding.rule.partition("@")[2].rpartition("#")[0]
-        text = f"{finding.text} (profile {profile})" if profile else finding.text
+        text = (
+            say("{text} (profile {profile})", text=say(finding.text), profile=profile)
+            if profile
+            else finding.text
+        )
         listed.append(Issue(severity, finding.code, text, root + finding.path, finding.rule))
     listed += [
-        Issue("information", "incomplete", f"Rule {key} could not be evaluated on this content.", root, key)
+        Issue(
+            "information",
+            "incomplete",
+            say("Rule {key} could not be evaluated on this content.", key=key),
+            root,
+            key,
+        )
         for key in dict.fromkeys(run.unevaluated)
     ]
     if run.left < 0:
-        text = f"More issues were not listed: these are the first {MAX_ISSUES} errors."
+        text = say("More issues were not listed: these are the first {limit} errors.", limit=MAX_ISSUES)
         listed.append(Issue("error", "incomplete", text, root, "incomplete"))
     elif run.warnings_left < 0:
-        text = f"More warnings were not listed: these are the first {MAX_WARNINGS}."
+        text = say("More warnings were not listed: these are the first {limit}.", limit=MAX_WARNINGS)
         listed.append(Issue("information", "incomplete", text, root, "incomplete"))
     return tuple(listed)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fhir_server.messages import say
 from fhir_server.validation.discriminators import Predicate
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run
@@ -84,14 +85,27 @@ class Group:
         if slice_.matches is None:
             if schema.minimum == 0:
                 return []
-            text = f"Whether {name} is there isn't checked: its definition doesn't tell how to know it."
+            text = say(
+                "Whether {name} is there isn't checked: its definition doesn't tell how to know it.",
+                name=name,
+            )
             return run.warning("incomplete", text, "slice@")
         if count < schema.minimum:
-            text = f"There must be at least {schema.minimum} {name}, not {count}."
+            text = say(
+                "There must be at least {minimum} {name}, not {count}.",
+                minimum=schema.minimum,
+                name=name,
+                count=count,
+            )
             return run.error("required", text, f"slice-{schema.slice_name}@")
         maximum = 0 if schema.is_prohibited else schema.maximum
         if count > maximum and (maximum or schema.is_prohibited):
-            text = f"There must be at most {maximum} {name}, not {count}."
+            text = say(
+                "There must be at most {maximum} {name}, not {count}.",
+                maximum=maximum,
+                name=name,
+                count=count,
+            )
             return run.error("structure", text, f"slice-{schema.slice_name}@")
         return []
 
@@ -101,15 +115,21 @@ class Group:
         if self.slicing.rules == "closed":
             for index, place in zip(indexes, places, strict=True):
                 if place < 0:
-                    text = (
-                        f"The item belongs to no slice of {self.name}, and there may be no others: {names}."
+                    text = say(
+                        "The item belongs to no slice of {name}, and there may be no others: {names}.",
+                        name=self.name,
+                        names=names,
                     )
                     found += indexed(run.error("structure", text, "slice@"), index)
             return found
         last = max((n for n, place in enumerate(places) if place >= 0), default=-1)
         for number, place in enumerate(places[:last]):
             if place < 0:
-                text = f"The item belongs to no slice of {self.name} ({names}), so it must come after those that do."
+                text = say(
+                    "The item belongs to no slice of {name} ({names}), so it must come after those that do.",
+                    name=self.name,
+                    names=names,
+                )
                 found += indexed(run.error("structure", text, "slice@"), indexes[number])
         return found
 
@@ -120,7 +140,11 @@ class Group:
                 continue
             if place < highest:
                 names = ", ".join(s.schema.slice_name for s in self.slices)
-                text = f"The items of {self.name} must come in the order of its slices: {names}."
+                text = say(
+                    "The items of {name} must come in the order of its slices: {names}.",
+                    name=self.name,
+                    names=names,
+                )
                 return indexed(run.error("structure", text, "slice-order@"), index)
             highest = place
         return []

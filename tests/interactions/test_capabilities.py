@@ -47,7 +47,12 @@ def test_mode(fhir, mode, status):
 
 
 def test_patch_formats_are_those_that_are_taken(fhir, statement):
-    assert statement["patchFormat"] == ["application/json-patch+json", "application/fhir+json"]
+    assert statement["patchFormat"] == [
+        "application/json-patch+json",
+        "application/xml-patch+xml",
+        "application/fhir+json",
+        "application/fhir+xml",
+    ]
     codes = {i["code"] for i in statement["rest"][0]["resource"][0]["interaction"]}
     assert {"patch", "update", "history-instance"} <= codes
 

@@ -138,7 +138,8 @@ def test_a_fhirpath_patch_that_is_refused_changes_nothing(fhir, patient, operati
 @pytest.mark.parametrize(
     ("body", "content_type", "status"),
     [
-        ("[]", "application/xml-patch+xml", 415),
+        ("[]", "application/xml-patch+xml", 400),
+        ("<diff><remove/></diff>", "application/xml-patch+xml", 400),
         ("[]", "text/plain", 415),
         ("[]", None, 415),
         ('{"resourceType":"Patient"}', "application/fhir+json", 400),

@@ -1,37 +1,42 @@
 """A patch in each of its formats, and how it makes a new resource out of the current one.
 
-https://hl7.org/fhir/R4/http.html#patch. In a Bundle a JSON Patch is a Binary, a FHIRPath Patch a Parameters resource.
+https://hl7.org/fhir/R4/http.html#patch. In a Bundle a JSON or XML Patch is a Binary, a FHIRPath
+Patch a Parameters resource.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from fhir_server.datatypes.json_format import decode, decode_list
 from fhir_server.interactions.exchange import Server
-from fhir_server.interactions.patching import fhirpath_patch, json_patch
+from fhir_server.interactions.patching import fhirpath_patch, json_patch, xml_patch
 from fhir_server.interactions.patching.budget import Budget
 from fhir_server.interactions.steps.assess import assess
 from fhir_server.interactions.steps.subsetting import is_subsetted
 from fhir_server.outcome import FhirError, Issue, error
 
 JSON_PATCH = "application/json-patch+json"
+XML_PATCH = "application/xml-patch+xml"
 #: Content types that a PATCH may have; CapabilityStatement.patchFormat.
-ACCEPTED = (JSON_PATCH, "application/fhir+json")
+ACCEPTED = (JSON_PATCH, XML_PATCH, "application/fhir+json", "application/fhir+xml")
 
 _FHIR_JSON = ("application/fhir+json", "application/json", "application/json+fhir", "text/json")
+#: Only inside a Binary: the XML of a request is JSON when it comes here.
+_FHIR_XML = ("application/fhir+xml", "application/xml", "application/xml+fhir", "text/xml")
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A patch that was read, one of two kinds; ``size`` is the bytes that it was sent in."""
+    """A patch that was read, one of three kinds; ``size`` is the bytes that it was sent in."""
 
     size: int
     json: tuple[json_patch.Operation, ...] | None = None
+    xml: tuple[xml_patch.Operation, ...] | None = None
     fhirpath: tuple[fhirpath_patch.Operation, ...] = ()
 
 
@@ -43,11 +48,15 @@ def patch_of_body(server: Server, content_type: str | None, body: bytes) -> Patc
     media = (content_type or "").partition(";")[0].strip().lower()
     if media == JSON_PATCH:
         return Patch(len(body), json=json_patch.read_operations(decode_list(body)))
+    if media == XML_PATCH:
+        return Patch(len(body), xml=xml_patch.read_operations(body))
     if media in _FHIR_JSON:
         return patch_of_entry(server, decode(body), len(body))
+    if media in _FHIR_XML:
+        return patch_of_entry(server, server.xml.decode(body), len(body))
     raise error(
         "not-supported",
-        f"A PATCH has the Content-Type {' or '.join(ACCEPTED)} (a Parameters resource).",
+        f"A PATCH has the Content-Type {', '.join(ACCEPTED)}; the last two hold a Parameters resource.",
         status=415,
         headers={"Accept-Patch": ", ".join(ACCEPTED)},
     )
@@ -69,7 +78,8 @@ def _of_parameters(server: Server, parameters: dict[str, Any], size: int) -> Pat
     if parameters.get("resourceType") != "Parameters":
         raise error(
             "structure",
-            f"A FHIRPath Patch is a Parameters resource; for a JSON Patch send Content-Type {JSON_PATCH}.",
+            "A FHIRPath Patch is a Parameters resource; "
+            f"other patches have the Content-Type {JSON_PATCH} or {XML_PATCH}.",
             expression="resourceType",
         )
     assess(server, parameters)
@@ -86,6 +96,8 @@ def patched(server: Server, body: bytes, patch: Patch) -> tuple[dict[str, Any], 
     before = decode(body)
     if patch.json is not None:
         after = json_patch.apply(decode(body), patch.json, budget)
+    elif patch.xml is not None:
+        after = _patched_as_xml(server, before, patch.xml)
     else:
         clock = datetime.fromtimestamp(server.clock() / 1000, UTC)
         after = fhirpath_patch.apply(
@@ -97,6 +109,18 @@ def patched(server: Server, body: bytes, patch: Patch) -> tuple[dict[str, Any], 
     except FhirError as problem:
         # The patch was understood, its result is what can't be processed (RFC 5789, 2.2).
         raise FhirError(*problem.issues, status=422) from None
+
+
+def _patched_as_xml(
+    server: Server, before: dict[str, Any], operations: tuple[xml_patch.Operation, ...]
+) -> dict[str, Any]:
+    made = xml_patch.apply(server.xml.encode(before), operations)
+    try:
+        return server.xml.decode(made)
+    except FhirError as problem:
+        # Lines and columns are those of a document that the sender has never seen.
+        issues = [replace(issue, line=0, column=0) for issue in problem.issues]
+        raise FhirError(*issues, status=422) from None
 
 
 def _check_guarded(before: dict[str, Any], after: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fhir_server.messages import say
 from fhir_server.validation.protocols import CodeSet, Handler
 from fhir_server.validation.report import Findings, Run, has_errors
 from fhir_server.validation.rules.primitive import Scalar, scalar
@@ -18,8 +19,8 @@ _LISTED = 25
 
 def _allowed(code_set: CodeSet, url: str) -> str:
     if 0 < len(code_set.codes) <= _LISTED:
-        return "one of: " + ", ".join(sorted(code_set.codes))
-    return f"from the value set {url}"
+        return say("one of: {codes}", codes=", ".join(sorted(code_set.codes)))
+    return say("from the value set {url}", url=url)
 
 
 def bound_code(type_code: str, code_set: CodeSet, url: str) -> Scalar:
@@ -30,7 +31,7 @@ def bound_code(type_code: str, code_set: CodeSet, url: str) -> Scalar:
     def problem(value: Any) -> tuple[str, str, str]:
         if not plain.accepts(value):
             return plain.problem(value)
-        return "code-invalid", f"The code must be {_allowed(code_set, url)}.", "binding@"
+        return "code-invalid", say("The code must be {allowed}.", allowed=_allowed(code_set, url)), "binding@"
 
     if codes:
         return Scalar(lambda value: type(value) is str and value in codes, problem)
@@ -43,7 +44,7 @@ def bound_coding(inner: Handler, code_set: CodeSet, url: str) -> Handler:
     def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
         found = inner(value, parent, run)
         if (found is None or not has_errors(found)) and not _is_member(value, code_set):
-            text = f"System and code must be {_allowed(code_set, url)}."
+            text = say("System and code must be {allowed}.", allowed=_allowed(code_set, url))
             return [*(found or ()), *run.error("code-invalid", text, "binding@")]
         return found
 
@@ -63,7 +64,7 @@ def bound_concept(inner: Handler, code_set: CodeSet, url: str) -> Handler:
         codings = value.get("coding", ())
         if any(_is_member(coding, code_set) for coding in codings) or not (codings or "text" in value):
             return found
-        text = f"One coding (system and code) must be {_allowed(code_set, url)}."
+        text = say("One coding (system and code) must be {allowed}.", allowed=_allowed(code_set, url))
         return [*(found or ()), *run.error("code-invalid", text, "binding@")]
 
     return handler
@@ -87,15 +88,20 @@ def weighed(inner: Handler, type_code: str, url: str, strength: str, is_member: 
         if verdict is True or (verdict is None and strength != "required"):
             return found
         if verdict is None:
-            text = f"Whether the code is in the required value set {url} isn't known here: load its code systems."
+            text = say(
+                "Whether the code is in the required value set {url} isn't known here: load its code systems.",
+                url=url,
+            )
             problem = run.warning("code-invalid", text, "binding-unknown@")
         elif strength == "extensible":
             if type_code == "CodeableConcept" and not value.get("coding"):
                 return found
-            text = f"The code isn't in the extensible value set {url}: use one of its codes if any fits."
+            text = say(
+                "The code isn't in the extensible value set {url}: use one of its codes if any fits.", url=url
+            )
             problem = run.warning("code-invalid", text, "binding-extensible@")
         else:
-            text = f"The code (with its system) must be from the value set {url}."
+            text = say("The code (with its system) must be from the value set {url}.", url=url)
             problem = run.error("code-invalid", text, "binding@")
         return [*(found or ()), *problem]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fhir_server.messages import say
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run
 from fhir_server.validation.rules.primitive import Scalar
@@ -36,7 +37,9 @@ def _shape(values: Any, element: ElementSchema, run: Run) -> Findings | None:
     """Return what is wrong with an array as such; None if its items can be looked at."""
     if type(values) is not list:
         return run.error(
-            "structure", f"The value must be an array: put it in [ ] ({element.name} may repeat).", "type@"
+            "structure",
+            say("The value must be an array: put it in [ ] ({name} may repeat).", name=element.name),
+            "type@",
         )
     if not values:
         return run.error(
@@ -50,13 +53,23 @@ def _count(values: list[Any], element: ElementSchema, limit: int, run: Run) -> F
     if count > limit:
         return run.error(
             "structure",
-            f"There must be at most {limit} {element.name}, not {count}.",
+            say(
+                "There must be at most {limit} {name}, not {count}.",
+                limit=limit,
+                name=element.name,
+                count=count,
+            ),
             "cardinality@",
         )
     if count < element.minimum:
         return run.error(
             "required",
-            f"There must be at least {element.minimum} {element.name}, not {count}.",
+            say(
+                "There must be at least {minimum} {name}, not {count}.",
+                minimum=element.minimum,
+                name=element.name,
+                count=count,
+            ),
             "cardinality@",
         )
     return None
@@ -117,8 +130,11 @@ def list_of_scalars(test: Scalar, element: ElementSchema) -> Handler:
                     continue
                 problem = run.error(
                     "structure",
-                    f"null only holds the place of a value with extensions: give {sibling} an object there,"
-                    " or leave the null out.",
+                    say(
+                        "null only holds the place of a value with extensions: give {sibling} an object there,"
+                        " or leave the null out.",
+                        sibling=sibling,
+                    ),
                     "type@",
                 )
             else:
@@ -191,7 +207,9 @@ def sibling_of_list(element_type: Handler, element: ElementSchema) -> Handler:
                 if has_value or (type(partner) is list and index < len(partner)):
                     continue
                 problem: Findings | None = run.error(
-                    "structure", f"An item must not be null in both {key} and _{key}: leave it out.", "type@"
+                    "structure",
+                    say("An item must not be null in both {key} and _{key}: leave it out.", key=key),
+                    "type@",
                 )
             else:
                 problem = element_type(value, parent, run)
@@ -204,7 +222,10 @@ def sibling_of_list(element_type: Handler, element: ElementSchema) -> Handler:
         if type(partner) is list and len(partner) != len(values):
             found += run.warning(
                 "structure",
-                f"{key} and _{key} differ in length: the shorter one was read as if null followed.",
+                say(
+                    "{key} and _{key} differ in length: the shorter one was read as if null followed.",
+                    key=key,
+                ),
                 "type@",
             )
         return found or None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fhir_server.messages import say, together
 from fhir_server.validation.report import Findings, Run
 from fhir_server.validation.schema import ElementSchema
 
@@ -20,7 +21,11 @@ def choices(node: dict[str, Any], elements: tuple[ElementSchema, ...], run: Run)
         if len(present) > 1:
             found += run.error(
                 "structure",
-                f"There must be only one {element.name}[x], not {' and '.join(present)}: keep one.",
+                say(
+                    "There must be only one {name}[x], not {present}: keep one.",
+                    name=element.name,
+                    present=together(present),
+                ),
                 f"choice@{element.path}",
             )
     return found or None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fhir_server.messages import alternatives, say
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run, has_errors
 
@@ -34,7 +35,7 @@ def known_in_system(inner: Handler, displays: Displays) -> Handler:
             display = value.get("display")
             if display is None or display in texts or _folded(display) in map(_folded, texts):
                 return found
-            text = f"The display should be {' or '.join(texts[:3])}."
+            text = say("The display should be {displays}.", displays=alternatives(texts[:3]))
             problem = run.warning("value", text, "display@", ".display")
         return [*(found or ()), *problem]
 

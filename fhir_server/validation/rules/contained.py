@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
+from fhir_server.messages import say
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import BundleIndex, Findings, Run
 
@@ -30,11 +31,16 @@ def resource_type(value: Any, types: frozenset[str], run: Run) -> str | Findings
     if name is None:
         return run.error("required", "The resource has no resourceType: name its type.", "type@")
     if type(name) is not str or name not in types:
-        text = "The resourceType must be the name of a resource type of R4"
         near = (
             get_close_matches(name, types, 1, 0.7) if type(name) is str and len(name) <= _LONGEST_NAME else ()
         )
-        return run.error("structure", f"{text}: did you mean {near[0]}?" if near else f"{text}.", "type@")
+        text = "The resourceType must be the name of a resource type of R4."
+        if near:
+            text = say(
+                "The resourceType must be the name of a resource type of R4: did you mean {near}?",
+                near=near[0],
+            )
+        return run.error("structure", text, "type@")
     return name
 
 

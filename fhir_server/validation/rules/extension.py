@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from fhir_server.messages import say
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Misplaced, Run
 
@@ -117,9 +118,9 @@ class Extensions:
     @staticmethod
     def _wrong_kind(known: _Known, run: Run) -> Findings:
         text = (
-            f"{known.url} is a modifier: it must be in modifierExtension."
+            say("{url} is a modifier: it must be in modifierExtension.", url=known.url)
             if known.is_modifier
-            else f"{known.url} isn't a modifier: it must be in extension."
+            else say("{url} isn't a modifier: it must be in extension.", url=known.url)
         )
         return run.error("extension", text, "extension-kind@")
 
@@ -145,7 +146,11 @@ class Extensions:
         # An extension on the value of an extension: which one that is shows when the whole path is known.
         urls = frozenset(e for kind, e in known.contexts if kind == "extension")
         named = ", ".join(sorted(e for _, e in known.contexts))
-        text = f"The extension {known.url} must not be used here: its definition allows it on {named}."
+        text = say(
+            "The extension {url} must not be used here: its definition allows it on {named}.",
+            url=known.url,
+            named=named,
+        )
         if run.left <= 0:
             return []
         return [Misplaced("extension", text, "extension-context@", frozenset(allowed), urls)]

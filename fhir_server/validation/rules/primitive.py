@@ -16,7 +16,7 @@ from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run
 
 #: Element.id "may be any string value that does not contain spaces".
-_ELEMENT_ID = Primitive(
+ELEMENT_ID = Primitive(
     "element-id",
     lambda value: is_string(value) and re.search(r"\s", value) is None,
     "a string",
@@ -34,7 +34,7 @@ class Scalar:
 
 def scalar(type_code: str) -> Scalar:
     """Return the test of a primitive type."""
-    primitive = _ELEMENT_ID if type_code == "element-id" else PRIMITIVES[type_code]
+    primitive = ELEMENT_ID if type_code == "element-id" else PRIMITIVES[type_code]
 
     def problem(value: Any) -> tuple[str, str, str]:
         code, text = primitive.problem(value)
@@ -105,7 +105,7 @@ def _single_word(test: Scalar, right: set[str]) -> Handler:
 
 def element_id(value: Any, holder: dict[str, Any], run: Run) -> Findings | None:
     """Check Element.id, which must be the only one of its kind in the resource."""
-    if not _ELEMENT_ID.accepts(value):
+    if not ELEMENT_ID.accepts(value):
         return run.error(*scalar("element-id").problem(value))
     # A profile may look at the same element more than once.
     if run.element_ids.setdefault(value, id(holder)) != id(holder):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from fhir_server.messages import say
 from fhir_server.validation.report import Findings, Run
 from fhir_server.validation.rules.value import fits, order
 
@@ -101,7 +102,11 @@ class _Check:
     ) -> Findings:
         found: Findings = []
         if definition.get("required") and not present and self._is_finished:
-            found += self._error("required", f"The required group {definition['linkId']} is missing.", path)
+            found += self._error(
+                "required",
+                say("The required group {link_id} is missing.", link_id=definition["linkId"]),
+                path,
+            )
         if len(present) > 1 and not definition.get("repeats"):
             place = f"{path}.item[{present[1][0]}]"
             found += self._error("invalid", "The group may be there only once: it doesn't repeat.", place)
@@ -124,15 +129,23 @@ class _Check:
                 found += self._error("structure", "An item of type display can't have answers.", first)
             return found
         if definition.get("required") and not count and self._is_finished:
-            text = f"The required item {definition['linkId']} has no answer."
+            text = say("The required item {link_id} has no answer.", link_id=definition["linkId"])
             found += self._error("required", text, first)
         if count > 1 and not definition.get("repeats"):
             found += self._error("invalid", "Only one answer is allowed: the item doesn't repeat.", first)
         least, most = _extension(definition, _MIN_OCCURS), _extension(definition, _MAX_OCCURS)
         if type(least) is int and count < least and (count or self._is_finished) and present:
-            found += self._error("invalid", f"There must be at least {least} answers, not {count}.", first)
+            found += self._error(
+                "invalid",
+                say("There must be at least {least} answers, not {count}.", least=least, count=count),
+                first,
+            )
         if type(most) is int and count > most:
-            found += self._error("invalid", f"There must be at most {most} answers, not {count}.", first)
+            found += self._error(
+                "invalid",
+                say("There must be at most {most} answers, not {count}.", most=most, count=count),
+                first,
+            )
         for index, item, values in answered:
             place = f"{path}.item[{index}]"
             if "item" in item:
@@ -152,7 +165,9 @@ class _Check:
         type_ = key.removeprefix("value")
         place = f"{path}.value.ofType({type_[0].lower() + type_[1:] if type_ in _PRIMITIVES else type_})"
         if key not in _VALUES.get(definition["type"], ()):
-            return self._error("invariant", f"The answer must be of the type {definition['type']}.", place)
+            return self._error(
+                "invariant", say("The answer must be of the type {type}.", type=definition["type"]), place
+            )
         found: Findings = []
         text = self._limits(definition, value)
         if text:
@@ -167,16 +182,19 @@ class _Check:
         if type(value) is str:
             longest, shortest = definition.get("maxLength"), _extension(definition, _MIN_LENGTH)
             if type(longest) is int and len(value) > longest:
-                return f"The answer must be at most {longest} characters long."
+                return say("The answer must be at most {longest} characters long.", longest=longest)
             if type(shortest) is int and len(value) < shortest:
-                return f"The answer must be at least {shortest} characters long."
-        for names, wrong, word in ((_MIN_VALUES, -1, "less"), (_MAX_VALUES, 1, "greater")):
+                return say("The answer must be at least {shortest} characters long.", shortest=shortest)
+        for names, wrong, template in (
+            (_MIN_VALUES, -1, "The answer must not be less than {value}."),
+            (_MAX_VALUES, 1, "The answer must not be greater than {value}."),
+        ):
             limit = next((v for n in names if (v := _extension(definition, n)) is not None), None)
             if limit is None:
                 continue
             how = order(value, limit)
             if how == wrong:
-                return f"The answer must not be {word} than {limit if type(limit) is not dict else limit.get('value')}."
+                return say(template, value=limit if type(limit) is not dict else limit.get("value"))
             if type(limit) is dict and (how is None or "code" not in limit or "code" not in value):
                 return "The answer can't be compared with its limit: give it a unit with system and code."
         units = _extension(definition, _UNITS)
@@ -188,7 +206,7 @@ class _Check:
                 or ("code" not in value or "system" not in value)
             )
         ):
-            return f"The unit must be from the value set {units}."
+            return say("The unit must be from the value set {units}.", units=units)
         return ""
 
     def _is_option(self, definition: dict[str, Any], key: str, value: Any) -> bool:

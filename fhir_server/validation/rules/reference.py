@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fhir_server.datatypes.references import parse
+from fhir_server.messages import alternatives, say
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run, has_errors
 
@@ -71,7 +72,11 @@ class References:
         if actual and named in self._types and named != actual:
             return run.error(
                 "value",
-                f"Reference.type says {named}, but the reference points to {actual}.",
+                say(
+                    "Reference.type says {named}, but the reference points to {actual}.",
+                    named=named,
+                    actual=actual,
+                ),
                 "reference@",
                 ".type",
             )
@@ -103,7 +108,11 @@ class References:
                 type_ = self._type_of(text, run)
             if not type_ or type_ in allowed:
                 return found
-            problem = f"The reference must point to {' or '.join(targets)}, not to {type_}."
+            problem = say(
+                "The reference must point to {targets}, not to {type}.",
+                targets=alternatives(targets),
+                type=type_,
+            )
             return [*(found or ()), *run.error("structure", problem, "reference@")]
 
         return handler
@@ -124,7 +133,9 @@ class References:
             target = resolved(value, run)
             if target is None or any(conforms(target, t, run) for t in targets):
                 return found
-            text = f"The target of the reference must conform to {' or '.join(targets)}."
+            text = say(
+                "The target of the reference must conform to {targets}.", targets=alternatives(targets)
+            )
             return [*(found or ()), *run.error("structure", text, "target-profile@")]
 
         return handler
@@ -146,7 +157,11 @@ class References:
                 if where == "referenced" and "bundled" in aggregation and run.bundle is None:
                     is_allowed = True
                 if not is_allowed:
-                    problem = f"The target must be {' or '.join(aggregation)}, but is {where}."
+                    problem = say(
+                        "The target must be {places}, but is {place}.",
+                        places=alternatives(map(say, aggregation)),
+                        place=say(where),
+                    )
                     found = [*(found or ()), *run.error("structure", problem, "aggregation@")]
             has_version = "/_history/" in text
             if versioning == "specific" and not has_version and text[:1] != "#":

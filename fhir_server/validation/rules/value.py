@@ -12,6 +12,7 @@ from typing import Any
 from fhir_server.datatypes.quantity import compare as compare_quantities
 from fhir_server.datatypes.quantity import from_json
 from fhir_server.datatypes.temporal import compare, parse_date_time, parse_time
+from fhir_server.messages import say
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run
 from fhir_server.validation.schema import Facets
@@ -70,15 +71,31 @@ def with_facets(inner: Handler, facets: Facets) -> Handler:
 
 def _problem(value: Any, facets: Facets) -> tuple[str, str, str] | None:
     if facets.fixed is not None and not equals(value, facets.fixed[0]):
-        return "value", f"The value must be exactly {_shown(facets.fixed[0])}.", "fixed@"
+        return "value", say("The value must be exactly {value}.", value=_shown(facets.fixed[0])), "fixed@"
     if facets.pattern is not None and not fits(value, facets.pattern[0]):
-        return "value", f"The value must be, or have at least, {_shown(facets.pattern[0])}.", "pattern@"
+        return (
+            "value",
+            say("The value must be, or have at least, {value}.", value=_shown(facets.pattern[0])),
+            "pattern@",
+        )
     if facets.max_length and type(value) is str and len(value) > facets.max_length:
-        return "value", f"The text must be at most {facets.max_length} characters long.", "max-length@"
+        return (
+            "value",
+            say("The text must be at most {max_length} characters long.", max_length=facets.max_length),
+            "max-length@",
+        )
     if facets.minimum is not None and order(value, facets.minimum[0]) == -1:
-        return "value", f"The value must not be less than {_shown(facets.minimum[0])}.", "min-value@"
+        return (
+            "value",
+            say("The value must not be less than {minimum}.", minimum=_shown(facets.minimum[0])),
+            "min-value@",
+        )
     if facets.maximum is not None and order(value, facets.maximum[0]) == 1:
-        return "value", f"The value must not be greater than {_shown(facets.maximum[0])}.", "max-value@"
+        return (
+            "value",
+            say("The value must not be greater than {maximum}.", maximum=_shown(facets.maximum[0])),
+            "max-value@",
+        )
     return None
 
 
