@@ -22,15 +22,10 @@ from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
 from fhir_server.definitions.packages import PackageStore
 from fhir_server.interactions.capabilities import statement
-<<<<<<< HEAD
-from fhir_server.interactions.exchange import FhirRequest, Policy, Server
-from fhir_server.interactions.imported_code_systems import ImportedCodeSystems
-from fhir_server.interactions.router import ROUTES, dispatch
-=======
 from fhir_server.interactions.content import store_definitions, store_examples
 from fhir_server.interactions.exchange import Policy, Server
+from fhir_server.interactions.imported_code_systems import ImportedCodeSystems
 from fhir_server.interactions.router import ROUTES
->>>>>>> main
 from fhir_server.interactions.steps.identity import id_source
 from fhir_server.interactions.steps.links import Links
 from fhir_server.interactions.steps.prepare import instant

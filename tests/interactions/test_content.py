@@ -45,7 +45,9 @@ def test_a_resource_is_judged_by_the_profile_that_it_claims(space: httpx.Client)
 
 def test_our_search_parameters_are_searched(space: httpx.Client):
     statement = (RULES / "pass/eob-gp.json").read_bytes()
-    space.post("/fhir/ExplanationOfBenefit", content=statement, headers={"content-type": "application/fhir+json"})
+    space.post(
+        "/fhir/ExplanationOfBenefit", content=statement, headers={"content-type": "application/fhir+json"}
+    )
     for _ in range(100):  # they are indexed in the background
         answer = space.get("/fhir/ExplanationOfBenefit", params={"service-date": "2026-03-02"})
         if answer.status_code == 200:
