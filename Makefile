@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALLED_FROM := pyproject.toml hatch_build.py fhir_server/definitions/artefact.py
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fmt lint types imports bench bench-search bench-validate kill-test jepsen docs dist clean
+.PHONY: help serve test check fmt lint types imports bench bench-search bench-terminology bench-validate kill-test jepsen docs dist clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -45,6 +45,9 @@ bench: $(VENV)/.dev ## benchmark against a bare MongoDB client in the same run; 
 
 bench-validate: $(VENV)/.dev ## CPU time and detection of the validator beside others from PyPI
 	$(BIN)/python -W ignore benchmarks/validate.py
+
+bench-terminology: $(VENV)/.dev ## expand, validate-code, lookup on 100,000 codes, in one worker
+	$(BIN)/python benchmarks/bench_terminology.py
 
 bench-search: $(VENV)/.dev ## thirty shapes of search on Synthea data at two sizes (needs FHIR_SUITES; minutes)
 	$(BIN)/python benchmarks/bench_search.py

@@ -142,7 +142,8 @@ class CodeSystems:
     async def select(self, key: str, wanted: Selection) -> tuple[int | None, list[StoredConcept]]:
         """Return how many concepts are selected, and the wanted stretch of them."""
         condition = _condition(wanted)
-        if wanted.count is not None and condition and wanted.offset + wanted.count <= _MOST_AT_ONCE:
+        # Of one word, or of none, an index yields the page in order; of several, one pass is half the work of two.
+        if len(wanted.words) > 1 and wanted.count is not None and wanted.offset + wanted.count <= _MOST_AT_ONCE:
             return await self._page(key, condition, wanted.offset, wanted.count)
         rows: list[dict[str, Any]] = []
         if wanted.count != 0:
