@@ -6,6 +6,7 @@ VENV     ?= .venv
 DATA_DIR ?= fhir-data
 PORT     ?= 8080
 TESTS    ?= tests
+MB       ?= 200
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -13,10 +14,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALLED_FROM := pyproject.toml hatch_build.py fhir_server/definitions/artefact.py
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fmt lint types imports bench bench-search bench-terminology bench-validate kill-test jepsen docs dist clean
+# Every target with a description is a task, not a file.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*## .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 serve: $(VENV)/.serve ## run the server with its examples on http://127.0.0.1:8080/fhir (PORT=, DATA_DIR=)
 	$(BIN)/fhir-server serve --load-examples --data-dir $(DATA_DIR) --port $(PORT)
@@ -44,13 +46,19 @@ bench: $(VENV)/.dev ## benchmark against a bare MongoDB client in the same run; 
 	$(BIN)/python benchmarks/bench.py
 
 bench-validate: $(VENV)/.dev ## CPU time and detection of the validator beside others from PyPI
-	$(BIN)/python -W ignore benchmarks/validate.py
+	$(BIN)/python -W ignore -m benchmarks.validate
+
+bench-detection: $(VENV)/.dev ## all defects that can be made in FR Core's examples, and a sample in R4's: found, and where
+	$(BIN)/python -m benchmarks.detection
 
 bench-terminology: $(VENV)/.dev ## expand, validate-code, lookup on 100,000 codes, in one worker
 	$(BIN)/python benchmarks/bench_terminology.py
 
 bench-search: $(VENV)/.dev ## thirty shapes of search on Synthea data at two sizes (needs FHIR_SUITES; minutes)
 	$(BIN)/python benchmarks/bench_search.py
+
+bench-content: $(VENV)/.dev ## a Binary of 200 MB up and down: rates, and memory of the worker (MB= its size)
+	$(BIN)/python benchmarks/large_content.py --mb $(MB)
 
 kill-test: $(VENV)/.dev ## kill -9 of worker, server and mongod in the middle of a load, ten times (minutes)
 	PYTHONPATH=benchmarks $(BIN)/python -m kill_run --rounds 10

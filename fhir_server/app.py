@@ -31,7 +31,8 @@ from fhir_server.interactions.steps.links import Links
 from fhir_server.interactions.steps.prepare import instant
 from fhir_server.interactions.stored_definitions import StoredDefinitions
 from fhir_server.interactions.stored_parameters import StoredParameters
-from fhir_server.operations.catalogue import BY_NAME, OPERATIONS
+from fhir_server.operations.catalogue import by_name, offered
+from fhir_server.operations.expunge import follow as follow_purges
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.gateway import Edge, Gateway
 from fhir_server.rest.health import health_routes
@@ -110,7 +111,11 @@ class Application(FastAPI):
         if self.openapi_schema is None:
             pages = super().openapi()
             described = statement(
-                _interactions(), self.serving().registry, self.serving().policy, instant(0), OPERATIONS
+                _interactions(),
+                self.serving().registry,
+                self.serving().policy,
+                instant(0),
+                offered(self.serving().policy),
             )
             self.openapi_schema = openapi(described, self._prefix, pages)
         return self.openapi_schema
@@ -125,6 +130,8 @@ class Application(FastAPI):
             max_binary=http.max_binary_mb * 1_000_000,
             max_bundle=http.max_bundle_mb * 1_000_000,
             request_timeout=http.request_timeout_s,
+            body_timeout=http.body_timeout_s,
+            binary_timeout=http.binary_timeout_s,
         )
         log = AccessLog(self.settings.log.format) if self.settings.log.level in ("debug", "info") else None
         self._capabilities = dict(server.capabilities)
@@ -171,6 +178,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             indexes=lambda type_: (*indexes(type_, registry), *kept),
             timeout_s=settings.mongodb.timeout_s,
             time_limit_ms=settings.search.time_limit_ms,
+            inline_bytes=settings.mongodb.inline_kb * 1024,
         )
         try:
             stored = StoredDefinitions(store, definitions)
@@ -180,8 +188,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await parameters.look()
             imported = ImportedCodeSystems(store, app.serving().code_sets)
             await imported.look()
-            works = (stored.follow(), parameters.follow(), imported.follow())
-            following = [asyncio.create_task(work) for work in works]
+            following = [
+                asyncio.create_task(work)
+                for work in (
+                    stored.follow(),
+                    parameters.follow(),
+                    imported.follow(),
+                    follow_purges(app.serving()),
+                    store.contents.follow(),
+                )
+            ]
             try:
                 if settings.content.load:
                     written = await store_definitions(app.serving())
@@ -244,6 +260,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         max_bundle_mb=settings.http.max_bundle_mb,
         check_references_on_write=settings.integrity.references in ("write", "both"),
         check_references_on_delete=settings.integrity.references in ("delete", "both"),
+        expunge=settings.expunge.allow,
     )
     code_sets = CodeSets(definitions)
     validator = Validator(
@@ -267,13 +284,13 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         policy=policy,
         links=Links(definitions.types),
         capabilities={"statement": described(registry, policy)},
-        operations=BY_NAME,
+        operations=by_name(offered(policy)),
     )
 
 
 def described(registry: Registry, policy: Policy) -> bytes:
     """Return the CapabilityStatement of what is offered now."""
-    return encode(statement(_interactions(), registry, policy, instant(now()), OPERATIONS))
+    return encode(statement(_interactions(), registry, policy, instant(now()), offered(policy)))
 
 
 def _interactions() -> set[str]:

@@ -5,11 +5,18 @@ https://hl7.org/fhir/R4/operationoutcome.html, https://hl7.org/fhir/R4/valueset-
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from fhir_server.messages import ENGLISH, LANGUAGE, languages, translated
+
+#: Numbers that keep their own text are written as Decimal writes them: another text of the same number.
+_patches = msgspec.json.Encoder(
+    decimal_format="number", enc_hook=lambda number: msgspec.Raw(str(number).encode())
+)
 
 #: HTTP status of each issue code (https://hl7.org/fhir/R4/http.html#Status-Codes); codes not named are 400.
 STATUS_BY_CODE: dict[str, int] = {
@@ -43,13 +50,35 @@ STATUS_BY_CODE: dict[str, int] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Fix:
+    """What would mend an issue: one operation of JSON Patch (RFC 6902) on the resource as JSON.
+
+    ``assumes`` is what must be true for it to keep the meaning, "" when nothing is.
+    """
+
+    operation: Mapping[str, Any]
+    assumes: str = ""
+
+    def patch(self) -> str:
+        """Return the JSON Patch document."""
+        return _patches.encode([self.operation]).decode()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the extension of an issue."""
+        parts: list[dict[str, Any]] = [{"url": "patch", "valueString": self.patch()}]
+        if self.assumes:
+            parts.append({"url": "assumes", **_spoken("valueString", self.assumes)})
+        return {"url": FIX, "extension": parts}
+
+
+@dataclass(frozen=True, slots=True)
 class Issue:
     """One OperationOutcome.issue.
 
     ``severity`` is fatal, error, warning or information; ``code`` an IssueType; ``diagnostics`` a sentence that
     tells the sender what to change; ``expression`` a FHIRPath into the sender's resource ("" when there is none);
     ``rule`` a stable id of the rule that was broken (constraint key or ``facet@path``); ``line`` and ``column`` the
-    place in the sender's text, from 1 (0: not known).
+    place in the sender's text, from 1 (0: not known); ``fix`` what would mend it, where that can be told.
     """
 
     severity: str
@@ -59,6 +88,7 @@ class Issue:
     rule: str = ""
     line: int = 0
     column: int = 0
+    fix: Fix | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the issue as the JSON object of OperationOutcome.issue.
@@ -71,10 +101,12 @@ class Issue:
                 {"url": LINE, "valueInteger": self.line},
                 {"url": COLUMN, "valueInteger": self.column},
             ]
+        if self.fix is not None:
+            issue.setdefault("extension", []).append(self.fix.as_json())
         issue |= {"severity": self.severity, "code": self.code}
         if self.rule:
             issue["details"] = {"coding": [{"system": RULE_SYSTEM, "code": self.rule}]}
-        issue |= _sentence(self.diagnostics)
+        issue |= _spoken("diagnostics", self.diagnostics)
         if self.line:
             issue["location"] = [f"Line[{self.line}] Col[{self.column}]"]
         if self.expression:
@@ -82,8 +114,8 @@ class Issue:
         return issue
 
 
-def _sentence(text: str) -> dict[str, Any]:
-    """Return ``diagnostics`` in the language of the answer, in English if it can't be had, and its translations."""
+def _spoken(name: str, text: str) -> dict[str, Any]:
+    """Return a text property in the language of the answer, in English if it can't be had, and its translations."""
     spoken = {language: said for language in languages() if (said := translated(text, language)) is not None}
     first = LANGUAGE.get() if LANGUAGE.get() in spoken else ENGLISH
     others = [
@@ -94,11 +126,13 @@ def _sentence(text: str) -> dict[str, Any]:
         for language, said in spoken.items()
         if language != first
     ]
-    return {"diagnostics": spoken[first], **({"_diagnostics": {"extension": others}} if others else {})}
+    return {name: spoken[first], **({f"_{name}": {"extension": others}} if others else {})}
 
 
 #: The extension that holds a text in another language.
 TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
+#: The extension that holds a suggested fix (profiles/StructureDefinition-issue-fix.json).
+FIX = "urn:fhir-space-server:StructureDefinition:issue-fix"
 #: Code system of the stable rule ids in ``issue.details``.
 RULE_SYSTEM = "urn:fhir-space-server:rule"
 #: Extensions that tell the place in the sender's text.

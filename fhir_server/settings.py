@@ -102,13 +102,18 @@ class Http(Section):
     """Worker processes. One worker keeps one core busy."""
     max_body_mb: Annotated[int, Field(ge=1, le=1024)] = 16
     """Largest request body of a single resource, in MB (10^6 bytes). Larger ones are answered with 413."""
-    max_binary_mb: Annotated[int, Field(ge=1, le=9)] = 9
-    """Largest request body to Binary, in MB (10^6 bytes): a document, an image. 9 is the most: a Binary is one
-    MongoDB document so far, and grows by a third in base64."""
+    max_binary_mb: Annotated[int, Field(ge=1, le=65_536)] = 256
+    """Largest content of a Binary that is sent as it is, in MB (10^6 bytes): a document, an image, a video. It is
+    streamed to the database and takes hardly any memory. A Binary as a resource, in base64, falls under
+    http.max_body_mb."""
     max_bundle_mb: Annotated[int, Field(ge=1, le=4096)] = 64
     """Largest request body of a batch or transaction Bundle, in MB (10^6 bytes)."""
     request_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """Seconds that one request may take before it is answered with 503."""
+    body_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """Seconds that a request's body may take to arrive before it is answered with 408."""
+    binary_timeout_s: Annotated[float, Field(gt=0, le=3000)] = 600.0
+    """The same for the content of a Binary that is sent as it is."""
     shutdown_grace_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
     """Seconds that requests in flight get to finish when the server stops."""
 
@@ -128,6 +133,9 @@ class Mongodb(Section):
     """Cache of the embedded MongoDB in GB (WiredTiger cache; the process needs about 130 MB more)."""
     timeout_s: Annotated[float, Field(gt=0, le=300)] = 5.0
     """Seconds to wait for the database to be reachable before a request is answered with 503."""
+    inline_kb: Annotated[int, Field(ge=1, le=4096)] = 256
+    """KB (1024 bytes) up to which the content of an Attachment or Binary is stored inside its resource; larger content
+    is stored in chunks of its own, and served back the same."""
 
 
 class Data(Section):
@@ -158,10 +166,11 @@ class Search(Section):
 class Validation(Section):
     """What is checked before a resource is stored (https://hl7.org/fhir/R4/validation.html)."""
 
-    warnings: Annotated[str, Field(pattern=r"^([A-Za-z0-9-]+(,[A-Za-z0-9-]+)*)?$")] = "txt-2"
-    """Rules (constraint keys, comma list) whose breach is a warning and no error. txt-2, an empty narrative,
-    is one by default: the official R4 examples break it, and the reference implementation accepts them. "none"
-    makes every rule an error."""
+    warnings: Annotated[str, Field(pattern=r"^([A-Za-z0-9-]+(,[A-Za-z0-9-]+)*)?$")] = "txt-2,binding-max"
+    """Rules (constraint keys, or what stands before the @ of a rule; comma list) whose breach is a warning and no
+    error. By default txt-2, an empty narrative, which the official R4 examples break and the reference implementation
+    accepts; and binding-max, a code outside the maximum value set of a preferred or extensible binding (such as a
+    language that isn't BCP-47), which records in the field hold. "none" makes every rule an error."""
 
     profiles: Annotated[str, Field(pattern=r"^([A-Z][A-Za-z]+=[^\s,=]+(,\s*[A-Z][A-Za-z]+=[^\s,=]+)*)?$")] = (
         ""
@@ -218,6 +227,15 @@ class Delete(Section):
     one transaction."""
     conditional_max: Annotated[int, Field(ge=1, le=10_000)] = 1000
     """Most resources that one request deletes when delete.conditional is multiple; above that 412."""
+
+
+class Expunge(Section):
+    """$expunge: versions removed for good, for operators only (docs/api.md)."""
+
+    allow: Literal["off", "on", "everything"] = "off"
+    """off: there is no such operation. on: previous versions and deleted resources can be removed. everything: all
+    data of the server at once, too; for test servers. There is no sign-in yet: whoever reaches the server is an
+    operator."""
 
 
 class Bundle(Section):
@@ -290,6 +308,7 @@ class Settings(BaseSettings):
     packages: Packages = Field(default_factory=Packages)
     update: Update = Field(default_factory=Update)
     delete: Delete = Field(default_factory=Delete)
+    expunge: Expunge = Field(default_factory=Expunge)
     bundle: Bundle = Field(default_factory=Bundle)
     integrity: Integrity = Field(default_factory=Integrity)
     log: Log = Field(default_factory=Log)

@@ -22,7 +22,7 @@ _SARIF_LEVELS = {"information": "note", "warning": "warning"}
 
 
 class Text:
-    """One line an issue: ``file:line:column: severity path: sentence [rule]``."""
+    """One line an issue: ``file:line:column: severity path: sentence [rule]``, and one for its fix."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -34,6 +34,9 @@ class Text:
             rule = f" [{_rule(issue)}]" if _rule(issue) else ""
             place = f"{result['file']}:{issue['line']}:{issue['column']}"
             self._out.write(f"{place}: {issue['severity']} {where}{issue['diagnostics']}{rule}\n")
+            if "fix" in issue:
+                assumes = f" (if {issue['fix']['assumes']})" if "assumes" in issue["fix"] else ""
+                self._out.write(f"  fix{assumes}: {issue['fix']['patch']}\n")
 
     def end(self) -> None:
         """Finish."""

@@ -1,4 +1,4 @@
-"""``fhir-server schema``: the JSON Schema of a type."""
+"""``fhir-server schema``: the JSON Schema of a type or profile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,20 @@ Examples:
 
 def schema(
     *,
-    type_: Annotated[str, typer.Argument(metavar="TYPE", help="A resource or data type, such as Patient.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="TYPE|URL",
+            help="A type, such as Patient, or the address of a profile: url or url|version.",
+        ),
+    ],
+    package: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="A FHIR package to know besides those installed: a .tgz, a folder, or NAME#VERSION of the cache.",
+        ),
+    ] = None,
     full: Annotated[
         bool,
         typer.Option(
@@ -26,17 +39,19 @@ def schema(
         ),
     ] = False,
 ) -> None:
-    """Print the JSON Schema (draft 2020-12) of a base type of R4, to validate offline in any language."""
+    """Print the JSON Schema (draft 2020-12) of a type of R4 or a profile, to validate offline in any language.
+
+    Exit code 2 when there is no such type, profile or package.
+    """
     import json
 
-    from fhir_server.definitions import Definitions
+    from fhir_server.cli.judging import Judge, Task
     from fhir_server.outcome import FhirError
-    from fhir_server.terminology import CodeSets
     from fhir_server.validation.json_schema import json_schema
 
-    definitions = Definitions()
     try:
-        found = json_schema(definitions, CodeSets(definitions), type_, full=full)
+        judge = Judge(Task(packages=tuple(package or ())))
+        found = json_schema(judge.definitions, judge.code_sets, name, full=full)
     except FhirError as refused:
         stop(Exit.USAGE, refused.issues[0].diagnostics)
     print(json.dumps(found, ensure_ascii=False, indent=1))

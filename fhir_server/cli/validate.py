@@ -1,10 +1,8 @@
-"""``fhir-server validate``: files against the R4 base definitions, without a server."""
+"""``fhir-server validate``: files against the R4 base definitions and profiles, without a server."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,14 +10,12 @@ import typer
 from fhir_server.cli.exits import Exit, stop
 
 if TYPE_CHECKING:
+    from fhir_server.cli.judging import Task
     from fhir_server.cli.sources import Document
-    from fhir_server.datatypes.xml_format import XmlFormat
-    from fhir_server.outcome import Issue
-    from fhir_server.validation import Validator
 
 EPILOG = """\b
 Examples:
-  fhir-server validate observation.json 'examples/**/*.xml'
+  fhir-server validate observation.json 'examples/**/*.xml' --package hl7.fhir.fr.core-2.2.0.tgz --lang fr
   fhir-server validate --explain Observation.component.value
 """
 
@@ -58,30 +54,64 @@ def validate(
             help="The least grave issues that are listed. Only errors make a resource invalid.",
         ),
     ] = "information",
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL",
+            help="A profile (url or url|version) to judge by, besides those that resources claim.",
+        ),
+    ] = None,
+    package: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="A FHIR package to know besides those installed: a .tgz, a folder, or NAME#VERSION of the cache.",
+        ),
+    ] = None,
+    lang: Annotated[str, typer.Option(metavar="en|fr", help="The language of the sentences.")] = "en",
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix",
+            help="Print a diff of the fixes that change no meaning, instead of the issues (see --write).",
+        ),
+    ] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="With --fix: write the mended files, and list the issues.")
+    ] = False,
     explain: Annotated[
         str,
         typer.Option(
-            metavar="PATH", help="Instead: tell the rules for an element, such as Patient.contact.gender."
+            metavar="PATH",
+            help="Instead: tell the rules for an element, such as Patient.contact.gender, and of each --profile.",
         ),
     ] = "",
     jobs: Annotated[
         int, typer.Option(min=0, help="Worker processes; 0: one a core when there is very much to do.")
     ] = 0,
 ) -> None:
-    """Validate resources against the R4 base definitions.
+    """Validate resources against the R4 base definitions, the profiles that they claim, and those that you name.
 
-    Prints every issue with file, line and column. Exit code 0 when all resources are valid (warnings allowed), 1 when
-    one is not, 2 when a path doesn't exist.
+    Prints every issue with file, line and column, and how to mend it where that is mechanical. Exit code 0 when all
+    resources are valid (warnings allowed), 1 when one is not, 2 when a path, a package or a profile doesn't exist.
     """
+    from fhir_server.cli.judging import Task
     from fhir_server.cli.reports import REPORTS
     from fhir_server.cli.sources import WITH_XML, sources
+    from fhir_server.messages import languages
 
-    if output not in REPORTS:
-        stop(Exit.USAGE, f'--format knows {", ".join(REPORTS)}, not "{output}".')
-    if severity not in SEVERITIES:
-        stop(Exit.USAGE, f'--severity knows {", ".join(SEVERITIES)}, not "{severity}".')
+    for name, value, known in (
+        ("format", output, tuple(REPORTS)),
+        ("severity", severity, SEVERITIES),
+        ("lang", lang, languages()),
+    ):
+        if value not in known:
+            stop(Exit.USAGE, f'--{name} knows {", ".join(known)}, not "{value}".')
+    if write and not fix:
+        stop(Exit.USAGE, "--write goes with --fix.")
+    task = Task(tuple(profile or ()), tuple(package or ()), lang, mends=fix)
     if explain:
-        _explain(explain, output)
+        _explain(explain, output, task)
         return
     try:
         files = sources(paths or [], WITH_XML)
@@ -89,42 +119,81 @@ def validate(
         stop(Exit.USAGE, str(reason))
     if not files:
         stop(Exit.USAGE, "name the files to validate, or - for standard input.")
-    raise typer.Exit(int(_run(files, output, severity, jobs)))
+    if fix and (bad := next((f for f in files if f == "-" or f.endswith((".gz", ".bz2"))), None)):
+        stop(Exit.USAGE, f"--fix takes plain files, not {bad}.")
+    _check(task)
+    raise typer.Exit(int(_run(files, output, severity, jobs, task, writes=write)))
 
 
-def _run(files: list[str], output: str, severity: str, jobs: int) -> Exit:
+def _check(task: Task) -> None:
+    """Stop when a package can't be read or a profile isn't known, before anything else is done."""
+    import sys
+
+    from fhir_server.cli.judging import Judge
+    from fhir_server.outcome import FhirError
+
+    if not task.profiles and not task.packages:
+        return
+    try:
+        judge = Judge(task)
+    except FhirError as refused:
+        stop(Exit.USAGE, *(issue.diagnostics for issue in refused.issues))
+    for label in judge.missing:
+        print(f"{label} isn't in the package cache; what needs it can't be checked.", file=sys.stderr)
+    for url in task.profiles:
+        if judge.definitions.structure(url, exact=True) is None:
+            stop(Exit.USAGE, f"The profile {url} isn't known: name its package with --package.")
+
+
+def _run(files: list[str], output: str, severity: str, jobs: int, task: Task, *, writes: bool) -> Exit:
     """Validate and report; return the exit code."""
     import sys
 
+    from fhir_server.cli.mending import Mending
     from fhir_server.cli.progress import Counter
     from fhir_server.cli.reports import REPORTS
 
     listed = SEVERITIES[: SEVERITIES.index(severity) + 1]
     report = REPORTS[output](sys.stdout)
+    mending = Mending()
+    reports = not task.mends or writes
     total = invalid = 0
+    unchecked: dict[str, None] = {}
     with Counter(_size(files)) as counter:
-        for result in results(files, jobs):
+        for result in results(files, jobs, task):
             total += 1
             invalid += not result["valid"]
             result["issues"] = [
                 issue for issue in result["issues"] if issue["severity"] in (*listed, "fatal")
             ]
-            report.add(result)
+            unchecked |= dict.fromkeys(result.pop("unchecked"))
+            if (mended := result.pop("mended", None)) is not None:
+                mending.add(result["file"], result["line"], mended)
             counter.add(result.pop("size"), f"{total} resources, {invalid} invalid")
-    report.end()
+            if reports:
+                report.add(result)
+    if reports:
+        report.end()
+    if writes:
+        for file in mending.write():
+            print(f"mended {file}", file=sys.stderr)
+    elif task.mends:
+        sys.stdout.writelines(mending.diffs())
+    for sentence in unchecked:
+        print(sentence, file=sys.stderr)
     print(f"{total} resources, {invalid} invalid", file=sys.stderr)
     return Exit.FINDINGS if invalid else Exit.DONE
 
 
-def _explain(path: str, output: str) -> None:
+def _explain(path: str, output: str, task: Task) -> None:
     import json
 
-    from fhir_server.definitions import Definitions
+    from fhir_server.cli.judging import Judge
     from fhir_server.outcome import FhirError
     from fhir_server.validation.explanation import explain
 
     try:
-        explained = explain(Definitions(), path)
+        explained = explain(Judge(task).definitions, path, task.profiles)
     except FhirError as refused:
         stop(Exit.USAGE, refused.issues[0].diagnostics)
     if output == "json":
@@ -133,20 +202,20 @@ def _explain(path: str, output: str) -> None:
         print(explained.as_text())
 
 
-def results(files: list[str], jobs: int) -> Iterator[dict[str, Any]]:
-    """Yield the result of each document in order.
+def results(files: list[str], jobs: int, task: Task) -> Iterator[dict[str, Any]]:
+    """Yield the result of each document in order, as ``judging.Judge.judge`` makes it."""
+    from fhir_server.cli.judging import begin, judge
 
-    These are its file, line, resourceType, id, valid, issues, the seconds that it took and its size in bytes.
-    """
     jobs = jobs or _jobs(files)
     if jobs == 1:
-        yield from map(_judge, _all(files))
+        begin(task)
+        yield from map(judge, _all(files))
         return
     import multiprocessing
 
     # spawn: a fork of a process with threads is a trap, and the start is small against a job of this size
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap(_judge, _all(files), chunksize=CHUNK)
+    with multiprocessing.get_context("spawn").Pool(jobs, begin, (task,)) as pool:
+        yield from pool.imap(judge, _all(files), chunksize=CHUNK)
 
 
 def _size(files: list[str]) -> int:
@@ -171,83 +240,3 @@ def _all(files: Iterable[str]) -> Iterator[Document]:
             yield from documents(file)
         except (OSError, EOFError) as reason:
             yield Document(file, -1, 0, str(reason).encode())
-
-
-_parts: tuple[Validator, XmlFormat] | None = None
-
-
-def _judge(document: Document) -> dict[str, Any]:
-    from fhir_server.datatypes.positions import located
-    from fhir_server.outcome import FhirError, Issue
-
-    started = time.perf_counter()
-    found: dict[str, Any] = {}
-    issues: tuple[Issue, ...] = ()
-    if document.number < 0:
-        issues = (Issue("fatal", "incomplete", f"Can't be read: {document.body.decode()}."),)
-    else:
-        try:
-            found, issues = _read(document.body)
-            told = {issue.expression for issue in issues}
-            validator, _ = _shared()
-            issues += tuple(i for i in validator.validate(found) if i.expression not in told)
-        except FhirError as refused:
-            issues = refused.issues
-        if issues:
-            issues = located(issues, document.body)
-    return {
-        "file": document.source,
-        "line": document.line,
-        "resourceType": found.get("resourceType"),
-        "id": found.get("id"),
-        "valid": not any(issue.severity in ("error", "fatal") for issue in issues),
-        "issues": [_placed(issue, document) for issue in issues],
-        "seconds": round(time.perf_counter() - started, 6),
-        "size": len(document.body),
-    }
-
-
-def _read(body: bytes) -> tuple[dict[str, Any], tuple[Issue, ...]]:
-    """Return the resource in a text, JSON or XML, and what could not be read of it."""
-    from fhir_server.datatypes.json_format import decode
-
-    if body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<":
-        return _shared()[1].read(body)
-    return decode(body), ()
-
-
-def _placed(issue: Issue, document: Document) -> dict[str, Any]:
-    """Return an issue as JSON, with line and column in the file."""
-    leading = document.body[: len(document.body) - len(document.body.lstrip())].count(b"\n")
-    line = document.line - leading + issue.line - 1 if issue.line else document.line
-    placed = replace(issue, line=max(line, 1), column=issue.column or 1)
-    return {**placed.as_json(), "line": placed.line, "column": placed.column}
-
-
-def _shared() -> tuple[Validator, XmlFormat]:
-    """Return this process's validator and XML format; they compile each type when they meet it first."""
-    global _parts  # noqa: PLW0603 (one a process: worker processes keep it between documents)
-    if _parts is None:
-        from fhir_server import settings
-        from fhir_server.datatypes.xml_format import XmlFormat
-        from fhir_server.definitions import Definitions
-        from fhir_server.definitions.packages import PackageStore
-        from fhir_server.terminology import CodeSets
-        from fhir_server.validation import Policy, Validator
-
-        chosen = settings.load()
-        definitions = Definitions()
-        PackageStore(settings.packages_folder(chosen)).load(definitions)
-        validator = Validator(
-            definitions,
-            CodeSets(definitions),
-            as_warnings=chosen.validation.warning_rules,
-            policy=Policy(
-                unknown_extension=chosen.validation.unknown_extension,
-                unknown_modifier_extension=chosen.validation.unknown_modifier_extension,
-                unknown_profile=chosen.validation.unknown_profile,
-                imposed=chosen.validation.imposed_profiles,
-            ),
-        )
-        _parts = validator, XmlFormat(definitions.types)
-    return _parts

@@ -165,7 +165,7 @@ class _JsonSearch:
         self._object(root, offset, self._data[offset:])
 
     def _object(self, node: Node, offset: int, raw: bytes) -> None:
-        members = self._read_members(offset, raw)
+        members = read_members(self._data, offset, raw)
         for (name, index), child in node.children.items():
             keys = [name, f"_{name}"]
             if name not in members:
@@ -180,7 +180,7 @@ class _JsonSearch:
     ) -> None:
         place = name_at
         if raw[:1] == b"[":
-            items = self._read_items(value_at, raw)
+            items = read_items(self._data, value_at, raw)
             if index is not None and index >= len(items):
                 return
             if items:
@@ -191,28 +191,32 @@ class _JsonSearch:
         if child.children and raw[:1] == b"{":
             self._object(child, value_at, raw)
 
-    def _read_members(self, offset: int, raw: bytes) -> dict[str, tuple[int, int, bytes]]:
-        found: dict[str, tuple[int, int, bytes]] = {}
-        position = offset + 1
-        for key, value in _members.decode(raw).items():
-            name = _STRING.match(self._data, position)
-            if name is None:  # A name stands there twice; the parser has kept one.
-                break
-            text = bytes(value)
-            found[key] = name.start(1), name.end(), text
-            position = name.end() + len(text)
-        return found
 
-    def _read_items(self, offset: int, raw: bytes) -> list[tuple[int, bytes]]:
-        found: list[tuple[int, bytes]] = []
-        position = offset + 1
-        for value in _items.decode(raw):
-            gap = _GAP.match(self._data, position)
-            assert gap is not None, "it matches the empty text"
-            text = bytes(value)
-            found.append((gap.end(), text))
-            position = gap.end() + len(text)
-        return found
+def read_members(data: bytes, offset: int, raw: bytes) -> dict[str, tuple[int, int, bytes]]:
+    """Return where the name and the value of each member begin, and the value, of the object ``raw`` at an offset."""
+    found: dict[str, tuple[int, int, bytes]] = {}
+    position = offset + 1
+    for key, value in _members.decode(raw).items():
+        name = _STRING.match(data, position)
+        if name is None:  # A name stands there twice; the parser has kept one.
+            break
+        text = bytes(value)
+        found[key] = name.start(1), name.end(), text
+        position = name.end() + len(text)
+    return found
+
+
+def read_items(data: bytes, offset: int, raw: bytes) -> list[tuple[int, bytes]]:
+    """Return where each item begins, and the item, of the array ``raw`` at an offset."""
+    found: list[tuple[int, bytes]] = []
+    position = offset + 1
+    for value in _items.decode(raw):
+        gap = _GAP.match(data, position)
+        assert gap is not None, "it matches the empty text"
+        text = bytes(value)
+        found.append((gap.end(), text))
+        position = gap.end() + len(text)
+    return found
 
 
 class _AllFound(Exception):  # noqa: N818 - it says that the rest needn't be read, it isn't an error

@@ -9,15 +9,22 @@ https://hl7.org/fhir/R4/xml.html
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 from xml.parsers import expat
 
-from fhir_server.datatypes.json_format import MAX_DEPTH, MAX_DIGITS, WrittenDecimal, read_number
+from fhir_server.datatypes.json_format import MAX_DEPTH
+from fhir_server.datatypes.xml_faults import (
+    check_encoding,
+    malformed,
+    no_resource,
+    unknown_attribute,
+    unknown_element,
+)
+from fhir_server.datatypes.xml_frame import Frame
 from fhir_server.datatypes.xml_narrative import narrative
-from fhir_server.datatypes.xml_tables import FHIR, XHTML, Form, Row, Table, Tables
+from fhir_server.datatypes.xml_tables import Form, Row, Table, Tables
+from fhir_server.datatypes.xml_values import read_value
 from fhir_server.messages import say
 from fhir_server.outcome import FhirError, Issue
 
@@ -28,39 +35,8 @@ MAX_SKIPPED = 1000
 
 _BOM = b"\xef\xbb\xbf"
 _SCHEMA_LOCATION = "http://www.w3.org/2001/XMLSchema-instance schemaLocation"
-_INTEGER = re.compile(r"0|[-+]?[1-9][0-9]*").fullmatch
-_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?").fullmatch
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}").fullmatch
 _WHITE_SPACE = " \t\r\n"
-_UNDEFINED_ENTITY = expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY]
 _SCALARS = (Form.STRING, Form.BOOLEAN, Form.INTEGER, Form.DECIMAL)
-
-
-class Frame:
-    """One open element.
-
-    ``table`` and ``node`` are of its children (of the id and extensions beside it, for a primitive element);
-    ``row`` is its own, None for a resource; ``index`` its place in the parent's list; ``order`` that of the last child;
-    ``levels`` the depth of ``node`` in JSON; ``siblings`` the lists that have ids or extensions beside their values.
-    """
-
-    __slots__ = (
-        "has_text", "has_value", "index", "levels", "node", "order", "parent", "row", "siblings", "table",
-    )  # fmt: skip
-
-    def __init__(
-        self, parent: Frame | None, row: Row | None, table: Table, node: dict[str, Any], levels: int
-    ) -> None:
-        self.parent = parent
-        self.row = row
-        self.table = table
-        self.node = node
-        self.levels = levels
-        self.index = -1
-        self.order = -1
-        self.has_text = False
-        self.has_value = False
-        self.siblings: list[str] | None = None
 
 
 class _Enough(Exception):  # noqa: N818 - it says that there are enough issues, it isn't an error of ours
@@ -90,11 +66,11 @@ class Reader:
 
     def read(self) -> tuple[dict[str, Any], tuple[Issue, ...]]:
         """Return the resource and the issues; raise FhirError 400 if it can't be read at all."""
-        self._check_encoding()
+        check_encoding(self._data)
         try:
             self._parser.Parse(self._data, True)
         except expat.ExpatError as wrong:
-            raise self._malformed(wrong) from None
+            raise malformed(wrong) from None
         except _Enough:
             self._issues.append(
                 Issue(
@@ -125,7 +101,9 @@ class Reader:
             return
         row = frame.table.by_xml.get(name)
         if row is None:
-            self._unknown(frame, name)
+            suggests = len(self._issues) < MAX_ISSUES // 10
+            self._fault("structure", unknown_element(name, frame.table, suggests=suggests), self._path(frame))
+            self._skip()
             return
         if row.order < frame.order:
             self._fault(
@@ -149,8 +127,11 @@ class Reader:
         is_root = holder is self._root
         if type_ is None:
             if is_root:
-                raise FhirError(self._issue("structure", self._no_resource(name), ""), status=400)
-            self._fault("structure", self._no_resource(name), self._path(holder))
+                raise FhirError(
+                    self._issue("structure", no_resource(name, self._tables.resources.values()), ""),
+                    status=400,
+                )
+            self._fault("structure", no_resource(name, self._tables.resources.values()), self._path(holder))
             self._skip()
             return
         if holder.node:
@@ -223,42 +204,10 @@ class Reader:
             self._single(frame, row, self._value(row, value))
 
     def _value(self, row: Row, text: str) -> Any:
-        form = row.form
-        if not text:
-            self._fault("value", say("The value of {key} is empty: leave the attribute out.", key=row.key))
-        elif form is Form.STRING:
-            return text
-        elif form is Form.BOOLEAN:
-            if text in ("true", "false"):
-                return text == "true"
-            self._fault("value", say("{key} must be true or false.", key=row.key))
-        elif len(text) > MAX_DIGITS:
-            self._fault(
-                "value",
-                say(
-                    "{key} has more than {digits} characters: send it rounded.",
-                    key=row.key,
-                    digits=MAX_DIGITS,
-                ),
-            )
-        elif form is Form.INTEGER:
-            if _INTEGER(text):
-                return int(text)
-            self._fault("value", say("{key} must be a whole number without leading zeros.", key=row.key))
-        elif (found := _DECIMAL(text)) is None:
-            self._fault("value", say("{key} must be a decimal number such as 1.50.", key=row.key))
-        elif found[1] or found[2]:
-            return self._decimal(text)
-        else:
-            return WrittenDecimal(text) if text == "-0" else int(text)
-        return text
-
-    def _decimal(self, text: str) -> Any:
-        try:
-            return read_number(text)
-        except FhirError as refused:
-            self._fault("value", refused.issues[0].diagnostics)
-            return text
+        value, problem = read_value(row, text)
+        if problem:
+            self._fault("value", problem)
+        return value
 
     def _single(self, frame: Frame, row: Row, value: Any) -> None:
         if row.key in frame.node or f"_{row.key}" in frame.node:
@@ -275,7 +224,7 @@ class Reader:
         assert parent is not None
         row = frame.row
         if frame.siblings is not None:
-            _align(frame)
+            frame.align()
         if row is None or row.form is Form.COMPLEX:
             if not frame.node and not frame.has_text:
                 self._fault("structure", "The element is empty: leave it out.")
@@ -283,25 +232,10 @@ class Reader:
             if not frame.node and not frame.has_text:
                 self._fault("structure", "The element must hold a resource: leave it out if there is none.")
         elif frame.node:
-            self._beside(parent, row, frame)
+            parent.put_beside(row, frame)
         elif not frame.has_value and not frame.has_text:
             self._fault("structure", "The element has no value and no extension: leave it out.")
         self._frame = parent
-
-    @staticmethod
-    def _beside(parent: Frame, row: Row, frame: Frame) -> None:
-        """Put the id and extensions of a primitive element beside its value."""
-        key = f"_{row.key}"
-        if not row.is_list:
-            parent.node[key] = frame.node
-            return
-        if parent.siblings is None:
-            parent.siblings = []
-        if row.key not in parent.siblings:
-            parent.siblings.append(row.key)
-        listed = parent.node.setdefault(key, [])
-        listed += [None] * (frame.index - len(listed))
-        listed.append(frame.node)
 
     def _text(self, text: str) -> None:
         if not text.strip(_WHITE_SPACE) or self._frame.has_text:
@@ -361,54 +295,11 @@ class Reader:
 
     # Issues
 
-    def _unknown(self, frame: Frame, name: str) -> None:
-        space, _, local = name.rpartition(" ")
-        shown = say("element <{local}>", local=local) if _WORD(local) else say("such element")
-        known = [key.partition(" ")[2] for key in frame.table.by_xml]
-        if local in known:
-            wanted = XHTML if f"{XHTML} {local}" in frame.table.by_xml else FHIR
-            text = say(
-                'The element <{local}> must be of the namespace "{wanted}".', local=local, wanted=wanted
-            )
-        elif space not in (FHIR, XHTML):
-            text = say(
-                "Elements of other namespaces are not allowed, there is no {shown} here: remove it.",
-                shown=shown,
-            )
-        elif local in frame.table.attributes:
-            text = say("{local} is an attribute here, not an element.", local=local)
-        else:
-            near = get_close_matches(local, known, 1, 0.6) if len(self._issues) < MAX_ISSUES // 10 else ()
-            of = frame.table.name
-            advice = say("did you mean <{near}>?", near=near[0]) if near else say("remove it.")
-            text = say("{of} has no {shown}: {advice}", of=of, shown=shown, advice=advice)
-        self._fault("structure", text, self._path(frame))
-        self._skip()
-
-    def _no_resource(self, name: str) -> str:
-        space, _, local = name.rpartition(" ")
-        if space != FHIR:
-            return say(
-                'The element must be a resource of the namespace "{namespace}": write it as xmlns.',
-                namespace=FHIR,
-            )
-        names = list(self._tables.resources.values())
-        near = get_close_matches(local, names, 1, 0.7) if _WORD(local) else ()
-        if near:
-            return say(
-                "The element's name must be that of a resource type of R4: did you mean <{near}>?",
-                near=near[0],
-            )
-        return "The element's name must be that of a resource type of R4."
+    def _path(self, frame: Frame) -> str:
+        return self._root_name + frame.path()
 
     def _attribute(self, frame: Frame, key: str, advice: str) -> None:
-        local = key.rpartition(" ")[2]
-        shown = say("The attribute {local}", local=local) if _WORD(local) else say("An attribute")
-        self._fault(
-            "structure",
-            say("{shown} is not allowed: {advice}.", shown=shown, advice=advice),
-            self._path(frame),
-        )
+        self._fault("structure", unknown_attribute(key, advice), self._path(frame))
 
     def _fault(self, code: str, text: str, expression: str | None = None) -> None:
         if len(self._issues) >= MAX_ISSUES:
@@ -426,52 +317,3 @@ class Reader:
             levels=MAX_DEPTH,
         )
         return FhirError(self._issue("structure", text, self._root_name), status=400)
-
-    def _path(self, frame: Frame) -> str:
-        parts: list[str] = []
-        at: Frame | None = frame
-        while at is not None:
-            if at.row is not None:
-                parts.append(f"{at.row.segment}[{at.index}]" if at.row.is_list else at.row.segment)
-            at = at.parent
-        return self._root_name + "".join(reversed(parts))
-
-    def _check_encoding(self) -> None:
-        if not self._data.strip():
-            raise FhirError(
-                Issue("error", "structure", "The body is empty: send a resource as XML."), status=400
-            )
-        try:
-            self._data.decode()
-        except UnicodeDecodeError as wrong:
-            line = self._data.count(b"\n", 0, wrong.start) + 1
-            column = wrong.start - self._data.rfind(b"\n", 0, wrong.start)
-            raise FhirError(
-                Issue("error", "structure", "The body must be encoded in UTF-8.", "", "", line, column),
-                status=400,
-            ) from None
-
-    @staticmethod
-    def _malformed(wrong: expat.ExpatError) -> FhirError:
-        line, column = wrong.lineno, wrong.offset + 1
-        if wrong.code == _UNDEFINED_ENTITY:
-            reason = say("write the character instead of a named entity")
-        else:
-            reason = expat.ErrorString(wrong.code) or "unknown error"
-        text = say(
-            "The body is not well-formed XML: {reason} (line {line}, column {column}).",
-            reason=reason,
-            line=line,
-            column=column,
-        )
-        return FhirError(Issue("error", "structure", text, "", "", line, column), status=400)
-
-
-def _align(frame: Frame) -> None:
-    """Give lists of values and of what stands beside them the same length; leave out a list without values."""
-    node = frame.node
-    for key in frame.siblings or ():
-        listed, beside = node[key], node[f"_{key}"]
-        beside += [None] * (len(listed) - len(beside))
-        if all(value is None for value in listed):
-            del node[key]

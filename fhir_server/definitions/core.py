@@ -100,6 +100,12 @@ class Definitions:
             for versions in by_url.values():
                 yield from versions.values()
 
+    def profiles(self) -> list[str]:
+        """Return the canonical URLs of all profiles and extensions, R4's own first."""
+        own = self.urls_of("StructureDefinition")
+        found = [u for u in own if (self.structure(u) or {}).get("derivation") == "constraint"]
+        return [*found, *self._added["StructureDefinition"]]
+
     def urls_of(self, kind: str) -> list[str]:
         """Return the URLs of R4's own resources of a kind (StructureDefinition, ValueSet, CodeSystem)."""
         return self._artefact.urls(kind)

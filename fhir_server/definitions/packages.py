@@ -11,13 +11,13 @@ import json
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from fhir_server.definitions.core import ADDABLE, Definitions
+from fhir_server.definitions.core import ADDABLE, Definitions, version_order
 from fhir_server.outcome import FhirError, error
 
 #: Limits against hostile archives: bytes of one file and of all files, number of files.
@@ -157,9 +157,21 @@ class PackageStore:
 
         Returns the labels of what was installed, and of dependencies that aren't at hand. Raises FhirError.
         """
-        done: list[str] = []
-        missing: list[str] = []
         present = {p.label for p in self.installed()}
+        wanted, missing = self.needed(source, present)
+        for package, path in wanted:
+            self._keep(package, path)
+        return [package.label for package, _ in wanted], missing
+
+    def needed(
+        self, source: str, present: Collection[str] = ()
+    ) -> tuple[list[tuple[Package, Path]], list[str]]:
+        """Return a package and what it depends on (but for what is ``present``), and the labels that aren't at hand.
+
+        Raises FhirError when the package itself isn't, or one of them can't be read.
+        """
+        found: dict[str, tuple[Package, Path]] = {}
+        missing: list[str] = []
         waiting = [source]
         while waiting:
             next_ = waiting.pop(0)
@@ -170,16 +182,15 @@ class PackageStore:
                 missing.append(next_)
                 continue
             package = read_package(path)
-            if package.label in done or (package.label in present and next_ != source):
+            if package.label in found or (package.label in present and next_ != source):
                 continue
-            self._keep(package, path)
-            done.append(package.label)
+            found[package.label] = package, path
             waiting += [
                 f"{name}#{version}"
                 for name, version in package.dependencies.items()
                 if name not in BUILT_IN and f"{name}#{version}" not in present
             ]
-        return done, missing
+        return list(found.values()), missing
 
     def remove(self, label: str) -> None:
         """Remove an installed package by ``name#version``; raises FhirError when it isn't installed."""
@@ -201,7 +212,7 @@ class PackageStore:
             stem = "" if version in {"latest", "current"} else version.removesuffix("x").removesuffix("*")
             if stem != version and self._cache.is_dir():
                 found = [p for p in self._cache.iterdir() if p.name.startswith(f"{name}#{stem}")]
-                return max(found, key=lambda p: p.name, default=None)
+                return max(found, key=lambda p: version_order(p.name.partition("#")[2]), default=None)
         path = Path(source)
         return path if path.exists() else None
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import Any
 
+from fhir_server.datatypes.entry_positions import EntryPositions
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.steps.bundle_entries import Entry, as_request, placed, read_entry
-from fhir_server.interactions.steps.bundle_response import response_bundle, response_entry
+from fhir_server.interactions.steps.bundle_response import Answer, response_bundle, response_entry
 from fhir_server.outcome import FhirError, error, operation_outcome
 
 Dispatch = Callable[[Server, FhirRequest], Awaitable[FhirResponse]]
@@ -32,11 +35,12 @@ async def batch(
     """Return 200 with a batch-response: each entry has its own status."""
     rows = list(enumerate(bundle.get("entry", ())))
     full_urls = {entry["fullUrl"] for _, entry in rows if "fullUrl" in entry and _creates(entry)}
-    answered: list[bytes] = []
+    positions = EntryPositions(request.sent)
+    answered: list[Answer] = []
     for _, run in groupby(rows, key=lambda row: row[1]["request"]["method"]):
         for slice_ in _slices(list(run)):
             answered += await asyncio.gather(
-                *(_answer(server, request, row, full_urls, dispatch) for row in slice_)
+                *(_answer(server, request, row, full_urls, positions, dispatch=dispatch) for row in slice_)
             )
     return response_bundle("batch", answered)
 
@@ -55,8 +59,10 @@ async def _answer(
     request: FhirRequest,
     row: tuple[int, dict[str, Any]],
     full_urls: set[str],
+    positions: EntryPositions,
+    *,
     dispatch: Dispatch,
-) -> bytes:
+) -> Answer:
     number, received = row
     try:
         entry = read_entry(number, received, request.base)
@@ -65,10 +71,11 @@ async def _answer(
         body = encode(entry.resource) if entry.writes and entry.resource is not None else b""
     except FhirError as problem:
         entry = Entry(number, received["request"]["method"], (), "", "", None)
-        issues = [placed(issue, entry.name) for issue in problem.issues]
+        issues = positions.located([placed(issue, entry.name) for issue in problem.issues], number)
         return response_entry(entry, outcome_of(FhirError(*issues, status=problem.status)))
     try:
-        response = await dispatch(server, as_request(entry, request, body))
+        single = replace(as_request(entry, request, body), locate=partial(positions.located, number=number))
+        response = await dispatch(server, single)
     except Exception:  # noqa: BLE001 (the other entries go on; the log has the reason)
         _LOG.exception("entry %s of a batch failed", number)
         text = "The server failed to answer this entry; its operators find the reason in the log."

@@ -55,6 +55,7 @@ async def conditional_update(server: Server, request: FhirRequest, target: Targe
                 claim,
                 current,
                 references=references,
+                large=request.large,
             )
             try:
                 await server.store.commit(change)

@@ -11,7 +11,6 @@ from typing import Any
 
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.steps.assess import assess
-from fhir_server.interactions.steps.binary import as_resource, is_content
 from fhir_server.interactions.steps.criteria import (
     CLAIMED_TRIES,
     Criteria,
@@ -28,8 +27,6 @@ from fhir_server.store.documents import Change, ClaimTaken, Method
 async def create(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
     """Return 201 when the new resource is durable."""
     refuse_criteria_in_address(request.query)
-    if is_content(request, target):
-        request = as_resource(request, target)
     resource = body_of_type(request, target.type)
     criteria = if_none_exist(server, request, target.type)
     if criteria is not None:
@@ -81,4 +78,5 @@ def _change(
         entries,
         claim=claim,
         references=kept_references(server, resource, request.base),
+        large=request.large,
     )

@@ -5,8 +5,9 @@ https://hl7.org/fhir/R4/http.html
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from fhir_server.access import OPEN, AccessContext
 from fhir_server.datatypes.xml_format import XmlFormat
@@ -15,6 +16,7 @@ from fhir_server.interactions.steps.links import Links
 from fhir_server.outcome import Issue
 from fhir_server.search import Cursors, Indexer, Registry
 from fhir_server.store import Store
+from fhir_server.store.content import Content, Extent
 from fhir_server.terminology import CodeSets
 from fhir_server.validation import Validator
 
@@ -31,8 +33,11 @@ class FhirRequest:
 
     ``path`` holds the segments behind the base, percent-decoded; ``query`` is the raw query string; ``headers`` have
     lower-case names; ``base`` is the absolute base URL that links and Location start with, without trailing slash.
-    ``body`` is JSON; ``sent`` is the text as the client wrote it, in whatever format (empty for an entry of a batch);
-    ``faults`` is what could not be read of it: only operations that judge a resource go on with those.
+    ``body`` is JSON; ``sent`` is the text as the client wrote it, in whatever format; of an entry of a batch it is
+    empty, and ``locate`` finds the places of issues in that of the Bundle;
+    ``faults`` is what could not be read of it: only operations that judge a resource go on with those. ``incoming`` is
+    the content of a Binary that is still on its way, in place of ``body``; ``large`` the contents whose tokens stand in
+    the body.
     """
 
     method: str
@@ -44,6 +49,9 @@ class FhirRequest:
     access: AccessContext = OPEN
     sent: bytes = b""
     faults: tuple[Issue, ...] = ()
+    locate: Callable[[Sequence[Issue]], tuple[Issue, ...]] | None = None
+    incoming: AsyncIterator[bytes] | None = None
+    large: tuple[Content, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,8 @@ class FhirResponse:
     ``body`` is a sequence of byte strings that are sent one after the other: stored bytes are spliced, not decoded.
     ``interaction`` is the R4 code of what was done, for logs and metrics ("" when no interaction matched).
     ``content_type`` is that of a body that isn't in one of FHIR's formats (a Binary's own content, a JSON Schema): it
-    goes out as it is.
+    goes out as it is. ``large`` are the contents whose tokens stand in the body, to be replaced while it is sent;
+    ``extent`` is what is sent of a content in place of a body.
     """
 
     status: int
@@ -71,6 +80,8 @@ class FhirResponse:
     interaction: str = ""
     type: str = ""
     content_type: str = ""
+    large: tuple[Content, ...] = ()
+    extent: Extent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +98,7 @@ class Policy:
     max_bundle_mb: int = 64
     check_references_on_write: bool = False
     check_references_on_delete: bool = False
+    expunge: Literal["off", "on", "everything"] = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +131,8 @@ class Operation:
 
     ``name`` begins with ``$``; ``definition`` is the canonical URL of its OperationDefinition; ``levels`` are those
     out of system, type and instance at which it can be called; ``methods`` the HTTP methods; ``types`` the resource
-    types that have it, empty for all; ``judges_faults`` tells that it makes something of ``FhirRequest.faults``.
+    types that have it, empty for all; ``judges_faults`` tells that it makes something of ``FhirRequest.faults``;
+    ``versions`` that it can be called on one version of a resource (its level is instance).
     """
 
     name: str
@@ -129,3 +142,4 @@ class Operation:
     handler: Handler
     types: frozenset[str] = frozenset()
     judges_faults: bool = False
+    versions: bool = False

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from fhir_server.datatypes.dates import search_interval
 from fhir_server.datatypes.primitives import is_date, is_instant
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Policy, Server, Target
-from fhir_server.interactions.steps.searchset import history
+from fhir_server.interactions.steps.searchset import history, large_of
 from fhir_server.outcome import error
 from fhir_server.search import decode_pairs
 
@@ -62,6 +62,11 @@ async def _answer(
     if query.count == 0:
         total = await server.store.count_history(type_, id_, request.access, since=query.since, at=query.at)
         return FhirResponse(200, (), (history(request.base, (), links, total=total),))
+    actor, now = request.access.actor, server.clock()
+    place = f"/{path}/_history"
+    cursor = (
+        None if query.cursor is None else server.cursors.open_state(query.cursor, place, actor=actor, now=now)
+    )
     page = await server.store.history(
         type_,
         id_,
@@ -69,12 +74,14 @@ async def _answer(
         since=query.since,
         at=query.at,
         ascending=query.ascending,
-        cursor=query.cursor,
+        cursor=cursor,
         limit=query.count,
     )
     if page.next is not None:
-        links["next"] = f"{address}?{urlencode([*query.shown, ('_cursor', page.next)])}"
-    return FhirResponse(200, (), (history(request.base, page.rows, links),))
+        sealed = server.cursors.seal_state(page.next, place=place, actor=actor, now=now)
+        links["next"] = f"{address}?{urlencode([*query.shown, ('_cursor', sealed)])}"
+    body = history(request.base, page.rows, links)
+    return FhirResponse(200, (), (body,), large=large_of(page.rows))
 
 
 def parse_history(query: str, policy: Policy) -> HistoryQuery:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.patching import Patch, patch_of_body, patched
-from fhir_server.interactions.read import deleted
+from fhir_server.interactions.read import current
 from fhir_server.interactions.steps.criteria import read_criteria, the_one_match
 from fhir_server.interactions.steps.integrity import check_references, kept_references
 from fhir_server.interactions.steps.preconditions import check_preconditions
@@ -25,12 +25,8 @@ async def patch(server: Server, request: FhirRequest, target: Target) -> FhirRes
     operations = patch_of_body(server, request.headers.get("content-type"), request.body)
     async with server.store.lock(target.type, target.id):
         for _ in range(ATTEMPTS):
-            current = await server.store.read(target.type, target.id, request.access)
-            if current is None:
-                raise error("not-found", f"There is no {target.type} with this id.")
-            if current.is_deleted:
-                raise deleted(current)
-            answer = await _commit(server, request, current, operations)
+            version = await current(server, request, target)
+            answer = await _commit(server, request, version, operations)
             if answer is not None:
                 return answer
     raise too_often(target.type)
@@ -41,34 +37,34 @@ async def conditional_patch(server: Server, request: FhirRequest, target: Target
     operations = patch_of_body(server, request.headers.get("content-type"), request.body)
     criteria = read_criteria(server, target.type, request.query, request.base, "The address")
     for _ in range(ATTEMPTS):
-        current = await the_one_match(server, request, criteria)
-        if current is None:
+        version = await the_one_match(server, request, criteria)
+        if version is None:
             raise error("not-found", f"No {target.type} matches the criteria; nothing was changed.")
-        answer = await _commit(server, request, current, operations)
+        answer = await _commit(server, request, version, operations)
         if answer is not None:
             return answer
     raise too_often(target.type)
 
 
 async def _commit(
-    server: Server, request: FhirRequest, current: Stored, operations: Patch
+    server: Server, request: FhirRequest, version: Stored, operations: Patch
 ) -> FhirResponse | None:
     """Return the answer, or None when somebody else wrote first."""
-    check_preconditions(request.headers, current)
-    resource, assessed = patched(server, current.body, operations)
+    check_preconditions(request.headers, version)
+    resource, assessed = patched(server, await server.store.contents.filled(version), operations)
     await check_references(server, request, resource)
-    now = max(server.clock(), current.last_updated + 1)
-    body = stamped(resource, current.type, current.id, current.version + 1, now)
+    now = max(server.clock(), version.last_updated + 1)
+    body = stamped(resource, version.type, version.id, version.version + 1, now)
     entries = server.indexer.entries(resource, request.base)
     change = Change(
         Method.PATCH,
-        current.type,
-        current.id,
-        current.version,
+        version.type,
+        version.id,
+        version.version,
         now,
         body,
         entries,
-        replaces=current,
+        replaces=version,
         references=kept_references(server, resource, request.base),
     )
     try:

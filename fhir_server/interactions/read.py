@@ -15,11 +15,21 @@ from fhir_server.store.documents import Stored
 
 async def read(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
     """Return 200 with the resource, or 304."""
+    return shown(server, request, await current(server, request, target))
+
+
+async def current(server: Server, request: FhirRequest, target: Target) -> Stored:
+    """Return the current version; raise FhirError 404 or 410 where there is none."""
     stored = await server.store.read(target.type, target.id, request.access)
     if stored is None:
         raise error("not-found", f"There is no {target.type} with this id.")
     if stored.is_deleted:
         raise deleted(stored)
+    return stored
+
+
+def shown(server: Server, request: FhirRequest, stored: Stored) -> FhirResponse:
+    """Return 200 with a version, or 304 when the client has it."""
     if is_not_modified(request.headers, stored):
         return FhirResponse(304, version_headers(stored))
     return represented(server, request, stored)

@@ -28,6 +28,7 @@ from fhir_server.interactions import (
     vread,
 )
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Handler, Operation, Server, Target
+from fhir_server.interactions.steps import binary
 from fhir_server.interactions.steps.dry_run import DRY_RUN, dry_run, is_dry_run
 from fhir_server.interactions.steps.idempotency import KEY, once
 from fhir_server.interactions.steps.terminology import prefetch
@@ -97,20 +98,20 @@ def _is_word(position: int, part: str) -> bool:
 async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
     """Answer one request; issues that stop an interaction become an OperationOutcome with their status."""
     interaction = type_ = ""
-    headers = request.headers
     try:
         route, target = match(server, request)
         interaction, type_ = route.interaction, target.type
         if request.faults:
             _refuse_faults(route, request)
-        if DRY_RUN in headers and is_dry_run(request):
-            return await dry_run(server, request, partial(_answer, route, target))
-        if KEY in headers and request.method in ("POST", "PATCH") and "search" not in route.interaction:
-            return await once(server, request, partial(_answer, route, target))
-        return await _answer(route, target, server, request)
+        if type_ == binary.TYPE and interaction in ("create", "update"):
+            async with binary.as_resource(server, request, target) as resource:
+                return await _once_or_dry(route, target, server, resource)
+        return await _once_or_dry(route, target, server, request)
     except FhirError as problem:
         if request.sent:
             problem.issues = located(problem.issues, request.sent)
+        elif request.locate is not None:
+            problem.issues = request.locate(problem.issues)
         return outcome_response(problem, interaction, type_)
     except Unavailable as problem:
         unavailable = error(
@@ -119,6 +120,16 @@ async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
             headers={"Retry-After": "2"},
         )
         return outcome_response(unavailable, interaction, type_)
+
+
+async def _once_or_dry(route: Route, target: Target, server: Server, request: FhirRequest) -> FhirResponse:
+    """Answer a request with what its headers ask for: nothing written, or written once."""
+    headers = request.headers
+    if DRY_RUN in headers and is_dry_run(request):
+        return await dry_run(server, request, partial(_answer, route, target))
+    if KEY in headers and request.method in ("POST", "PATCH") and "search" not in route.interaction:
+        return await once(server, request, partial(_answer, route, target))
+    return await _answer(route, target, server, request)
 
 
 def _refuse_faults(route: Route, request: FhirRequest) -> None:
@@ -165,15 +176,20 @@ _LEVELS = ("system", "type", "instance")
 def _operation(server: Server, request: FhirRequest) -> tuple[Route, Target]:
     """Return the row and the target of an $operation: https://hl7.org/fhir/R4/operations.html."""
     *before, name = request.path
-    target = Target(*before[:2])
+    is_version = len(before) == 4 and before[2] == "_history"
+    target = Target(before[0], before[1], before[3]) if is_version else Target(*before[:2])
     if target.type and target.type not in server.definitions.types.resource_type_names:
         raise _unknown_type(server, target.type)
     operation = server.operations.get(name)
-    if operation is None or len(before) >= len(_LEVELS):
+    if (
+        operation is None
+        or (len(before) >= len(_LEVELS) and not is_version)
+        or (is_version and not operation.versions)
+    ):
         raise error(
             "not-supported", "This server does not have that operation; see GET metadata.", status=404
         )
-    _check_level(operation, target, _LEVELS[len(before)])
+    _check_level(operation, target, _LEVELS[min(len(before), 2)])
     method = "GET" if request.method == "HEAD" else request.method
     if method not in operation.methods:
         raise _wrong_method(request.method, sorted(operation.methods))

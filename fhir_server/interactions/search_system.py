@@ -25,9 +25,10 @@ from fhir_server.interactions.steps.asking import (
     too_slow,
     warnings_of,
 )
+from fhir_server.interactions.steps.explaining import EXPLAIN, to_explain
 from fhir_server.interactions.steps.including import FIELDS, included
 from fhir_server.interactions.steps.lookups import answered
-from fhir_server.interactions.steps.searchset import searchset
+from fhir_server.interactions.steps.searchset import large_of, searchset
 from fhir_server.interactions.steps.subsetting import parts_shown
 from fhir_server.outcome import FhirError, Issue, error
 from fhir_server.search import Position, SearchPlan, SearchQuery, SystemPager
@@ -71,6 +72,7 @@ async def _merged(
     types: Sequence[str],
     ignored: Sequence[Issue] = (),
 ) -> FhirResponse:
+    server, wanted, explanations = to_explain(server, wanted)
     place, position = wanted.place, wanted.position
     queries = _queries(server, request, wanted, types)
     try:
@@ -86,8 +88,9 @@ async def _merged(
     except TimeLimit as slow:
         raise too_slow() from slow
     if shape.count_only:
+        told = (*warnings, *explanations())
         body = searchset(
-            request.base, (), links(server, request, place, queries[0]), total=total, warnings=warnings
+            request.base, (), links(server, request, place, queries[0]), total=total, warnings=told
         )
         return FhirResponse(200, (), (body,))
     bodies, shown = parts_shown(server, shape, rows, beside)
@@ -98,11 +101,11 @@ async def _merged(
         rows,
         links(server, request, place, queries[0], neighbours),
         total=pager.total if total is None else total,
-        warnings=(*warnings, *told),
+        warnings=(*warnings, *told, *explanations()),
         bodies=bodies,
         includes=shown,
     )
-    return FhirResponse(200, (), (body,))
+    return FhirResponse(200, (), (body,), large=large_of((*rows, *beside)))
 
 
 def _types(server: Server, pairs: Pairs, within: Sequence[str]) -> tuple[list[str], str]:
@@ -132,6 +135,8 @@ def _common(
     """Return the pairs that every type understands; the others are refused, or ignored with a warning."""
     kept, problems = [], []
     known = server.registry.common | _FOR_ALL | frozenset(NAMES)
+    if server.policy.explain:
+        known |= {EXPLAIN}
     for name, value in pairs:
         if name.partition(":")[0] in known:
             kept.append((name, value))

@@ -16,7 +16,7 @@ from typing import Any
 from fhir_server.interactions.batch import Dispatch
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.steps.bundle_entries import SLICE, Problems, read_entry
-from fhir_server.interactions.steps.bundle_response import response_bundle, response_entry
+from fhir_server.interactions.steps.bundle_response import Answer, response_bundle, response_entry
 from fhir_server.interactions.steps.conditional_references import resolve_conditional_references
 from fhir_server.interactions.steps.full_urls import FullUrls
 from fhir_server.interactions.steps.read_entries import ReadEntries
@@ -115,7 +115,7 @@ async def _link_and_judge(
     """Rewrite links and judge the resources; return the writes that wait for references by search."""
     waiting: list[Write] = []
     for number, write in enumerate(writes):
-        apply_patch(server, write, problems)
+        await apply_patch(server, write, problems)
         if write.resource is not None:
             write.references = server.links.rewrite(write.resource, urls.resolver(write.entry.full_url))
             if write.conditional_references(request.base):
@@ -137,7 +137,7 @@ async def _commit(server: Server, changes: list[Change]) -> None:
         raise Outrun from None
 
 
-def _answer(write: Write) -> bytes:
+def _answer(write: Write) -> Answer:
     entry = write.entry
     if write.matched is not None:
         response = written(write.request, write.matched, is_new=False)

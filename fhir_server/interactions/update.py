@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.steps.assess import assess
-from fhir_server.interactions.steps.binary import as_resource, is_content
 from fhir_server.interactions.steps.integrity import check_references, kept_references
 from fhir_server.interactions.steps.preconditions import check_preconditions, refuse_unknown_id
 from fhir_server.interactions.steps.prepare import body_of_type, require_id, stamped
@@ -22,8 +21,6 @@ ATTEMPTS = 10
 
 async def update(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
     """Return 200 or 201 when the new version is durable."""
-    if is_content(request, target):
-        request = as_resource(request, target)
     resource = body_of_type(request, target.type)
     require_id(resource, target.id)
     assessed = assess(server, resource)
@@ -49,6 +46,7 @@ async def update(server: Server, request: FhirRequest, target: Target) -> FhirRe
                 entries,
                 replaces=current,
                 references=references,
+                large=request.large,
             )
             try:
                 await server.store.commit(change)

@@ -1,15 +1,17 @@
-"""Every $operation that the server has: one row each, found by the router and listed in the CapabilityStatement.
+"""Every $operation that the server may have: one row each, found by the router and listed in the CapabilityStatement.
 
 https://hl7.org/fhir/R4/operations.html
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from fhir_server.interactions.exchange import Handler, Operation
+from fhir_server.interactions.exchange import Handler, Operation, Policy
 from fhir_server.operations.closure import closure
 from fhir_server.operations.expand import expand
+from fhir_server.operations.expunge import expunge
 from fhir_server.operations.json_schema import json_schema
 from fhir_server.operations.lookup import lookup
 from fhir_server.operations.meta import meta, meta_add, meta_delete
@@ -60,9 +62,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "$meta",
         "http://hl7.org/fhir/OperationDefinition/Resource-meta",
-        frozenset({"instance"}),
+        frozenset({"system", "type", "instance"}),
         frozenset({"GET", "POST"}),
         meta,
+        versions=True,
     ),
     Operation(
         "$meta-add",
@@ -93,16 +96,25 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
 )
 
+_EXPUNGE = Operation(
+    "$expunge",
+    "urn:fhir-space-server:OperationDefinition:expunge",
+    frozenset({"system", "type", "instance"}),
+    frozenset({"POST"}),
+    expunge,
+)
 
-def _by_name() -> dict[str, Operation]:
+
+def offered(policy: Policy) -> tuple[Operation, ...]:
+    """Return the operations that the settings allow."""
+    return OPERATIONS if policy.expunge == "off" else (*OPERATIONS, _EXPUNGE)
+
+
+def by_name(operations: Iterable[Operation]) -> Mapping[str, Operation]:
     """Return one row for each name: operations of several types that share a name share their handler."""
     found: dict[str, Operation] = {}
-    for operation in OPERATIONS:
+    for operation in operations:
         known = found.get(operation.name)
         types = operation.types if known is None else known.types | operation.types
         found[operation.name] = replace(operation, types=types)
     return found
-
-
-#: The same by name, as the router asks for them.
-BY_NAME = _by_name()

@@ -1,13 +1,14 @@
-"""$json-schema: the JSON Schema of a base type, for those who validate offline.
+"""$json-schema: the JSON Schema of a base type or a profile, for those who validate offline.
 
-``GET StructureDefinition/[id]/$json-schema``, where the id is that of a base definition (``Patient``, ``Quantity``)
-or of a StructureDefinition that is stored here and has the URL of one. The answer is no FHIR resource but a JSON Schema
-of draft 2020-12 (application/schema+json). ``full=true`` describes resources inside resources too.
+``GET StructureDefinition/[id]/$json-schema``, where the id is that of a base definition (``Patient``, ``Quantity``), of
+a StructureDefinition that is stored here, or of one in an installed package. The answer is no FHIR resource but a JSON
+Schema of draft 2020-12 (application/schema+json). ``full=true`` describes resources inside resources too.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -19,38 +20,47 @@ from fhir_server.search import decode_pairs
 from fhir_server.terminology import CodeSets
 from fhir_server.validation.json_schema import json_schema as generate
 
-_BASE = "http://hl7.org/fhir/StructureDefinition/"
 _SHAPING = ("_format", "_pretty")
 
 
 async def json_schema(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
-    """Return 200 with the schema; 404 for an id that is none, 422 for a profile."""
+    """Return 200 with the schema; 404 for an id that is none, 422 for a definition that has no schema."""
     given = dict(decode_pairs(request.query))
     full = given.get("full", "false")
     if full not in ("true", "false") or not given.keys() <= {"full", *_SHAPING}:
         raise error("not-supported", "$json-schema takes the parameter full, which is true or false.")
     name = target.id
     if server.definitions.types.type(name) is None or "." in name:
-        name = await _stored(server, request, target)
-    schema = _schema(server.definitions, server.code_sets, name, full == "true")
+        name = await _canonical(server, request, target)
+    definitions = server.definitions
+    schema = _schema(definitions, server.code_sets, name, full == "true", definitions.generation)
     return FhirResponse(200, (), (schema,), content_type="application/schema+json")
 
 
-async def _stored(server: Server, request: FhirRequest, target: Target) -> str:
-    """Return the base type that a stored StructureDefinition defines."""
+async def _canonical(server: Server, request: FhirRequest, target: Target) -> str:
+    """Return the canonical URL of the StructureDefinition with the id: a stored one, or one of a package."""
     stored = await server.store.read(target.type, target.id, request.access)
-    if stored is None or stored.is_deleted:
+    if stored is not None and not stored.is_deleted:
+        structure = decode_own(stored.body)
+    else:
+        structure = next((s for s in server.definitions.added() if _is_meant(s, target.id)), {})
+    if not structure:
         raise error(
             "not-found", "There is no StructureDefinition with this id, and no base type of this name."
         )
-    structure = decode_own(stored.body)
-    url = structure["url"]
-    name: str = url.removeprefix(_BASE)
-    if structure.get("derivation") == "constraint" or server.definitions.types.type(name) is None:
-        raise error("not-supported", "Only base types have a JSON Schema here, not profiles.", status=422)
-    return name
+    name = f"{structure['url']}|{structure['version']}" if structure.get("version") else structure["url"]
+    if server.definitions.structure(name, exact=True) is None:
+        raise error(
+            "not-supported", "Only base types of R4 and profiles on them have a JSON Schema.", status=422
+        )
+    return str(name)
+
+
+def _is_meant(resource: dict[str, Any], id_: str) -> bool:
+    return resource["resourceType"] == "StructureDefinition" and resource.get("id") == id_
 
 
 @lru_cache(maxsize=16)
-def _schema(definitions: Definitions, code_sets: CodeSets, name: str, full: bool) -> bytes:
+def _schema(definitions: Definitions, code_sets: CodeSets, name: str, full: bool, _generation: int) -> bytes:
+    """Return the schema; kept until the ``generation`` of the definitions changes."""
     return msgspec.json.encode(generate(definitions, code_sets, name, full=full))

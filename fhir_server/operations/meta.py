@@ -2,35 +2,68 @@
 
 https://hl7.org/fhir/R4/resource-operation-meta.html (also -meta-add, -meta-delete).
 Adding and deleting make no new version, as R4 says: versionId, lastUpdated and the ETag stay. At the level of type and
-system $meta is not offered.
+system $meta tells all profiles, tags and labels in use.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fhir_server.datatypes.json_format import decode, encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
-from fhir_server.interactions.read import deleted
+from fhir_server.interactions.read import current as current_of
 from fhir_server.interactions.steps.assess import assess
 from fhir_server.interactions.steps.preconditions import check_preconditions
 from fhir_server.interactions.steps.prepare import stamped
 from fhir_server.interactions.steps.subsetting import is_subsetted
 from fhir_server.interactions.update import ATTEMPTS, too_often
+from fhir_server.interactions.vread import version_of
 from fhir_server.outcome import error
 from fhir_server.search import decode_pairs
-from fhir_server.store.documents import Change, Stored, VersionConflict
+from fhir_server.store.documents import Change, VersionConflict
 
 _LISTS = ("profile", "security", "tag")
 _SHAPING = ("_format", "_pretty")
+#: Resources of one type that are looked into for the labels in use.
+_MOST = 1000
 
 
 async def meta(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
-    """Return 200 with the meta of the current version."""
+    """Return 200 with the meta of a resource or of one of its versions, or with the labels of a type or the system."""
     _check_query(request)
     if request.body:
         _inputs(server, request, ())
-    return _answer(decode((await _current(server, request, target)).body).get("meta", {}))
+    if not target.id:
+        return _answer(await _in_use(server, request, target.type))
+    stored = await (version_of if target.version else current_of)(server, request, target)
+    return _answer(decode(stored.body).get("meta", {}))
+
+
+async def _in_use(server: Server, request: FhirRequest, type_: str) -> dict[str, Any]:
+    """Return the profiles, tags and labels of the resources that the caller may see; raise FhirError if too many."""
+    known: dict[str, dict[Any, Any]] = {name: {} for name in _LISTS}
+    present = await server.store.types()
+    for name in (type_,) if type_ in present else () if type_ else present:
+        ids = await server.store.label_holders(name, request.access, _MOST + 1)
+        if len(ids) > _MOST:
+            raise error(
+                "too-costly", f"More than {_MOST} {name} have labels of their own; $meta can't list them."
+            )
+        for stored in await asyncio.gather(*(server.store.read(name, id_, request.access) for id_ in ids)):
+            found = decode(stored.body)["meta"] if stored is not None and not stored.is_deleted else {}
+            for list_ in _LISTS:
+                for item in found.get(list_, ()):
+                    known[list_].setdefault(_identity(item), item)
+    return {
+        name: [items[key] for key in sorted(items, key=lambda key: [part or "" for part in _parts(key)])]
+        for name, items in known.items()
+        if items
+    }
+
+
+def _parts(identity: Any) -> tuple[str | None, ...]:
+    return identity if isinstance(identity, tuple) else (identity,)
 
 
 async def meta_add(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
@@ -50,7 +83,7 @@ async def _change(server: Server, request: FhirRequest, target: Target, *, is_ad
         raise error("value", f"The parameter meta takes {', '.join(_LISTS)}; the rest is the server's.")
     async with server.store.lock(target.type, target.id):
         for _ in range(ATTEMPTS):
-            current = await _current(server, request, target)
+            current = await current_of(server, request, target)
             check_preconditions(request.headers, current)
             resource = decode(current.body)
             before = resource["meta"]
@@ -58,7 +91,8 @@ async def _change(server: Server, request: FhirRequest, target: Target, *, is_ad
             if after == before:
                 return _answer(before)
             resource["meta"] = after
-            assess(server, resource)
+            # Judged with its large content, stored with what stands for it.
+            assess(server, {**decode(await server.store.contents.filled(current)), "meta": after})
             if is_subsetted(resource):
                 raise error(
                     "business-rule", "A resource can't be tagged SUBSETTED: parts of it would be missing."
@@ -80,15 +114,6 @@ async def _change(server: Server, request: FhirRequest, target: Target, *, is_ad
                 continue
             return _answer(after)
     raise too_often(target.type)
-
-
-async def _current(server: Server, request: FhirRequest, target: Target) -> Stored:
-    current = await server.store.read(target.type, target.id, request.access)
-    if current is None:
-        raise error("not-found", f"There is no {target.type} with this id.")
-    if current.is_deleted:
-        raise deleted(current)
-    return current
 
 
 def _check_query(request: FhirRequest) -> None:

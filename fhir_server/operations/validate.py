@@ -7,7 +7,7 @@ that the resource is valid. 4xx only when the question itself can't be understoo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fhir_server.datatypes.json_format import decode, encode
@@ -48,6 +48,8 @@ async def validate(server: Server, request: FhirRequest, target: Target) -> Fhir
     if question.mode == "delete":
         issues = _deletion(request, current, target)
     else:
+        if current is not None and current.large:
+            current = replace(current, body=await server.store.contents.filled(current))
         issues = _content(server, request, target, question, current)
         told = {issue.expression for issue in request.faults}
         issues = [*request.faults, *(issue for issue in issues if issue.expression not in told)]
@@ -170,7 +172,10 @@ def _content(
                 found,
             )
         )
-    issues += server.validator.validate(resource, _profiles(server, question.profile, found))
+    profiles = _profiles(server, question.profile, found)
+    issues += server.validator.validate(resource, profiles)
+    issues = [*server.validator.corrected(issues, resource, target.type)]
+    issues += server.validator.unchecked(resource, profiles)
     if question.mode:
         issues += _acceptable(server, request, target, question, current)
     return issues

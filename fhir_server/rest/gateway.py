@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.router import dispatch, outcome_response
+from fhir_server.interactions.steps.binary import is_native
 from fhir_server.messages import LANGUAGE, chosen
 from fhir_server.outcome import FhirError, error
 from fhir_server.rest.access_log import AccessLog
@@ -34,6 +35,8 @@ from fhir_server.rest.negotiation import (
     wish_or_content,
 )
 from fhir_server.rest.rendering import formatted, send_response
+from fhir_server.rest.streaming import streamed
+from fhir_server.rest.upload import Disconnected, check_unpackable, checked, received, unpacked, whole
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -51,9 +54,15 @@ class Edge:
     prefix: str = "/fhir"
     base_url: str | None = None
     max_body: int = 16_000_000
-    max_binary: int = 16_000_000
+    max_binary: int = 256_000_000
     max_bundle: int = 64_000_000
     request_timeout: float = 30.0
+    body_timeout: float = 60.0
+    binary_timeout: float = 600.0
+
+    def seconds_for(self, request: FhirRequest) -> float:
+        """Return how long an answer may take; the content of a Binary is still to come then."""
+        return self.request_timeout + (self.binary_timeout if request.incoming is not None else 0.0)
 
 
 class Gateway:
@@ -86,17 +95,10 @@ class Gateway:
                 wanted = wish_or_content(headers, query)
             else:
                 wanted = wish(headers, query)
-            body = b""
+            request = FhirRequest(method, path, query, headers, base=self._base(scope, headers))
             if method not in ("GET", "HEAD"):
-                # Only batches and transactions go to the base itself.
-                limit = self._edge.max_body if path else self._edge.max_bundle
-                if is_binary:
-                    limit = self._edge.max_binary
-                body = await self._body(receive, headers, limit)
-            request = FhirRequest(method, path, query, headers, body, self._base(scope, headers), sent=body)
-            if body:
-                request = self._as_json(request)
-            async with asyncio.timeout(self._edge.request_timeout):
+                request = await self._read(request, receive)
+            async with asyncio.timeout(self._edge.seconds_for(request)):
                 response = await dispatch(self._server, request)
         except FhirError as problem:
             response = outcome_response(problem)
@@ -109,7 +111,7 @@ class Gateway:
                     headers={"Retry-After": "5"},
                 )
             )
-        except _Disconnected:
+        except Disconnected:
             self._metrics.finished("", 499, time.perf_counter() - started)
             return
         except Exception:  # noqa: BLE001 (whatever it was, the client gets an outcome and the log the reason)
@@ -119,7 +121,8 @@ class Gateway:
                 response = formatted(response, wanted, self._server.xml)
             except Exception:  # noqa: BLE001 (as above)
                 response = formatted(_failed(request_id), wanted, self._server.xml)
-        size = await send_response(send, response, request_id, method, headers, wish=wanted)
+        stream = streamed(response, self._server.store.contents, receive)
+        size = await send_response(send, response, request_id, method, headers, wish=wanted, stream=stream)
         self._finish(request_id, method, response, time.perf_counter() - started, size)
 
     def _finish(
@@ -160,24 +163,21 @@ class Gateway:
             raise error("value", "The Host header is missing or malformed.")
         return f"{scope.get('scheme', 'http')}://{host}{self._edge.prefix}"
 
-    @staticmethod
-    async def _body(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
-        announced = headers.get("content-length", "")
-        if announced.isascii() and announced.isdigit() and int(announced) > limit:
-            raise _too_large(limit)
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _Disconnected
-            part = message.get("body", b"")
-            size += len(part)
-            if size > limit:
-                raise _too_large(limit)
-            if not message.get("more_body"):
-                return b"".join([*parts, part]) if parts else bytes(part)
-            parts.append(part)
+    async def _read(self, request: FhirRequest, receive: Receive) -> FhirRequest:
+        """Return the request with its body in JSON, or with the content that comes in for a Binary.
+
+        Raises FhirError 400, 408, 413 or 415 if it can't be had, Disconnected when the client went away.
+        """
+        edge, headers = self._edge, request.headers
+        is_binary = request.path[:1] == ("Binary",)
+        if is_binary and request.method in ("POST", "PUT") and len(request.path) < 3 and is_native(headers):
+            check_unpackable(headers)
+            parts = received(receive, headers, edge.max_binary, edge.binary_timeout)
+            return replace(request, incoming=unpacked(checked(parts, headers), headers, edge.max_binary))
+        # Only batches and transactions go to the base itself.
+        limit = edge.max_body if request.path else edge.max_bundle
+        body = await whole(receive, headers, limit, edge.body_timeout)
+        return self._as_json(replace(request, body=body, sent=body)) if body else request
 
     def _as_json(self, request: FhirRequest) -> FhirRequest:
         """Return the request with a body in JSON; raise FhirError 400 or 415 if it can't be had."""
@@ -210,18 +210,6 @@ def _failed(request_id: str) -> FhirResponse:
     )
 
 
-def _too_large(limit: int) -> FhirError:
-    return error(
-        "too-long",
-        f"The body is larger than {limit / 1_000_000:g} MB, the most that this server takes here.",
-        headers={"Connection": "close"},
-    )
-
-
 def _is_content(path: tuple[str, ...], headers: Mapping[str, str]) -> bool:
     """Tell whether XML that isn't a Binary resource is the content of one: only FHIR's own media type is not."""
     return path[:1] == ("Binary",) and "fhir" not in headers.get("content-type", "")
-
-
-class _Disconnected(Exception):  # noqa: N818 (says what happened; never leaves this file)
-    """The client went away before its request was complete."""

@@ -1,6 +1,7 @@
 """The OpenAPI document of the FHIR API, generated from the CapabilityStatement so that it can't disagree with it.
 
-Resources are described as JSON objects with their resourceType: R4 publishes its own JSON Schema for their content.
+Resources are described as JSON objects with their resourceType, or as XML; ``StructureDefinition/[type]/$json-schema``
+has the schema of their content.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 FHIR_JSON = "application/fhir+json"
+FHIR_XML = "application/fhir+xml"
 JSON_PATCH = "application/json-patch+json"
+XML_PATCH = "application/xml-patch+xml"
 
 _ID = {
     "name": "id",
@@ -70,7 +73,11 @@ def openapi(statement: Mapping[str, Any], prefix: str, base: Mapping[str, Any]) 
         **base.get("components", {}),
         "parameters": parameters,
         "responses": {"outcome": _answer("OperationOutcome")},
-        "schemas": {**base.get("components", {}).get("schemas", {}), "Resource": _RESOURCE},
+        "schemas": {
+            **base.get("components", {}).get("schemas", {}),
+            "Resource": _RESOURCE,
+            "ResourceXml": _XML,
+        },
     }
     return {**base, "paths": paths, "components": components}
 
@@ -83,10 +90,25 @@ _RESOURCE = {
 }
 
 
+_XML = {
+    "type": "string",
+    "contentMediaType": FHIR_XML,
+    "description": "An element of the namespace http://hl7.org/fhir with the name of the resource type",
+}
+
+
 def _answer(title: str) -> dict[str, Any]:
     return {
         "description": title,
-        "content": {FHIR_JSON: {"schema": {"$ref": "#/components/schemas/Resource"}}},
+        "content": _resource(),
+    }
+
+
+def _resource() -> dict[str, Any]:
+    """Return the two formats of a resource; the schema of XML says only that it is an element."""
+    return {
+        FHIR_JSON: {"schema": {"$ref": "#/components/schemas/Resource"}},
+        FHIR_XML: {"schema": {"$ref": "#/components/schemas/ResourceXml"}},
     }
 
 
@@ -110,7 +132,7 @@ def _operation(
     if takes_body:
         operation["requestBody"] = {
             "required": True,
-            "content": {FHIR_JSON: {"schema": {"$ref": "#/components/schemas/Resource"}}},
+            "content": _resource(),
         }
     return operation
 
@@ -148,6 +170,9 @@ def _patch(resource: Mapping[str, Any]) -> Row:
     operation = _operation("patch", type_, type_, path=(_ID,), takes_body=True)
     operation["requestBody"]["content"][JSON_PATCH] = {
         "schema": {"type": "array", "items": {"type": "object"}}
+    }
+    operation["requestBody"]["content"][XML_PATCH] = {
+        "schema": {"type": "string", "contentMediaType": XML_PATCH}
     }
     return f"{type_}/{{id}}", "patch", operation
 

@@ -1,5 +1,7 @@
 """Search: a query string becomes a plan; a resource becomes index entries. See README.md."""
 
+from fhir_server.search.bare_codes import BareCodes, bare_codes, with_systems
+from fhir_server.search.choosing import Choice, choose
 from fhir_server.search.compartment import in_compartment, members
 from fhir_server.search.cursor import Cursor, Cursors
 from fhir_server.search.entries import IndexDescriptor, IndexEntries, SearchPlan
@@ -7,15 +9,17 @@ from fhir_server.search.indexes import indexes
 from fhir_server.search.indexing import Indexer
 from fhir_server.search.lexing import LONGEST_FORM, decode_pairs
 from fhir_server.search.paging import Pager, Position
-from fhir_server.search.plan import COUNT_CAP, FEW, Choice, count_plan, rivals
+from fhir_server.search.plan import COUNT_CAP, FEW, count_plan, rivals
 from fhir_server.search.query import SearchQuery, parse
 from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.sorting import is_order_of
 from fhir_server.search.system import SystemPager
 
 __all__ = [
     "COUNT_CAP",
     "FEW",
     "LONGEST_FORM",
+    "BareCodes",
     "Choice",
     "Cursor",
     "Cursors",
@@ -29,11 +33,15 @@ __all__ = [
     "SearchPlan",
     "SearchQuery",
     "SystemPager",
+    "bare_codes",
+    "choose",
     "count_plan",
     "decode_pairs",
     "in_compartment",
     "indexes",
+    "is_order_of",
     "members",
     "parse",
     "rivals",
+    "with_systems",
 ]

@@ -47,27 +47,31 @@ class Cursors:
     ) -> str:
         """Return the cursor of a page of these pairs at this place for this caller, as text for a URL."""
         cut = position.cut
-        state = [
-            now // 60_000,
-            tuple(pairs),
-            int(position.backwards),
-            None if cut is None else [cut.values, cut.id],
-        ]
-        text = json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode()
+        state = [tuple(pairs), int(position.backwards), None if cut is None else [cut.values, cut.id]]
+        return self.seal_state(state, place=place, actor=actor, now=now)
+
+    def open(self, text: str, place: str, *, actor: str, now: int) -> Cursor:
+        """Return what a cursor holds; raises FhirError as ``open_state`` does."""
+        pairs, backwards, cut = self.open_state(text, place, actor=actor, now=now)
+        at = None if cut is None else Cut(tuple(cut[0]), cut[1])
+        return Cursor(tuple((name, value) for name, value in pairs), Position(at, bool(backwards)))
+
+    def seal_state(self, state: Any, *, place: str, actor: str, now: int) -> str:
+        """Return any JSON value, sealed for this place and this caller, as text for a URL."""
+        text = json.dumps([now // 60_000, state], ensure_ascii=False, separators=(",", ":")).encode()
         sealed = self._ciphers[0].encrypt(text, _bound_to(place, actor))
         return urlsafe_b64encode(sealed).decode().rstrip("=")
 
-    def open(self, text: str, place: str, *, actor: str, now: int) -> Cursor:
-        """Return what a cursor holds.
+    def open_state(self, text: str, place: str, *, actor: str, now: int) -> Any:
+        """Return the value that was sealed.
 
-        Raises FhirError 404 for one that was not sealed here for this place and caller, 410 for an expired
+        Raises FhirError 404 for a text that was not sealed here for this place and caller, 410 for an expired
         one.
         """
-        issued, pairs, backwards, cut = self._opened(text, place, actor)
+        issued, state = self._opened(text, place, actor)
         if now - issued * 60_000 > self._lifetime:
-            raise error("not-found", "This page has expired; start the search again.", status=410)
-        at = None if cut is None else Cut(tuple(cut[0]), cut[1])
-        return Cursor(tuple((name, value) for name, value in pairs), Position(at, bool(backwards)))
+            raise error("not-found", "This page has expired; start again from the first page.", status=410)
+        return state
 
     def _opened(self, text: str, place: str, actor: str) -> Any:
         try:
@@ -79,8 +83,8 @@ class Cursors:
                 return json.loads(cipher.decrypt(sealed, _bound_to(place, actor)))
             except InvalidTag:
                 continue
-        raise error("not-found", "There is no such page; start the search again.")
+        raise error("not-found", "There is no such page; start again from the first page.")
 
 
 def _bound_to(place: str, actor: str) -> list[bytes]:
-    return [b"search", place.encode(), actor.encode()]
+    return [b"page", place.encode(), actor.encode()]

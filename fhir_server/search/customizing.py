@@ -12,10 +12,10 @@ from json import dumps
 from typing import Any
 
 from fhir_server.fhirpath import FhirPathError, compile_extraction
+from fhir_server.search.choosing import forget as forget_plans
 from fhir_server.search.indexing import Indexer
 from fhir_server.search.parameters import TYPES
 from fhir_server.search.paths import branches
-from fhir_server.search.plan import forget as forget_plans
 from fhir_server.search.registry import SEARCHABLE_TYPES, Custom, Registry
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")

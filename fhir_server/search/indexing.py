@@ -8,7 +8,7 @@ repeats).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fhir_server.definitions import TypeModel
@@ -20,6 +20,9 @@ from fhir_server.search.parameters import TYPES, Output
 from fhir_server.search.parameters.reference import local
 from fhir_server.search.paths import Branch, Step
 from fhir_server.search.registry import ON_DOCUMENT, Parameter, Registry
+
+#: Where the stored document of a Binary (in ``x``) has the ``Type/id`` that stands for it when access is decided.
+SECURITY_CONTEXT = "security-context"
 
 Extract = Callable[[dict[str, Any], str], IndexEntries]
 
@@ -46,6 +49,8 @@ class Indexer:
         if extract is None:
             extract = self._extract[type_] = compile_type(self._registry, type_)
         found = extract(resource, base)
+        if "securityContext" in resource:  # only Binary has one
+            found = _within(found, resource["securityContext"], base)
         if "contained" in resource or type_ == "Bundle":
             add_contained(found, resource, base, self._registry, self.entries)
         return found
@@ -221,6 +226,18 @@ def _home(value: dict[str, Any], base: str, homes: list[str]) -> None:
         entry = local(reference, base)
         if entry and entry.startswith("Patient/"):
             homes.append(entry[8:])
+
+
+def _within(found: IndexEntries, context: dict[str, Any], base: str) -> IndexEntries:
+    """Return the entries with what access is decided by: a patient as home, anything else by its reference.
+
+    https://hl7.org/fhir/R4/binary-definitions.html#Binary.securityContext
+    """
+    entry = local(context.get("reference") or "", base)
+    if not entry:
+        return found
+    patient = entry[8:] if entry.startswith("Patient/") else found.patient
+    return replace(found, patient=patient, raw={**found.raw, SECURITY_CONTEXT: entry})
 
 
 def _others(home: str | None, homes: list[str], *fields: list[str]) -> tuple[str, ...]:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from fhir_server.outcome import error
+from fhir_server.search.choosing import Choice, choose
 from fhir_server.search.entries import SearchPlan
 from fhir_server.search.expression import Filter, Never
-from fhir_server.search.plan import Choice, base_filter, choose, distributed
+from fhir_server.search.plan import base_filter, distributed
 from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry
 from fhir_server.search.sorting import ComputedOrder, Cut, KeyOrder, Row, order_of
@@ -25,10 +26,21 @@ R = TypeVar("R", bound=Row)
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a page is: after the cut, or (``backwards``) before it; no cut is the beginning."""
+    """Where a page is: after the cut, or (``backwards``) before it; no cut is the beginning, or the end."""
 
     cut: Cut | None = None
     backwards: bool = False
+
+    @property
+    def is_end(self) -> bool:
+        """Tell whether the page is the last one, read from the end."""
+        return self.backwards and (self.cut is None or self.cut == _END)
+
+
+#: Greater than every id: FHIR ids hold letters, digits, hyphens and full stops.
+_LAST_ID = "~"
+#: After the rows that have no value to be ordered by, which come last.
+_END = Cut((None,), _LAST_ID)
 
 
 class Filling(Generic[F]):
@@ -48,7 +60,7 @@ class Filling(Generic[F]):
     def next(self) -> Position | None:
         """The position of the next page."""
         if self._start.backwards:
-            return Position(self._start.cut)
+            return None if self._start.is_end else Position(self._start.cut)
         return Position(self._more) if self._more else None
 
     @property
@@ -68,8 +80,8 @@ class Filling(Generic[F]):
 class Pager(Filling[R]):
     """Fills one page: ask ``plan()`` and hand the rows to ``add()`` until there is no plan.
 
-    Then ``rows`` is the page in order, ``next`` and ``previous`` are the positions of its neighbours (None:
-    there is none), and ``total`` the number of matches if the page is known to hold all of them.
+    Then ``rows`` is the page in order, ``next``, ``previous`` and ``last`` are the positions of other pages (None:
+    there is none, or it is not cheap), and ``total`` the number of matches if the page is known to hold all of them.
     """
 
     def __init__(
@@ -90,6 +102,16 @@ class Pager(Filling[R]):
         self._at: Position | None = None if isinstance(query.expression, Never) else self._start
         self._found: list[R] = []
         self._more: Cut | None = None
+
+    @property
+    def last(self) -> Position | None:
+        """The position of the last page, if this is not it and an index leads there."""
+        order, choice = self._order, self._choice
+        if self.next is None or not isinstance(order, KeyOrder):
+            return None
+        is_cheap = choice.index == "_id_" or (choice.is_ordered and order.field == choice.order)
+        end = Position(_END if order.field == "s" else None, backwards=True)
+        return end if is_cheap else None
 
     @property
     def _wanted(self) -> int:
@@ -189,10 +211,6 @@ class Pager(Filling[R]):
     def _end(self, more: Cut | None) -> None:
         self._more = more
         self._at = None
-
-
-#: Greater than every id: FHIR ids hold letters, digits, hyphens and full stops.
-_LAST_ID = "~"
 
 
 def _check(position: Position, order: ComputedOrder | KeyOrder) -> None:

@@ -150,6 +150,12 @@ def order_of(query: SearchQuery, default: str, registry: Registry) -> Order:
     return ComputedOrder(tuple(keys))
 
 
+def is_order_of(query: SearchQuery, key: str, registry: Registry) -> bool:
+    """Tell whether the matches are ordered by an order key alone, ``s`` or ``lu``."""
+    order = order_of(query, key, registry)
+    return isinstance(order, KeyOrder) and order.field == key
+
+
 def _expressions(type_: str, name: str, descending: bool, registry: Registry) -> tuple[Any, ...]:
     parameters = registry.parameters(type_)
     parameter = parameters.by_name[name]

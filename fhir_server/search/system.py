@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from fhir_server.outcome import error
+from fhir_server.search.choosing import choose
 from fhir_server.search.entries import SearchPlan
 from fhir_server.search.expression import Filter, Never
 from fhir_server.search.paging import Filling, Position
-from fhir_server.search.plan import base_filter, choose, distributed
+from fhir_server.search.plan import base_filter, distributed
 from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry
 from fhir_server.search.sorting import Cut, KeyOrder

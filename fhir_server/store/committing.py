@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError, WriteError
 
 from fhir_server.outcome import FhirError, error
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.coalescing import Coalescer, Waiter
 from fhir_server.store.connection import MAJORITY, Connection, is_outage
+from fhir_server.store.content import Content
+from fhir_server.store.contents import Contents
 from fhir_server.store.documents import (
     Change,
     ClaimTaken,
@@ -41,6 +45,7 @@ _ENCODED_AT_ONCE = 50
 _ALONE_FROM = 3
 #: Of so many resources the last version made here is remembered.
 _REACHED = 4096
+_REACHED_SECONDS = 1.0
 
 Waiting = Waiter[Pending, None]
 
@@ -48,18 +53,23 @@ Waiting = Waiter[Pending, None]
 class Committer:
     """Writes changes; each ``commit`` returns when its change is on the disks of a majority."""
 
-    def __init__(self, connection: Connection, catalogue: Catalogue, patience_s: float) -> None:
+    def __init__(
+        self, connection: Connection, catalogue: Catalogue, contents: Contents, patience_s: float
+    ) -> None:
         self._connection = connection
         self._catalogue = catalogue
+        self._contents = contents
         self._patience = patience_s
         self.creates: Coalescer[Pending, None] = Coalescer(self._create)
         self.replacements: Coalescer[Pending, None] = Coalescer(self._flush_replacements)
         self._transactor = Transactor(connection, patience_s)
-        self._reached: dict[tuple[str, str], int] = {}
+        self._reached: dict[tuple[str, str], tuple[int, float]] = {}
 
     async def commit(self, change: Change) -> None:
         """Write one change; raises VersionConflict, ClaimTaken, Unavailable, FhirError (body too large)."""
-        _check(change)
+        if self._contents.concerns(change):
+            await self.commit_many([change])
+            return
         if not self._catalogue.has(change.type):
             await self._catalogue.ensure(change.type)
         pending = Pending(change)
@@ -74,6 +84,30 @@ class Committer:
         assert len({(change.type, change.id) for change in changes}) == len(changes), (
             "a resource occurs twice"
         )
+        if not any(map(self._contents.concerns, changes)):
+            await self._commit_many(changes, also)
+            return
+        moved: list[Change] = []
+        made: list[Content] = []
+        try:
+            for change in changes:
+                without, new = await self._contents.moved(change)
+                moved.append(without)
+                made += new
+            await self._commit_many(moved, self._and_keep(moved, also))
+        except Exception:
+            await self._contents.discard(content.token for content in made)
+            raise
+
+    def _and_keep(self, changes: Sequence[Change], also: Also | None) -> Also:
+        async def keep(session: AsyncClientSession) -> None:
+            await self._contents.keep(changes, session)
+            if also is not None:
+                await also(session)
+
+        return keep
+
+    async def _commit_many(self, changes: Sequence[Change], also: Also | None) -> None:
         for change in changes:
             _check(change)
         for type_ in {change.type for change in changes}:
@@ -136,7 +170,9 @@ class Committer:
         hopeful = []
         for waiter in waiters:
             change = waiter.item.change
-            if change.previous < self._reached.get((change.type, change.id), 0):
+            reached, at = self._reached.get((change.type, change.id), (0, 0.0))
+            # Not for long: a purge may have removed the resource, and its versions begin anew.
+            if change.previous < reached and time.monotonic() < at + _REACHED_SECONDS:
                 waiter.refuse(_conflict(change))
             else:
                 hopeful.append(waiter)
@@ -145,7 +181,7 @@ class Committer:
 
     def _note(self, change: Change) -> None:
         self._reached.pop((change.type, change.id), None)
-        self._reached[change.type, change.id] = change.version
+        self._reached[change.type, change.id] = (change.version, time.monotonic())
         if len(self._reached) > _REACHED:
             del self._reached[next(iter(self._reached))]
 
@@ -242,7 +278,7 @@ def _check(change: Change) -> None:
         raise error(
             "too-long",
             f"The resource has {len(change.body):,} bytes as JSON; the store takes up to {LARGEST_BODY:,}. "
-            "Put large content into a Binary or split the resource.",
+            "Put large content into a Binary, write base64 without line breaks, or split the resource.",
         )
 
 

@@ -33,6 +33,8 @@ SCHEMA_VERSION = 1
 #: Server errors that say nothing about the command itself: a member stops, steps down, or lost its network.
 _OUTAGE_CODES = frozenset((6, 7, 64, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436))
 _SECRET_BYTES = 32
+#: How often the members of the replica set are asked how they are, milliseconds.
+HEARTBEAT_MS = 1000
 
 
 class Connection:
@@ -61,6 +63,8 @@ class Connection:
                 journal=True,
                 serverSelectionTimeoutMS=milliseconds,
                 connectTimeoutMS=milliseconds,
+                # A member that is stopped closes no connection: only a heartbeat that stays out tells.
+                heartbeatFrequencyMS=HEARTBEAT_MS,
                 appname="fhir-server",
             )
         except (ConfigurationError, InvalidURI) as problem:

@@ -7,12 +7,13 @@ docs/decisions/0004-storage.md.
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from fhir_server.search.entries import IndexEntries
+from fhir_server.store.content import Content
 
 #: Order keys are milliseconds shifted left by this, plus tie bits from the id: practically unique int64.
 TIE_BITS = 15
@@ -43,7 +44,8 @@ class Stored:
 
     ``body`` is the final JSON (empty for a deletion); ``version`` the integer behind meta.versionId and the
     ETag; ``last_updated`` milliseconds UTC; ``key`` the order key of last_updated; ``fields`` further fields
-    that a search plan asked for; ``source`` what a commit needs to replace this version.
+    that a search plan asked for; ``source`` what a commit needs to replace this version; ``large`` the contents
+    whose tokens stand in the body (``Contents.filled`` and ``spliced`` put them back).
     """
 
     type: str
@@ -55,11 +57,17 @@ class Stored:
     body: bytes = b""
     fields: dict[str, Any] = field(default_factory=dict)
     source: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
+    large: tuple[Content, ...] = ()
 
     @property
     def is_deleted(self) -> bool:
         """Tell whether this version is a deletion."""
         return self.method is Method.DELETE
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole JSON, about."""
+        return len(self.body) + sum(content.text_size for content in self.large)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,8 @@ class Change:
     conditional create (a hash of type and criteria): two living documents of a type never hold the same one.
     ``replaces`` is the version ``previous`` as ``Store.read`` returned it: it spares the commit a query.
     ``security`` holds further access keys of the version. ``references`` are the ``Type/id`` that the resource
-    refers to, kept where deletions of what is referred to are refused.
+    refers to, kept where deletions of what is referred to are refused. ``large`` are contents whose tokens stand in
+    the body; those of ``replaces`` may, too. Other large content is moved out by the commit.
     """
 
     method: Method
@@ -86,6 +95,7 @@ class Change:
     replaces: Stored | None = None
     security: dict[str, Any] = field(default_factory=dict)
     references: tuple[str, ...] = ()
+    large: tuple[Content, ...] = ()
 
     @property
     def version(self) -> int:
@@ -113,6 +123,10 @@ class Unsuitable(Exception):  # noqa: N818
     """This database can't serve as a store; the message says why and what to do."""
 
 
+#: A page of a search or history holds no more than this, unless its first row alone does.
+PAGE_BYTES = 16 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Rows of a search or a history, in order.
@@ -125,6 +139,16 @@ class Page:
     rows: tuple[Stored, ...]
     next: str | None = None
     is_cut: bool = False
+
+
+def fitting(rows: Sequence[Stored]) -> int:
+    """Return how many rows fit on a page, one at least."""
+    total = 0
+    for number, row in enumerate(rows):
+        total += row.size
+        if number and total > PAGE_BYTES:
+            return number
+    return len(rows)
 
 
 def document(change: Change, token: bytes) -> dict[str, Any]:
@@ -153,6 +177,8 @@ def document(change: Change, token: bytes) -> dict[str, Any]:
     made["i"] = entries.values
     if entries.raw:
         made["x"] = entries.raw
+    if change.large:
+        made["b"] = [content.document() for content in change.large]
     made["j"] = change.body
     return made
 
@@ -174,7 +200,7 @@ def tombstone(change: Change, token: bytes, previous: Mapping[str, Any]) -> dict
 
 
 #: What a history copy needs of the version that it copies.
-HISTORY_FIELDS = {"v": 1, "lu": 1, "dl": 1, "w": 1, "m": 1, "p": 1, "_sec": 1, "j": 1}
+HISTORY_FIELDS = {"v": 1, "lu": 1, "dl": 1, "w": 1, "m": 1, "p": 1, "_sec": 1, "b": 1, "j": 1}
 
 
 def history_id(type_: str, id_: str, version: int) -> str:
@@ -204,13 +230,15 @@ def history_copy(type_: str, previous: Mapping[str, Any], superseded: int) -> di
         made["p"] = patient
     if security:
         made["_sec"] = security
+    if "b" in previous:
+        made["b"] = previous["b"]
     if "j" in previous:
         made["j"] = previous["j"]
     return made
 
 
 #: The fields that ``stored`` reads, of current documents and of history copies.
-STORED_FIELDS = {"v": 1, "lu": 1, "dl": 1, "m": 1, "j": 1}
+STORED_FIELDS = {"v": 1, "lu": 1, "dl": 1, "m": 1, "b": 1, "j": 1}
 
 
 def stored(
@@ -228,6 +256,7 @@ def stored(
         document.get("j", b""),
         {name: document[name] for name in fields if name in document} if fields else {},
         document if is_whole else None,
+        tuple(map(Content.of, document["b"])) if "b" in document else (),
     )
 
 

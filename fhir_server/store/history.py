@@ -26,6 +26,7 @@ from fhir_server.store.documents import (
     Method,
     Page,
     Stored,
+    fitting,
     history_id,
     stored,
 )
@@ -274,6 +275,9 @@ def _beyond(after: Cursor, span: Span) -> dict[str, Any]:
 
 def _page(rows: list[Stored], after: Cursor | None, limit: int, *, is_more: bool) -> Page:
     page = tuple(rows[:limit])
+    count = fitting(page)
+    is_more = is_more or count < len(page)
+    page = page[:count]
     if not page or not is_more:
         return Page(page)
     last = page[-1]

@@ -1,4 +1,4 @@
-"""The outbox: an event for each version that is made, in the order of the commits, and none for what is not.
+"""The outbox: an event for each version that is made, in the order of the commits, and for each purge.
 
 A version and its event are one write, because the event is the database's own record of it: the change stream
 (https://www.mongodb.com/docs/manual/changeStreams/). It shows what a majority has, and goes on after a failover. How
@@ -14,8 +14,10 @@ from typing import Any
 
 from pymongo.errors import OperationFailure, PyMongoError
 
+from fhir_server.store import purging
 from fhir_server.store.connection import Connection, failure, is_outage
 from fhir_server.store.documents import TIE_BITS, Method
+from fhir_server.store.purging import Row
 from fhir_server.store.retrying import Retrying
 
 Token = Mapping[str, Any]
@@ -23,15 +25,14 @@ Token = Mapping[str, Any]
 
 _LOST = {136, 280, 286}  # CappedPositionLost, ChangeStreamFatalError, ChangeStreamHistoryLost
 #: A new version is an insert or a replacement; labels and index entries are changed by updates, which are none.
-_VERSIONS: list[Mapping[str, Any]] = [
-    {"$match": {"operationType": {"$in": ["insert", "replace"]}, "ns.coll": {"$regex": "^[A-Z]"}}},
+_EVENTS: list[Mapping[str, Any]] = [
     {
-        "$project": {
-            "ns": 1,
-            "documentKey": 1,
-            **{f"fullDocument.{name}": 1 for name in ("v", "lu", "dl", "m")},
+        "$match": {
+            "operationType": {"$in": ["insert", "replace"]},
+            "ns.coll": {"$regex": f"^([A-Z]|{purging.NAME}$)"},
         }
     },
+    {"$project": {f"fullDocument.{name}": 0 for name in ("i", "x", "j")}},
 ]
 
 
@@ -44,6 +45,14 @@ class Event:
     version: int
     method: Method
     last_updated: int
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeEvent:
+    """A purge has begun or ended (its state is running or done); ``purge`` says who, why, of what, and how many."""
+
+    purge: Row
     token: Token
 
 
@@ -60,7 +69,7 @@ class Outbox:
     async def here(self) -> Token:
         """Return the place behind all events so far; raises Unavailable."""
         try:
-            async with await self._connection.database.watch(_VERSIONS) as stream:
+            async with await self._connection.database.watch(_EVENTS) as stream:
                 await stream.try_next()
                 token = stream.resume_token
         except PyMongoError as problem:
@@ -68,12 +77,12 @@ class Outbox:
         assert token is not None, "a stream that was asked has a place"
         return token
 
-    async def follow(self, after: Token) -> AsyncIterator[Event]:
+    async def follow(self, after: Token) -> AsyncIterator[Event | PurgeEvent]:
         """Yield the events behind a place, for ever; raises EventsLost, and Unavailable after a long outage."""
         retrying = Retrying(self._connection.timeout_s * 2)
         while True:
             try:
-                async with await self._connection.database.watch(_VERSIONS, resume_after=after) as stream:
+                async with await self._connection.database.watch(_EVENTS, resume_after=after) as stream:
                     async for change in stream:
                         retrying = Retrying(self._connection.timeout_s * 2)
                         after = change["_id"]
@@ -85,8 +94,10 @@ class Outbox:
                     raise failure(problem) from problem
 
 
-def _event(change: Mapping[str, Any]) -> Event:
+def _event(change: Mapping[str, Any]) -> Event | PurgeEvent:
     document = change["fullDocument"]
+    if change["ns"]["coll"] == purging.NAME:
+        return PurgeEvent(document, change["_id"])
     key = document["dl"] if "dl" in document else document["lu"]
     return Event(
         change["ns"]["coll"],

@@ -44,6 +44,7 @@ class Rehearsal(Store):
                 order_key(change.last_updated, change.id),
                 change.method,
                 change.body,
+                large=change.large,
             )
 
     async def relabel(self, change: Change) -> None:

@@ -12,7 +12,7 @@ from fhir_server.access import AccessContext
 from fhir_server.search.entries import SearchPlan
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.connection import Connection
-from fhir_server.store.documents import STORED_FIELDS, Page, stored
+from fhir_server.store.documents import STORED_FIELDS, Page, fitting, stored
 from fhir_server.store.gathering import ids_command, values_command
 
 #: Fields that a tombstone has not: a condition that asks for one of them finds living documents only.
@@ -36,12 +36,15 @@ class Searcher:
         if plan.never:
             return Page(())
         command = self._aggregate(plan, access) if plan.computed else self._find(plan, access)
-        await self._add_hint(command, plan)
+        await self._complete(command, plan)
         if plan.limit:
             rows, is_cut = await self._connection.find_page_and_next(command)
         else:
             rows, is_cut = await self._connection.find(command), False
         found = tuple(stored(plan.type, row["_id"], row, plan.projection) for row in rows)
+        count = fitting(found) if plan.limit else len(found)
+        if count < len(found):
+            found, is_cut = found[: count + 1], True
         return Page(found, is_cut=is_cut)
 
     @staticmethod
@@ -77,26 +80,6 @@ class Searcher:
             "cursor": {"batchSize": plan.limit or _ALL_ROWS},
         }
 
-    async def explain(self, plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
-        """Return how mongod runs a plan: filter, index, keys and documents examined, rows, milliseconds."""
-        if plan.never:
-            return {"type": plan.type, "index": None, "keys": 0, "documents": 0, "rows": 0, "ms": 0}
-        command = self._aggregate(plan, access) if plan.computed else self._find(plan, access)
-        await self._add_hint(command, plan)
-        reply = await self._connection.query({"explain": command, "verbosity": "executionStats"})
-        if "executionStats" not in reply:  # an aggregation that begins with a cursor
-            reply = next(stage["$cursor"] for stage in reply["stages"] if "$cursor" in stage)
-        stats = reply["executionStats"]
-        return {
-            "type": plan.type,
-            "filter": effective_filter(plan, access),
-            "index": command.get("hint"),
-            "keys": stats["totalKeysExamined"],
-            "documents": stats["totalDocsExamined"],
-            "rows": stats["nReturned"],
-            "ms": stats["executionTimeMillis"],
-        }
-
     async def count(self, plan: SearchPlan, access: AccessContext, cap: int | None = None) -> int:
         """Return how many documents match, at most ``cap``; raises TimeLimit or Unavailable."""
         if plan.never:
@@ -104,7 +87,7 @@ class Searcher:
         command: dict[str, Any] = {"count": plan.type, "query": effective_filter(plan, access)}
         if cap is not None:
             command["limit"] = cap
-        await self._add_hint(command, plan)
+        await self._complete(command, plan)
         return int((await self._connection.query(command))["n"])
 
     async def values(
@@ -118,10 +101,27 @@ class Searcher:
             command = ids_command(plan, condition)
         else:
             command = values_command(plan, condition, field, whole=whole)
-        await self._add_hint(command, plan)
+        await self._complete(command, plan)
         return tuple(row["_id"] for row in await self._connection.find(command))
 
-    async def _add_hint(self, command: dict[str, Any], plan: SearchPlan) -> None:
+    async def first_key(self, plan: SearchPlan) -> dict[str, Any] | None:
+        """Return the first key of the plan's index that passes the filter; no access is asked, no document read."""
+        command = {
+            "find": plan.type,
+            "filter": plan.filter,
+            "limit": 1,
+            "singleBatch": True,
+            "returnKey": True,
+        }
+        await self._complete(command, plan)
+        return next(iter(await self._connection.find(command)), None)
+
+    def is_ready(self, plan: SearchPlan) -> bool:
+        """Tell whether the plan's index can be hinted at."""
+        return plan.hint is not None and self._catalogue.is_built(plan.type, plan.hint)
+
+    async def _complete(self, command: dict[str, Any], plan: SearchPlan) -> None:
+        """Add the hint, if the index is built."""
         if plan.hint is None:
             return
         if not self._catalogue.has(plan.type):
@@ -133,7 +133,7 @@ class Searcher:
 def _projection(plan: SearchPlan) -> dict[str, int]:
     fields = {**STORED_FIELDS, **dict.fromkeys(plan.projection, 1)}
     if plan.keys_only:
-        del fields["j"]
+        del fields["j"], fields["b"]
     return fields
 
 

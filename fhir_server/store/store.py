@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
+from copy import copy
 from typing import Any
 
 from fhir_server.access import AccessContext
@@ -14,15 +15,20 @@ from fhir_server.store.coalescing import KeyLocks
 from fhir_server.store.code_systems import CodeSystems
 from fhir_server.store.committing import Committer
 from fhir_server.store.connection import Connection
+from fhir_server.store.contents import Contents
 from fhir_server.store.documents import Change, Page, Stored
+from fhir_server.store.explaining import ExplainingSearcher
 from fhir_server.store.history import Historian, Span
 from fhir_server.store.jobs import Jobs
+from fhir_server.store.labels import holders
 from fhir_server.store.outbox import Outbox
+from fhir_server.store.purging import Purges
 from fhir_server.store.reading import Reader
 from fhir_server.store.receipts import Receipts
 from fhir_server.store.reindexing import replace_entries
 from fhir_server.store.relabelling import relabel
 from fhir_server.store.searching import Searcher
+from fhir_server.store.skipping import Skipper
 
 
 class Store:
@@ -31,26 +37,33 @@ class Store:
     Every call that returns data takes an AccessContext, whose filter is part of each query.
     """
 
-    def __init__(self, connection: Connection, catalogue: Catalogue, patience_s: float) -> None:
+    def __init__(
+        self, connection: Connection, catalogue: Catalogue, contents: Contents, patience_s: float
+    ) -> None:
         self._connection = connection
         self._catalogue = catalogue
         self._reader = Reader(connection)
-        self._searcher = Searcher(connection, catalogue)
+        self._searcher: Searcher = Searcher(connection, catalogue)
+        self._skipper = Skipper(self._searcher)
         self._historian = Historian(connection, catalogue)
-        self._committer = Committer(connection, catalogue, patience_s)
+        self._committer = Committer(connection, catalogue, contents, patience_s)
         self._locks = KeyLocks()
         self._watched: frozenset[str] = frozenset()
         self._notify: Callable[[], Awaitable[None]] = _nobody
+        #: Large content, apart from the bodies.
+        self.contents = contents
         #: Long work, with its progress.
         self.jobs = Jobs(connection)
         #: What was done under an Idempotency-Key.
         self.receipts = Receipts(connection)
+        #: Versions that are removed for good.
+        self.purges = Purges(connection, catalogue, contents)
+        #: An event for each version.
+        self.outbox = Outbox(connection)
         #: Code systems that are too large for a resource.
         self.code_systems = CodeSystems(connection)
         #: The tables of $closure.
         self.closure_tables = ClosureTables(connection)
-        #: An event for each version.
-        self.outbox = Outbox(connection)
 
     @classmethod
     async def connect(
@@ -61,11 +74,13 @@ class Store:
         indexes: Callable[[str], Sequence[IndexDescriptor]],
         timeout_s: float = 5.0,
         time_limit_ms: int = 5000,
+        inline_bytes: int = 256 * 1024,
     ) -> Store:
         """Return an open store.
 
         ``indexes`` names the indexes of a type's collection, besides the common ones. ``timeout_s`` is how
-        long an operation waits for a primary, ``time_limit_ms`` how long the database works on one command.
+        long an operation waits for a primary, ``time_limit_ms`` how long the database works on one command;
+        content up to ``inline_bytes`` stays in the body.
         Raises Unsuitable for a server or database that can't be used, Unavailable when none answers.
         """
         connection = await Connection.open(uri, database, timeout_s=timeout_s, limit_ms=time_limit_ms)
@@ -75,7 +90,7 @@ class Store:
         except BaseException:
             await connection.close()
             raise
-        return cls(connection, catalogue, 2 * timeout_s)
+        return cls(connection, catalogue, Contents(connection, inline_bytes), 2 * timeout_s)
 
     async def read(self, type_: str, id_: str, access: AccessContext) -> Stored | None:
         """Return the current version, which may be a deletion; None: no such resource for this caller."""
@@ -121,17 +136,31 @@ class Store:
         """
         await relabel(self._connection, change)
 
+    async def label_holders(self, type_: str, access: AccessContext, most: int) -> list[str]:
+        """Return ids of resources of a type such that each profile, tag and label in use is in one of them."""
+        return await holders(self._connection, type_, access, most)
+
     async def search(self, plan: SearchPlan, access: AccessContext) -> Page:
         """Return the rows of a plan; raises TimeLimit when it was stopped."""
         return await self._searcher.search(plan, access)
 
-    async def explain(self, plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
-        """Return how the database runs a plan: type, filter, index, keys, documents, rows, ms."""
-        return await self._searcher.explain(plan, access)
+    def explaining(self) -> tuple[Store, list[dict[str, Any]]]:
+        """Return a door to the same data whose searches are explained, and the list that the explanations go to."""
+        searcher = ExplainingSearcher(self._connection, self._catalogue)
+        door = copy(self)
+        door._searcher, door._skipper = searcher, Skipper(searcher)  # noqa: SLF001 (the copy is one of ours)
+        return door, searcher.found
 
     async def count(self, plan: SearchPlan, access: AccessContext, cap: int | None = None) -> int:
         """Return how many documents match, counted up to ``cap``; raises TimeLimit when it was stopped."""
         return await self._searcher.count(plan, access, cap)
+
+    async def beginning_with(self, plan: SearchPlan, field: str, beginning: str) -> frozenset[str] | None:
+        """Return the distinct values of a field in the plan's index that begin so; None where that is no gain.
+
+        For planning: they are those of all resources, whoever may see them.
+        """
+        return await self._skipper.values(plan, field, beginning)
 
     async def values(
         self, plan: SearchPlan, field: str, access: AccessContext, *, whole: bool = False

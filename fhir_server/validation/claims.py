@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/resource.html#Meta
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from fhir_server.validation.report import Findings, Run
 if TYPE_CHECKING:
     from fhir_server.validation.compiler import Compiler
 
+_LOG = logging.getLogger("fhir_server")
 #: Combinations of claims that are remembered; the senders choose them.
 _REMEMBERED = 4096
 
@@ -25,6 +27,7 @@ class Claims:
     def __init__(self, compiler: Compiler) -> None:
         self._compiler = compiler
         self._known: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Handler] = {}
+        self._logged: set[str] = set()
 
     def forget(self) -> None:
         """Drop what is known, because definitions changed."""
@@ -47,6 +50,7 @@ class Claims:
         return known
 
     def _made(self, name: str, claims: tuple[str, ...], asked: tuple[str, ...]) -> Handler:
+        self._log(claims + asked, name)
         checks: dict[str, Handler] = {}
         problems: list[tuple[str, str, str, str]] = []
         places = [(c, f".meta.profile[{i}]") for i, c in enumerate(claims)] + [(a, "") for a in asked]
@@ -67,6 +71,14 @@ class Claims:
             return found or None
 
         return handler
+
+    def _log(self, profiles: tuple[str, ...], name: str) -> None:
+        """Tell the operator, once for each profile and start, which of its constraints can't be checked."""
+        for url in profiles:
+            if url not in self._logged and self._compiler.is_known(url):
+                self._logged.add(url)
+                for issue in self._compiler.unevaluated.issues((url,), name):
+                    _LOG.warning("%s", issue.diagnostics)
 
     def _add(
         self, url: str, name: str, checks: dict[str, Handler], *, is_claim: bool

@@ -12,19 +12,20 @@ from collections.abc import Callable
 from typing import Any
 
 from fhir_server.definitions import Definitions
-from fhir_server.messages import alternatives, say
 from fhir_server.validation.claims import Claims
 from fhir_server.validation.element_tree import Element, tree
 from fhir_server.validation.elements import Elements
+from fhir_server.validation.handlers import with_questionnaire
 from fhir_server.validation.invariants import Invariants
-from fhir_server.validation.node_writer import NodeWriter, Rows
+from fhir_server.validation.node_writer import NodeWriter, Rows, Segments
 from fhir_server.validation.policy import Policy
 from fhir_server.validation.profile_schema import ProfileReader
 from fhir_server.validation.protocols import CodeSets, Handler
-from fhir_server.validation.report import Findings, Run, has_errors
-from fhir_server.validation.rules.questionnaire_response import answers
-from fhir_server.validation.schema import ElementSchema, ElementType, NodeSchema, read
+from fhir_server.validation.report import Run, has_errors
+from fhir_server.validation.rows import always_right, forbidden, lazy
+from fhir_server.validation.schema import ElementType, NodeSchema, read
 from fhir_server.validation.snapshot import Snapshots
+from fhir_server.validation.unevaluated import Unevaluated
 
 
 class Compiler:
@@ -44,6 +45,7 @@ class Compiler:
         self.invariants = Invariants(definitions.types, self, best_practices=policy.best_practices)
         self.claims = Claims(self)
         self.elements = Elements(self)
+        self.unevaluated = Unevaluated(self)
         #: Bindings that no code set answers: path and value set.
         self.unbound: list[tuple[str, str]] = []
 
@@ -62,6 +64,7 @@ class Compiler:
         self._pending.clear()
         self._trees.clear()
         self.claims.forget()
+        self.unevaluated.forget()
         self.elements.extensions.forget()
 
     def _is_base(self, structure: str) -> bool:
@@ -110,32 +113,32 @@ class Compiler:
             root = self.profile_tree(canonical)
             return next((e for e in root.walk() if e.id == id_), None) if root is not None else None
         if url not in self._trees:
-            definition = self.definitions.structure(url)
-            try:
-                self._trees[url] = (
-                    tree(self._snapshots.complete(definition), self.types) if definition is not None else None
-                )
-            except LookupError:
-                self._trees[url] = None
+            definition = self._completed(url)
+            self._trees[url] = tree(definition, self.types) if definition is not None else None
         return self._trees[url]
 
     def is_known(self, url: str) -> bool:
-        """Tell whether there is a profile, and in it the element that the URL names behind ``#``."""
-        return self.definitions.structure(url.partition("#")[0]) is not None
+        """Tell whether there is a profile that can be used, and in it the element that is named behind ``#``."""
+        return self._completed(url.partition("#")[0]) is not None
+
+    def _completed(self, url: str) -> dict[str, Any] | None:
+        """Return a StructureDefinition with its snapshot; None if it isn't known, or none can be made."""
+        definition = self.definitions.structure(url)
+        try:
+            return self._snapshots.complete(definition) if definition is not None else None
+        except LookupError:
+            return None
 
     def extension_definition(self, url: str) -> dict[str, Any] | None:
         """Return the StructureDefinition of an extension with its snapshot, or None."""
-        definition = self.definitions.structure(url)
+        definition = self._completed(url)
         if (
             definition is None
-            or definition.get("type") != "Extension"
+            or definition["type"] != "Extension"
             or definition["url"].endswith("/Extension")
         ):
             return None
-        try:
-            return self._snapshots.complete(definition)
-        except LookupError:
-            return None
+        return definition
 
     def base_of(self, url: str) -> str:
         """Return the type that a profile constrains, or the name itself when it is a type's; "" if unknown."""
@@ -214,7 +217,7 @@ class Compiler:
         schema = self.schema(structure, path)
         writer = NodeWriter(schema, self.invariants, self.resource_types)
         rows: Rows = {}
-        segments: dict[str, tuple[str, str]] = {}
+        segments: Segments = {}
         fills: list[Callable[[], None]] = []
         for element in schema.elements:
             bit = writer.bits[element.name]
@@ -224,52 +227,21 @@ class Compiler:
                 )
                 segments[name] = (segment, element.path)
                 build = self.elements.builder(structure, schema, element, type_, name)
-                fills.append(_lazy(rows, name, bit, build))
+                fills.append(lazy(rows, name, bit, build))
                 if self.is_primitive(type_):
                     segments[f"_{name}"] = (segment, element.path)
                     sibling = self.elements.sibling_builder(structure, element, name)
-                    fills.append(_lazy(rows, f"_{name}", bit, sibling))
+                    fills.append(lazy(rows, f"_{name}", bit, sibling))
         if schema.profile:
-            self._forbidden(schema, rows, segments, writer.bits)
+            forbidden(schema, self.types.type(schema.type_name), rows, segments, writer.bits)
         if schema.kind == "resource":
-            rows["resourceType"] = (writer.resource_bit, _always_right)
+            rows["resourceType"] = (writer.resource_bit, always_right)
         self._pending[key] = fills
         function = writer.compiled(rows, segments)
         if schema.kind == "resource" and schema.type_name == "QuestionnaireResponse":
-            function = self._with_questionnaire(function)
+            function = with_questionnaire(function, self.definitions.questionnaire, self.code_sets.membership)
         self._functions[key] = function
         return function
-
-    def _with_questionnaire(self, function: Handler) -> Handler:
-        """Return the handler of a QuestionnaireResponse that also looks at its Questionnaire, if that is at hand."""
-
-        def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
-            found = function(value, parent, run)
-            canonical = value.get("questionnaire")
-            if type(canonical) is not str or (found is not None and has_errors(found)):
-                return found
-            questionnaire = (
-                run.target(canonical) if canonical[:1] == "#" else self.definitions.questionnaire(canonical)
-            )
-            if questionnaire is None or questionnaire.get("resourceType") != "Questionnaire":
-                return found
-            more = answers(value, questionnaire, self.code_sets.membership, run)
-            return [*(found or ()), *(more or ())] or None
-
-        return handler
-
-    def _forbidden(
-        self, schema: NodeSchema, rows: Rows, segments: dict[str, tuple[str, str]], bits: dict[str, int]
-    ) -> None:
-        """Add rows for the types of choices that the profile takes away."""
-        info = self.types.type(schema.type_name)
-        for key, (model, _) in info.json_elements.items() if info is not None else ():
-            element = next((e for e in schema.elements if e.name == model.name), None)
-            if model.is_choice and key not in rows and element is not None:
-                handler = _wrong_type(element)
-                for name in (key, f"_{key}"):
-                    segments[name] = (f".{element.name}", element.path)
-                    rows[name] = (bits[element.name], handler)
 
     def is_primitive_type(self, name: str) -> bool:
         """Tell whether a type is a primitive one."""
@@ -279,39 +251,3 @@ class Compiler:
     def is_primitive(self, type_: ElementType | None) -> bool:
         """Tell whether the values of a type are primitives of JSON."""
         return type_ is not None and type_.code != "element-id" and self.is_primitive_type(type_.code)
-
-
-def _wrong_type(element: ElementSchema) -> Handler:
-    names = alternatives(t.code for t in element.types)
-
-    def handler(_value: Any, _parent: dict[str, Any], run: Run) -> Findings | None:
-        text = (
-            say("{name}[x] must be a {names}.", name=element.name, names=names)
-            if not element.is_prohibited
-            else _NOT_ALLOWED
-        )
-        return run.error("structure", text, "choice-type@")
-
-    return handler
-
-
-_NOT_ALLOWED = "The element must not be there: leave it out."
-
-
-def _always_right(*_: object) -> None:
-    """Accept resourceType: it was looked at when the function was chosen."""
-
-
-def _lazy(rows: Rows, key: str, bit: int, build: Callable[[], Handler]) -> Callable[[], None]:
-    """Put a handler into ``rows`` that replaces itself when first used; return what replaces it at once."""
-
-    def fill() -> None:
-        if rows[key][1] is handler:
-            rows[key] = (bit, build())
-
-    def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
-        fill()
-        return rows[key][1](value, parent, run)
-
-    rows[key] = (bit, handler)
-    return fill

@@ -5,14 +5,22 @@ https://hl7.org/fhir/R4/elementdefinition.html
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from fhir_server.messages import alternatives, say
-from fhir_server.validation.discriminators import Predicate, predicate
+from fhir_server.validation.handlers import (
+    any_of,
+    both,
+    constrained,
+    never,
+    prohibited,
+    unchecked,
+    with_value,
+)
 from fhir_server.validation.profile_schema import read_facets
 from fhir_server.validation.protocols import Handler
-from fhir_server.validation.report import Findings, Run, has_errors
+from fhir_server.validation.report import Findings, Run
 from fhir_server.validation.rules import binding, cardinality, coding, contained, primitive
 from fhir_server.validation.rules.extension import Extensions
 from fhir_server.validation.rules.reference import References
@@ -24,7 +32,7 @@ from fhir_server.validation.schema import (
     constraints,
     type_profiles,
 )
-from fhir_server.validation.slicing import Group, Slice, sliced_list, sliced_single
+from fhir_server.validation.slicing import group_of, sliced_list, sliced_single
 
 if TYPE_CHECKING:
     from fhir_server.validation.compiler import Compiler
@@ -60,7 +68,7 @@ class Elements:
     ) -> Callable[[], Handler]:
         """Return what makes the handler of one property of a node."""
         if element.is_prohibited:
-            return lambda: _prohibited
+            return lambda: prohibited
         if element.slicing is not None:
             return lambda: self._sliced(structure, schema, element, type_, key)
         if self._is_scalar(type_) and not element.node:
@@ -70,11 +78,11 @@ class Elements:
     def sibling_builder(self, structure: str, element: ElementSchema, key: str) -> Callable[[], Handler]:
         """Return what makes the handler of the ids and extensions of a primitive."""
         if element.is_prohibited:
-            return lambda: _prohibited
+            return lambda: prohibited
         if element.is_list:
             return lambda: cardinality.sibling_of_list(self._sibling(structure, element), element)
         single = cardinality.sibling_of_single
-        return lambda: _with_value(single(self._sibling(structure, element), key), element, key)
+        return lambda: with_value(single(self._sibling(structure, element), key), element, key)
 
     def _sibling(self, structure: str, element: ElementSchema) -> Handler:
         if element.sibling_node:
@@ -236,18 +244,25 @@ class Elements:
     def _extension(self, schema: NodeSchema, element: ElementSchema, type_: ElementType) -> Handler:
         profile = type_.profiles[0] if len(type_.profiles) == 1 else ""
         place = f"{schema.type_name}.{element.name}"
-        known = profile if profile and self._compiler.definitions.structure(profile) is not None else ""
+        known = profile if profile and self._compiler.is_known(profile) else ""
         return self.extensions.site(place, known, is_modifier=element.name == "modifierExtension")
 
     def _profiled(self, type_: ElementType) -> Handler:
         """Return the function of a datatype, or of the profiles on it of which one must be kept."""
-        compiler = self._compiler
-        known = [p for p in type_.profiles if compiler.is_known(p)]
-        if not known or len(known) < len(type_.profiles):
-            return compiler.function(type_.code)
-        if len(known) == 1:
-            return compiler.function(known[0])
-        return any_of(tuple(compiler.function(p) for p in known), ", ".join(known))
+        plain = self._compiler.function(type_.code)
+        return self._conforming(type_.profiles, plain) if type_.profiles else plain
+
+    def _conforming(self, profiles: Iterable[str], plain: Handler) -> Handler:
+        """Return the handler of a value that must keep one of the profiles; ``plain`` stands for unknown ones."""
+        known = [p for p in profiles if self._compiler.is_known(p)]
+        unknown = [p for p in profiles if p not in known]
+        checks = [self._compiler.function(p) for p in known]
+        if unknown:
+            checks.append(self._unchecked(plain, unknown))
+        return checks[0] if len(checks) == 1 else any_of(tuple(checks), ", ".join(known))
+
+    def _unchecked(self, handler: Handler, profiles: list[str]) -> Handler:
+        return unchecked(handler, ", ".join(profiles), self._compiler.policy.unknown_profile)
 
     def _resources(self, structure: str, element: ElementSchema) -> Handler:
         compiler = self._compiler
@@ -264,13 +279,9 @@ class Elements:
                 problem = run.error("structure", say("The resource must be a {names}.", names=names), "type@")
                 return lambda *_: problem
             handler = compiler.claims.handler(value, name)
-            wanted = [
-                p for c in allowed for p in profiles[c] if compiler.definitions.structure(p) is not None
-            ]
-            if len(wanted) == 1:
-                handler = both(compiler.function(wanted[0]), handler)
-            elif wanted:
-                handler = both(any_of(tuple(map(compiler.function, wanted)), ", ".join(wanted)), handler)
+            wanted = [p for c in allowed for p in profiles[c]]
+            if wanted:
+                handler = both(self._conforming(wanted, never), handler)
             if element.node and not element.owner:
                 handler = both(compiler.node(structure, element.node), handler)
             return handler
@@ -286,7 +297,10 @@ class Elements:
             bases = tuple(compiler.base_of(t) for t in type_.targets)
             if all(bases) and "Resource" not in bases:
                 handler = self._references.limited(handler, tuple(dict.fromkeys(bases)))
-            if any(b != t for b, t in zip(bases, type_.targets, strict=True)):
+            unknown = [t for b, t in zip(bases, type_.targets, strict=True) if not b]
+            if unknown:
+                handler = self._unchecked(handler, unknown)
+            elif any(b != t for b, t in zip(bases, type_.targets, strict=True)):
                 handler = self._references.conforming(
                     handler, type_.targets, compiler.resolved, compiler.conforms
                 )
@@ -306,110 +320,11 @@ class Elements:
     def _sliced(
         self, structure: str, schema: NodeSchema, element: ElementSchema, type_: ElementType | None, key: str
     ) -> Handler:
-        group = self._group(structure, schema, element, type_, key)
+        def item(inner: ElementSchema, own: ElementType | None) -> Handler:
+            return prohibited if inner.is_prohibited else self._item(structure, schema, inner, own, key)
+
+        group = group_of(element, type_, item, self._compiler)
         generic = self._item(structure, schema, element, type_, key)
         if not element.is_list:
             return sliced_single(group, generic)
         return sliced_list(group, generic, f"_{key}", element, cardinality.limit_of(element))
-
-    def _group(
-        self, structure: str, schema: NodeSchema, element: ElementSchema, type_: ElementType | None, key: str
-    ) -> Group:
-        assert element.slicing is not None
-        covers = not element.node and element.facets is None and not (type_ is not None and type_.profiles)
-        slices = []
-        for inner in element.slicing.slices:
-            own = next((t for t in inner.types if type_ is not None and t.code == type_.code), None)
-            if type_ is not None and own is None and inner.types:
-                # A slice of a choice for another type: nothing of this type belongs to it.
-                if inner.minimum or not element.is_choice:
-                    slices.append(Slice(inner, lambda *_: False, _never, covers=False, group=None))
-                continue
-            slices.append(
-                Slice(
-                    inner,
-                    self._predicate(element, inner),
-                    _prohibited if inner.is_prohibited else self._item(structure, schema, inner, own, key),
-                    covers and not inner.is_prohibited,
-                    self._group(structure, schema, inner, own, key) if inner.slicing is not None else None,
-                )
-            )
-        return Group(element.name, element.slicing, tuple(slices))
-
-    def _predicate(self, element: ElementSchema, inner: ElementSchema) -> Predicate | None:
-        slicing = element.slicing
-        assert slicing is not None
-        assert inner.element is not None
-        discriminators = slicing.discriminators
-        if element.is_choice:
-            discriminators = tuple(d for d in discriminators if d != ("type", "$this"))
-            if not discriminators:
-                return lambda *_: True
-        return predicate(inner.element, discriminators, self._compiler)
-
-
-def constrained(handler: Handler, own: Handler | None) -> Handler:
-    """Return the handler with the invariants of an element, which are asked when its structure is right."""
-    if own is None:
-        return handler
-
-    def with_own(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
-        found = handler(value, parent, run)
-        if found is None:
-            return own(value, parent, run)
-        return found if has_errors(found) else [*found, *(own(value, parent, run) or ())]
-
-    return with_own
-
-
-def both(first: Handler, second: Handler) -> Handler:
-    """Return the handler that asks both."""
-
-    def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
-        found = first(value, parent, run)
-        more = second(value, parent, run)
-        if found is None:
-            return more
-        return found if more is None else found + more
-
-    return handler
-
-
-def any_of(handlers: tuple[Handler, ...], names: str) -> Handler:
-    """Return the handler of a value that must keep one of several profiles."""
-
-    def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
-        first: Findings | None = None
-        for check in handlers:
-            left = run.left
-            found = check(value, parent, run)
-            if found is None or not has_errors(found):
-                return found
-            run.left = left
-            first = found if first is None else first
-        text = say("The value must conform to one of these profiles, and does to none: {names}.", names=names)
-        return [*run.error("structure", text, "type-profile@"), *(first or ())]
-
-    return handler
-
-
-def _prohibited(_value: Any, _parent: dict[str, Any], run: Run) -> Findings | None:
-    return run.error("structure", "The element must not be there: leave it out.", "cardinality@")
-
-
-def _with_value(handler: Handler, element: ElementSchema, key: str) -> Handler:
-    if not element.needs_value:
-        return handler
-
-    def with_value(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
-        found = handler(value, parent, run)
-        if key in parent:
-            return found
-        text = say("{name} must have a value; extensions alone won't do.", name=element.name)
-        return [*(found or ()), *run.error("required", text, "cardinality@")]
-
-    return with_value
-
-
-def _never(*_: object) -> None:
-    """Check nothing: no item comes here."""

@@ -6,21 +6,23 @@ https://hl7.org/fhir/R4/elementdefinition.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
 from fhir_server.datatypes.primitives import PRIMITIVES
 from fhir_server.definitions import Definitions
 from fhir_server.outcome import error
+from fhir_server.validation.profile_explanation import profile_rules
 from fhir_server.validation.schema import BEST_PRACTICE, ElementSchema, ElementType, NodeSchema, read
 
 _STEP = re.compile(r"^([A-Za-z_]\w*)(\[x\])?(?:\[\d+\])?(?:\.ofType\((\w+)\))?(?:\[\d+\])?$")
 _SPLIT = re.compile(r"\.(?!ofType\()")
+_SLICE = re.compile(r":[\w\-/]+")
 _STRENGTHS = {
     "required": "the code must be in the value set (error)",
-    "extensible": "a code outside is allowed only if none inside fits (not checked)",
+    "extensible": "a code outside is allowed only if none inside fits (warning)",
     "preferred": "a recommendation (not checked)",
     "example": "an example (not checked)",
 }
@@ -67,16 +69,22 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain(definitions: Definitions, path: str) -> Explanation:
+def explain(definitions: Definitions, path: str, profiles: Sequence[str] = ()) -> Explanation:
     """Return the rules for an element, named as issues name it (``Observation.component[0].value.ofType(Quantity)``).
 
-    ``[x]``, indices and the type behind ``ofType`` may be left out. Raises FhirError 400 for a path that doesn't exist.
+    ``[x]``, indices and the type behind ``ofType`` may be left out; a slice is named behind a colon
+    (``Patient.identifier:INS``). What the ``profiles`` add comes after the rules of the base definition, each with the
+    profile that brings it. Raises FhirError 400 for a path that doesn't exist, 404 for a profile that isn't known.
     """
     first, *rest = _SPLIT.split(path.strip())
     place = _Place(definitions, first)
     for step in rest:
-        place.enter(step)
-    return place.explanation()
+        place.enter(_SLICE.sub("", step))
+    found = place.explanation()
+    told = {told for rule in found.rules for told in (rule.id, rule.text) if told}
+    added = (Rule(*rule) for url in profiles for rule in profile_rules(definitions, url, path.strip()))
+    new = [rule for rule in dict.fromkeys(added) if told.isdisjoint((rule.id, rule.text))]
+    return replace(found, rules=(*found.rules, *new))
 
 
 class _Place:

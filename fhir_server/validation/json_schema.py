@@ -1,26 +1,33 @@
-"""JSON Schema (draft 2020-12) of the base types of R4, generated from their snapshots.
+"""JSON Schema (draft 2020-12) of the base types of R4 and of profiles, generated from their snapshots.
 
 For those who validate offline in another language. A schema says what JSON Schema can say: properties, types,
-cardinality, one type of each choice, lexical forms, codes of required bindings. It can't say invariants, the systems of
-codings, what references point to, whether a date exists; for those there is ``$validate``.
+cardinality, one type of each choice, lexical forms, fixed values and patterns, slices, codes of required bindings. It
+can't say invariants, what references point to, whether a date exists; for those there is ``$validate``.
 
 https://json-schema.org/draft/2020-12, https://hl7.org/fhir/R4/json.html
 """
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import Any
 
 from fhir_server.datatypes.primitives import MAX_INTEGER, PRIMITIVES
 from fhir_server.definitions import Definitions
 from fhir_server.outcome import error
+from fhir_server.validation.compiler import Compiler
+from fhir_server.validation.json_schema_slices import sliced
+from fhir_server.validation.json_schema_values import both, bound, facets
+from fhir_server.validation.policy import Policy
 from fhir_server.validation.protocols import CodeSets
-from fhir_server.validation.schema import ElementSchema, ElementType, NodeSchema, read
+from fhir_server.validation.schema import ElementSchema, ElementType, NodeSchema
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 Schema = dict[str, Any]
+
+_STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 
 _DAY = r"[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01])"
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?"
@@ -58,61 +65,84 @@ _PRIMITIVES: dict[str, Schema] = {
 }
 
 
-def json_schema(definitions: Definitions, code_sets: CodeSets, type_: str, *, full: bool = False) -> Schema:
-    """Return the schema of a base type; raise FhirError 404 for a name that is none.
+def json_schema(definitions: Definitions, code_sets: CodeSets, name: str, *, full: bool = False) -> Schema:
+    """Return the schema of a base type (by its name or URL) or of a profile (by ``url`` or ``url|version``).
 
     Resources inside resources may be anything with a known resourceType, unless ``full``: then they are described too.
+    Raises FhirError 404 for a name that is none, 422 for a profile that can't be used.
     """
-    names = definitions.types.names()
-    if type_ not in names or "." in type_:
-        near = get_close_matches(type_[:64], names, 1)
+    name = name.removeprefix(_STRUCTURE) if definitions.types.type(name.removeprefix(_STRUCTURE)) else name
+    structure = definitions.structure(name, exact=True) if "." not in name or ":" in name else None
+    if structure is None:
+        near = get_close_matches(name[:64], [n for n in definitions.types.names() if "." not in n], 1)
         hint = f": did you mean {near[0]}?" if near else "."
-        raise error("not-found", f"There is no type of this name in R4{hint}")
+        raise error("not-found", f"There is no type of this name in R4, and no profile of this address{hint}")
     generator = _Generator(definitions, code_sets, full=full)
+    is_profile = structure.get("derivation") == "constraint"
+    source = definitions.package
+    if is_profile:
+        source = f"{structure['url']}|{structure.get('version', '')}"
+    try:
+        reference = generator.reference(name, "" if is_profile else structure["type"])
+        described = generator.finished()
+    except (LookupError, ValueError) as reason:
+        raise error("not-supported", f"The profile can't be used: {reason}.", status=422) from None
     return {
         "$schema": DRAFT,
-        "title": type_,
-        "description": f"{definitions.package}, http://hl7.org/fhir/StructureDefinition/{type_}",
-        "$ref": generator.reference(type_),
-        "$defs": generator.finished(),
+        "title": structure.get("name", name) if is_profile else structure["type"],
+        "description": source if is_profile else f"{source}, {structure['url']}",
+        "$ref": reference,
+        "$defs": described,
     }
 
 
 class _Generator:
-    """Collects the definitions of a type and of all that it refers to."""
+    """Collects the definitions of a type or profile and of all that it refers to."""
 
     def __init__(self, definitions: Definitions, code_sets: CodeSets, *, full: bool) -> None:
+        self._compiler = Compiler(definitions, code_sets, Policy())
         self._definitions = definitions
         self._code_sets = code_sets
         self._full = full
         self._done: dict[str, Schema] = {}
-        self._waiting: list[str] = []
-        self._nodes: dict[str, dict[str, NodeSchema]] = {}
+        #: What is to be described: structure and node by the name of its definition.
+        self._waiting: dict[str, tuple[str, str]] = {}
+        self._names: dict[tuple[str, str], str] = {}
 
-    def reference(self, name: str) -> str:
-        """Return the reference to a type or a node (``Patient.contact``), which is described later."""
-        if name not in self._done and name not in self._waiting:
-            self._waiting.append(name)
+    def reference(self, structure: str, node: str) -> str:
+        """Return the reference to a node of a type or profile ("" is the profile's root), which is described later."""
+        key = (structure, node)
+        name = self._names.get(key)
+        if name is None:
+            name = self._names[key] = self._name(structure, node)
+            self._waiting[name] = key
         return f"#/$defs/{name}"
 
+    def _name(self, structure: str, node: str) -> str:
+        if "/" not in structure and ":" not in structure:
+            return node
+        url = structure.partition("|")[0].partition("#")[0]
+        name = re.sub(
+            r"[^A-Za-z0-9.-]+", "_", f"{url.rpartition('/')[2]}:{node}" if node else url.rpartition("/")[2]
+        )
+        taken = set(self._names.values())
+        return next(n for n in (name, *(f"{name}_{i}" for i in range(2, 1000))) if n not in taken)
+
     def finished(self) -> dict[str, Schema]:
-        """Return all definitions, by name."""
+        """Return all definitions, by name; raises LookupError if one can't be had."""
         while self._waiting:
-            name = self._waiting.pop()
-            self._done[name] = self._definition(name)
+            name, (structure, node) = self._waiting.popitem()
+            self._done[name] = self._definition(structure, node)
         return dict(sorted(self._done.items()))
 
-    def _definition(self, name: str) -> Schema:
-        if name in _PRIMITIVES:
-            return _PRIMITIVES[name]
-        if name == "Resource":
+    def _definition(self, structure: str, node: str) -> Schema:
+        if node in _PRIMITIVES:
+            return _PRIMITIVES[node]
+        if node == "Resource":
             return self._any_resource()
-        root = name.partition(".")[0]
-        if root not in self._nodes:
-            structure = self._definitions.structure(root)
-            assert structure is not None, "the type model knows it"
-            self._nodes[root] = read(structure)
-        return self._object(self._nodes[root][name])
+        if not node and (base := self._compiler.base_of(structure)) in PRIMITIVES:
+            return {"$ref": self.reference(base, base)}
+        return self._object(structure, self._compiler.schema(structure, node))
 
     def _any_resource(self) -> Schema:
         names = list(self._definitions.types.resource_types)
@@ -125,13 +155,13 @@ class _Generator:
             schema["allOf"] = [
                 {
                     "if": {"properties": {"resourceType": {"const": name}}},
-                    "then": {"$ref": self.reference(name)},
+                    "then": {"$ref": self.reference(name, name)},
                 }
                 for name in names
             ]
         return schema
 
-    def _object(self, node: NodeSchema) -> Schema:
+    def _object(self, structure: str, node: NodeSchema) -> Schema:
         properties: dict[str, Schema] = {}
         required: list[str] = []
         conditions: list[Schema] = []
@@ -139,15 +169,18 @@ class _Generator:
             properties["resourceType"] = {"const": node.type_name}
             required.append("resourceType")
         for element in node.elements:
+            if element.is_prohibited:
+                continue
             keys: list[str] = []
             for key, type_ in element.json_keys().items():
-                properties[key] = self._property(element, type_)
+                properties[key] = self._property(structure, element, type_)
                 keys.append(key)
                 if type_ is not None and _is_primitive(type_) and type_.code != "xhtml":
-                    properties[f"_{key}"] = self._sibling(element)
+                    properties[f"_{key}"] = self._sibling(structure, element)
             if element.is_choice:
                 conditions.append(_one_of(keys, properties, needed=element.minimum > 0))
-            elif element.minimum and f"_{keys[0]}" in properties:
+                conditions += _needed_types(element, properties)
+            elif element.minimum and f"_{keys[0]}" in properties and not element.needs_value:
                 conditions.append(_either(keys[0]))
             elif element.minimum:
                 required += keys
@@ -160,29 +193,77 @@ class _Generator:
             **({"allOf": conditions} if conditions else {}),
         }
 
-    def _property(self, element: ElementSchema, type_: ElementType | None) -> Schema:
-        item = self._item(element, type_)
+    def _property(self, structure: str, element: ElementSchema, type_: ElementType | None) -> Schema:
+        if element.slicing is not None and not element.is_list:
+            own = [
+                s
+                for s in element.slicing.slices
+                if [t.code for t in s.types] == [type_.code if type_ else ""]
+            ]
+            return both(
+                self._item(structure, element, type_), *(self._item(structure, s, s.types[0]) for s in own)
+            )
+        item = self._item(structure, element, type_)
         if not element.is_list:
             return item
         if type_ is not None and _is_primitive(type_):
             item = {"anyOf": [item, {"type": "null"}]}
         listed: Schema = {"type": "array", "items": item, "minItems": max(element.minimum, 1)}
-        return {**listed, "maxItems": element.maximum} if element.maximum else listed
+        if element.maximum:
+            listed["maxItems"] = element.maximum
+        if element.slicing is None:
+            return listed
+        slices = sliced(
+            element.slicing,
+            lambda s: self._item(structure, s, s.types[0] if s.types else None),
+            self._compiler,
+        )
+        return both(listed, slices)
 
-    def _item(self, element: ElementSchema, type_: ElementType | None) -> Schema:
+    def _item(self, structure: str, element: ElementSchema, type_: ElementType | None) -> Schema:
+        limits = facets(element.facets)
         if type_ is None or element.node:
-            return {"$ref": self.reference(element.node)}
-        if element.value_set and type_.code in {"code", "string", "uri"}:
-            code_set = self._code_sets.codes(element.value_set)
-            if code_set is not None and code_set.codes:
-                return {"enum": sorted(code_set.codes)}
-        return {"$ref": self.reference(type_.code)}
+            return both({"$ref": self.reference(element.owner or structure, element.node)}, limits)
+        url = element.value_set if element.strength == "required" else element.max_value_set
+        binding = bound(self._code_sets, url, type_.code)
+        if "enum" in binding:
+            return both(binding, limits)
+        profiles = [p for p in type_.profiles if "#" not in p and self._is_usable(p)]
+        if profiles:
+            known = len(profiles) == len(type_.profiles)
+            described: list[Schema] = [{"$ref": self.reference(p, "")} for p in profiles]
+            value: Schema = {"anyOf": described} if len(described) > 1 else described[0]
+            return both(value if known else {"$ref": self._type(type_.code)}, binding, limits)
+        return both({"$ref": self._type(type_.code)}, binding, limits)
 
-    def _sibling(self, element: ElementSchema) -> Schema:
-        beside = {"$ref": self.reference("Element")}
+    def _type(self, code: str) -> str:
+        name = "Resource" if code == "DomainResource" else code
+        return self.reference(name, name)
+
+    def _is_usable(self, profile: str) -> bool:
+        try:
+            self._compiler.schema(profile, "")
+        except (LookupError, ValueError):
+            return False
+        return True
+
+    def _sibling(self, structure: str, element: ElementSchema) -> Schema:
+        node = element.sibling_node
+        beside = {"$ref": self.reference(structure, node) if node else self.reference("Element", "Element")}
         if not element.is_list:
             return beside
         return {"type": "array", "items": {"anyOf": [beside, {"type": "null"}]}, "minItems": 1}
+
+
+def _needed_types(element: ElementSchema, properties: dict[str, Schema]) -> list[Schema]:
+    """Return the types that a choice must have because a slice of it must be there."""
+    found: list[Schema] = []
+    for slice_ in element.slicing.slices if element.slicing is not None else ():
+        if slice_.minimum and len(slice_.types) == 1:
+            [key] = slice_.json_keys()
+            if key in properties:
+                found.append(_either(key) if f"_{key}" in properties else {"required": [key]})
+    return found
 
 
 def _is_primitive(type_: ElementType) -> bool:

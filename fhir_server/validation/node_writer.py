@@ -5,6 +5,8 @@ Nothing of a definition's text enters the source but numbers and ``repr`` of nam
 
 from __future__ import annotations
 
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 from fhir_server.messages import say
@@ -18,6 +20,8 @@ from fhir_server.validation.schema import NodeSchema
 
 #: Handlers by JSON property, each with the bit of its element.
 Rows = dict[str, tuple[int, Handler]]
+#: Path segment and definition path of each JSON property.
+Segments = dict[str, tuple[str, str]]
 
 
 class NodeWriter:
@@ -75,7 +79,7 @@ class NodeWriter:
                 ]
                 self._names[f"RULE_{number}"] = rule.make(self._resource_types)
 
-    def compiled(self, rows: Rows, segments: dict[str, tuple[str, str]]) -> Handler:
+    def compiled(self, rows: Rows, segments: Segments) -> Handler:
         """Return the function; ``segments`` are path segment and definition path of each property."""
         schema = self._schema
         source = self.write()
@@ -136,9 +140,15 @@ class NodeWriter:
             "JOIN": join,
             **self._names,
         }
-        exec(compile(source, f"<validation of {schema.path}>", "exec"), namespace)  # noqa: S102 - own source
+        exec(_code(source, schema.path), namespace)  # noqa: S102 - own source
         function: Handler = namespace["validate"]
         return function
+
+
+@lru_cache(maxsize=1024)
+def _code(source: str, path: str) -> CodeType:
+    """Return the code of a source; many nodes, most of all those of extensions, have the same."""
+    return compile(source, f"<validation of {path}>", "exec")
 
 
 def join(found: list[Finding] | None, more: list[Finding] | None) -> list[Finding] | None:

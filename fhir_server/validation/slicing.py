@@ -5,17 +5,23 @@ https://hl7.org/fhir/R4/profiling.html#slicing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.messages import say
-from fhir_server.validation.discriminators import Predicate
+from fhir_server.validation.discriminator_paths import Surroundings
+from fhir_server.validation.discriminators import Predicate, predicate
+from fhir_server.validation.handlers import never
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run
 from fhir_server.validation.rules.cardinality import indexed, list_of
-from fhir_server.validation.schema import ElementSchema, Slicing
+from fhir_server.validation.schema import ElementSchema, ElementType, Slicing
 
+#: The name of the slice of all that is in no other one.
+DEFAULT = "@default"
+#: Makes the handler of one item of a slice, of the type that is looked at.
+ItemHandler = Callable[[ElementSchema, ElementType | None], Handler]
 #: The items of a list with their indexes.
 Items = Sequence[tuple[int, Any]]
 
@@ -98,11 +104,10 @@ class Group:
                 count=count,
             )
             return run.error("required", text, f"slice-{schema.slice_name}@")
-        maximum = 0 if schema.is_prohibited else schema.maximum
-        if count > maximum and (maximum or schema.is_prohibited):
+        if count > schema.maximum > 0:  # those of a prohibited slice were each refused already
             text = say(
                 "There must be at most {maximum} {name}, not {count}.",
-                maximum=maximum,
+                maximum=schema.maximum,
                 name=name,
                 count=count,
             )
@@ -148,6 +153,50 @@ class Group:
                 return indexed(run.error("structure", text, "slice-order@"), index)
             highest = place
         return []
+
+
+def group_of(
+    element: ElementSchema, type_: ElementType | None, item: ItemHandler, around: Surroundings
+) -> Group:
+    """Return the slices of an element, as far as they are about items of one type (None: defined inline)."""
+    assert element.slicing is not None
+    covers = not element.node and element.facets is None and not (type_ is not None and type_.profiles)
+    slices = []
+    for inner in element.slicing.slices:
+        own = next((t for t in inner.types if type_ is not None and t.code == type_.code), None)
+        if type_ is not None and own is None and inner.types:
+            # A slice of a choice for another type: nothing of this type belongs to it.
+            if inner.minimum or not element.is_choice:
+                slices.append(Slice(inner, lambda *_: False, never, covers=False, group=None))
+            continue
+        slices.append(
+            Slice(
+                inner,
+                _predicate(element, inner, around),
+                item(inner, own),
+                covers and not inner.is_prohibited,
+                group_of(inner, own, item, around) if inner.slicing is not None else None,
+            )
+        )
+    slices.sort(key=lambda s: s.schema.slice_name == DEFAULT)
+    return Group(element.name, element.slicing, tuple(slices))
+
+
+def _predicate(element: ElementSchema, inner: ElementSchema, around: Surroundings) -> Predicate | None:
+    assert element.slicing is not None
+    assert inner.element is not None
+    if inner.slice_name == DEFAULT:
+        return _always
+    discriminators = element.slicing.discriminators
+    if element.is_choice:
+        discriminators = tuple(d for d in discriminators if d != ("type", "$this"))
+        if not discriminators:
+            return _always
+    return predicate(inner.element, discriminators, around)
+
+
+def _always(*_: object) -> bool:
+    return True
 
 
 def sliced_list(group: Group, generic: Handler, siblings: str, schema: ElementSchema, limit: int) -> Handler:

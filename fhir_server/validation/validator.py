@@ -11,11 +11,13 @@ from typing import Any
 from fhir_server.definitions import Definitions
 from fhir_server.outcome import Issue
 from fhir_server.validation.compiler import Compiler
+from fhir_server.validation.corrections import Corrections
 from fhir_server.validation.invariants import NotEvaluated
 from fhir_server.validation.policy import Policy
 from fhir_server.validation.protocols import CodeSets
 from fhir_server.validation.report import BundleIndex, Run, issues
 from fhir_server.validation.rules.contained import holds_conditional_references, resource_type
+from fhir_server.validation.unevaluated import claimed
 
 
 class Validator:
@@ -41,6 +43,7 @@ class Validator:
         self._definitions = definitions
         self._code_sets = code_sets
         self._compiler = Compiler(definitions, code_sets, policy or Policy(best_practices=best_practices))
+        self._corrections = Corrections(code_sets, definitions.types.resource_types)
         self._generation = definitions.generation
         self._as_warnings = as_warnings
 
@@ -74,8 +77,22 @@ class Validator:
             return ()
         return issues(found or [], run, name, self._as_warnings, compiler.types_of)
 
+    def unchecked(self, resource: dict[str, Any], profiles: Sequence[str] = ()) -> tuple[Issue, ...]:
+        """Return a warning for each constraint that can't be checked, of the profiles that ``validate`` goes by."""
+        name = resource.get("resourceType")
+        imposed = self._compiler.policy.imposed.get(name, ()) if isinstance(name, str) else ()
+        wanted = dict.fromkeys((*claimed(resource), *profiles, *imposed))
+        return tuple(self._compiler.unevaluated.issues(wanted, name if isinstance(name, str) else ""))
+
+    def corrected(self, issues: Sequence[Issue], resource: Any, type_: str = "") -> tuple[Issue, ...]:
+        """Return the issues that ``validate`` found, each with a suggested fix where there is one.
+
+        ``type_`` is the type that the resource must be of, "" if nothing says it.
+        """
+        return self._corrections.corrected(issues, resource, type_)
+
     def preload(self, types: Iterable[str]) -> None:
-        """Compile these resource types and all datatypes that they use, for processes that fork later."""
+        """Compile resource types (by name) and profiles (by URL) with all that they use, before a process forks."""
         for name in types:
             self._compiler.preload(name)
 

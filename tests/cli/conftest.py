@@ -103,6 +103,7 @@ def serving(tmp_path_factory):
     def start(data, *, examples=False, workers=1, port=None):
         port = port or _free_port()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FHIR_")}
+        environment["FHIR_CONTENT_LOAD"] = "false"  # tests/interactions/test_content.py has its own start
         log = logs / f"{len(started)}.log"
         with log.open("wb") as errors:
             process = subprocess.Popen(

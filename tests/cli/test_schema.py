@@ -26,3 +26,20 @@ def test_a_type_that_there_is_not():
     result = run("Patint")
     assert (result.returncode, result.stdout) == (2, "")
     assert "did you mean Patient" in result.stderr
+
+
+def test_a_profile_of_a_package(tmp_path):
+    (tmp_path / "package.json").write_text('{"name": "example.one", "version": "1.0.0"}')
+    profile = {
+        "resourceType": "StructureDefinition", "url": "https://example.org/named", "version": "1.0.0", "name": "Named",
+        "kind": "resource", "type": "Patient", "derivation": "constraint",
+        "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+        "differential": {"element": [{"id": "Patient.name", "path": "Patient.name", "min": 1}]},
+    }  # fmt: skip
+    (tmp_path / "StructureDefinition-named.json").write_text(json.dumps(profile))
+    result = run("https://example.org/named|1.0.0", "--package", str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert not jsonschema.Draft202012Validator(json.loads(result.stdout)).is_valid(
+        {"resourceType": "Patient"}
+    )
+    assert run("https://example.org/named").returncode == 2

@@ -165,3 +165,94 @@ def test_explain():
 @pytest.mark.parametrize("arguments", [[], ["--severity", "fatal", "-"], ["--format", "html", "-"]])
 def test_usage(arguments):
     assert run(*arguments).returncode == 2
+
+
+def package(folder):
+    """Write a package with one profile: an Observation must have an effectiveDateTime."""
+    (folder / "package").mkdir(parents=True)
+    (folder / "package" / "package.json").write_text('{"name": "example.one", "version": "1.0.0"}')
+    profile = {
+        "resourceType": "StructureDefinition",
+        "url": "https://example.org/dated",
+        "version": "1.0.0",
+        "name": "Dated",
+        "status": "active",
+        "kind": "resource",
+        "abstract": False,
+        "type": "Observation",
+        "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Observation",
+        "derivation": "constraint",
+        "differential": {
+            "element": [{"id": "Observation.effective[x]", "path": "Observation.effective[x]", "min": 1}]
+        },
+    }
+    (folder / "package" / "StructureDefinition-dated.json").write_text(json.dumps(profile))
+    return folder
+
+
+def test_profile_and_package(tmp_path):
+    source = package(tmp_path / "one")
+    result = run("-", "--package", source, "--profile", "https://example.org/dated|1.0.0", stdin=GOOD)
+    assert result.returncode == 1
+    assert "[cardinality@https://example.org/dated#Observation.effective[x]]" in result.stdout
+    assert run("-", "--package", source, stdin=GOOD).returncode == 0
+    result = run("-", "--profile", "https://example.org/dated", stdin=GOOD)
+    assert (result.returncode, "isn't known" in result.stderr) == (2, True)
+    assert run("-", "--package", tmp_path / "nowhere", stdin=GOOD).returncode == 2
+
+
+def test_in_french():
+    result = run("-", "--lang", "fr", stdin=BAD.replace("finished", "Final"))
+    assert "Le code doit être l'un de ceux-ci" in result.stdout
+    assert "  fix: " in result.stdout
+    assert run("-", "--lang", "xx", stdin=GOOD).returncode == 2
+
+
+WRONG = (
+    '{\n  "resourceType" : "Patient",\n  "gender": "Female",\n  "birthDte": "2020",\n  "active": "true"\n}\n'
+)
+MENDED = WRONG.replace('"Female"', '"female"').replace('"true"', "true")
+
+
+def test_a_fix_that_assumes_something_says_so(tmp_path):
+    (tmp_path / "a.json").write_text(WRONG)
+    lines = run(tmp_path).stdout.splitlines()
+    assert [line for line in lines if line.startswith("  fix")] == [
+        '  fix: [{"op":"replace","path":"/gender","value":"female"}]',
+        '  fix (if "birthDate" is meant): [{"op":"move","from":"/birthDte","path":"/birthDate"}]',
+        '  fix: [{"op":"replace","path":"/active","value":true}]',
+    ]
+
+
+def test_fix_prints_a_diff_and_changes_nothing(tmp_path):
+    (tmp_path / "a.json").write_text(WRONG)
+    result = run(tmp_path / "a.json", "--fix")
+    assert result.returncode == 1
+    assert [line for line in result.stdout.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")] == [
+        '-  "gender": "Female",', '+  "gender": "female",', '-  "active": "true"', '+  "active": true',
+    ]  # fmt: skip
+    assert (tmp_path / "a.json").read_text() == WRONG
+
+
+def test_fix_and_write(tmp_path):
+    (tmp_path / "a.json").write_text(WRONG)
+    (tmp_path / "b.ndjson").write_text(f"{GOOD}\n{BAD.replace('finished', 'Final')}\r\n{GOOD}\n")
+    (tmp_path / "c.xml").write_text(
+        '<Patient xmlns="http://hl7.org/fhir"><gender value="Male"/><birthDate value="31/12/2020"/></Patient>'
+    )
+    result = run(tmp_path, "--fix", "--write")
+    assert result.stderr.count("mended ") == 3
+    assert (tmp_path / "a.json").read_text() == MENDED
+    assert (
+        tmp_path / "b.ndjson"
+    ).read_bytes().decode() == f"{GOOD}\n{BAD.replace('finished', 'final')}\r\n{GOOD}\n"
+    assert run(tmp_path / "c.xml").returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.ndjson", "c.xml"]
+
+
+@pytest.mark.parametrize("arguments", [["-", "--fix"], ["x.json.gz", "--fix"], ["x.json", "--write"]])
+def test_what_can_t_be_mended(tmp_path, arguments):
+    (tmp_path / "x.json.gz").write_bytes(b"")
+    (tmp_path / "x.json").write_text(GOOD)
+    arguments = [str(tmp_path / a) if a.startswith("x") else a for a in arguments]
+    assert run(*arguments, stdin=GOOD).returncode == 2

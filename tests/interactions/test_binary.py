@@ -1,6 +1,7 @@
 """Binary in its native form: https://hl7.org/fhir/R4/binary.html."""
 
 import base64
+import time
 import uuid
 
 import pytest
@@ -140,6 +141,18 @@ def test_head(fhir, pdf):
     answer = fhir.head(f"Binary/{pdf}")
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-length"] == str(len(PDF))
+    assert fhir.head(f"Binary/{pdf}", headers={"Range": "bytes=0-1"}).status_code == 200
+
+
+def test_a_range_with_the_date_of_the_version_goes_on(fhir, pdf):
+    date = fhir.get(f"Binary/{pdf}").headers["last-modified"]
+    other = "Mon, 05 Jan 2026 00:00:00 GMT"
+    time.sleep(1)  # within the second of the version its date does not tell one from the next
+    answers = [
+        fhir.get(f"Binary/{pdf}", headers={"Range": "bytes=0-1", "If-Range": text})
+        for text in (date, other, "yesterday", '"1"')
+    ]
+    assert [answer.status_code for answer in answers] == [206, 200, 200, 200]
 
 
 def test_an_empty_content(fhir):

@@ -63,6 +63,11 @@ def test_openapi_describes_what_is_advertised(site, statement):
         assert {"get", "post"} <= set(document["paths"][f"/fhir/{row['type']}"])
         assert {"get", "put", "patch", "delete"} <= set(document["paths"][f"/fhir/{row['type']}/{{id}}"])
     assert "/health/ready" in document["paths"]
+    create = document["paths"]["/fhir/Patient"]["post"]
+    formats = {"application/fhir+json", "application/fhir+xml"}
+    assert create["requestBody"]["content"].keys() == create["responses"]["201"]["content"].keys() == formats
+    patch = document["paths"]["/fhir/Patient/{id}"]["patch"]["requestBody"]["content"]
+    assert set(patch) == set(statement["patchFormat"])
 
 
 def test_every_advertised_include_is_accepted_and_no_other(fhir, statement):

@@ -1,5 +1,8 @@
 """history at its three levels: https://hl7.org/fhir/R4/http.html#history."""
 
+from base64 import urlsafe_b64decode
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
 
@@ -83,13 +86,28 @@ def test_an_unknown_id_is_404(fhir):
         "_since=yesterday",
         "_since=2023-02-31",
         "colour=red",
-        "_cursor=forged",
     ],
 )
 def test_bad_parameters_are_400(fhir, versions, query):
     answer = fhir.get(f"Basic/{versions[0]['id']}/_history?{query}")
     assert answer.status_code == 400
     assert answer.json()["issue"][0]["diagnostics"]
+
+
+def test_page_links_are_sealed_for_their_place(fhir, versions):
+    id_ = versions[0]["id"]
+    [link] = [
+        link["url"]
+        for link in fhir.get(f"Basic/{id_}/_history?_count=1").json()["link"]
+        if link["relation"] == "next"
+    ]
+    cursor = parse_qs(urlsplit(link).query)["_cursor"][0]
+    assert id_.encode() not in urlsafe_b64decode(cursor + "==")
+    assert fhir.get(link).status_code == 200
+    for other in (f"Basic/{id_}/_history?_cursor=forged", f"_history?_cursor={cursor}"):
+        answer = fhir.get(other)
+        assert answer.status_code == 404
+        assert "first page" in answer.json()["issue"][0]["diagnostics"]
 
 
 @pytest.mark.parametrize("level", ["Basic/{id}/_history", "Basic/_history", "_history"])

@@ -48,14 +48,35 @@ def test_what_has_no_schema(fhir, path, status):
     assert answer.json()["resourceType"] == "OperationOutcome"
 
 
-def test_a_stored_profile_has_none_yet(fhir):
+def test_a_stored_profile(fhir):
+    """It has a schema as soon as it is stored, and another one when it has changed."""
     profile = {
         "resourceType": "StructureDefinition", "id": "my-patient", "url": "urn:x:my-patient", "name": "MyPatient",
         "status": "draft", "kind": "resource", "abstract": False, "type": "Patient", "derivation": "constraint",
         "baseDefinition": BASE + "Patient", "differential": {"element": [{"id": "Patient", "path": "Patient"}]},
     }  # fmt: skip
-    assert fhir.put("StructureDefinition/my-patient", json=profile).status_code in (200, 201)
-    assert fhir.get("StructureDefinition/my-patient/$json-schema").status_code == 422
+    patient = {"resourceType": "Patient", "gender": "male"}
+
+    def accepts():
+        assert fhir.put("StructureDefinition/my-patient", json=profile).status_code in (200, 201)
+        answer = fhir.get("StructureDefinition/my-patient/$json-schema")
+        assert answer.status_code == 200
+        return jsonschema.Draft202012Validator(answer.json()).is_valid(patient)
+
+    assert accepts()
+    profile["differential"]["element"].append({"id": "Patient.name", "path": "Patient.name", "min": 1})
+    assert not accepts()
+
+
+def test_a_definition_that_is_no_profile_has_none(fhir):
+    logical = {
+        "resourceType": "StructureDefinition", "id": "my-model", "url": "urn:x:my-model", "name": "MyModel",
+        "status": "draft", "kind": "logical", "abstract": False, "type": "urn:x:my-model",
+        "derivation": "specialization", "baseDefinition": BASE + "Element",
+        "differential": {"element": [{"id": "my-model", "path": "my-model", "definition": "x", "min": 0, "max": "*"}]},
+    }  # fmt: skip
+    assert fhir.put("StructureDefinition/my-model", json=logical).status_code in (200, 201)
+    assert fhir.get("StructureDefinition/my-model/$json-schema").status_code == 422
 
 
 def test_its_definition_is_ours_and_valid(fhir):

@@ -1,5 +1,7 @@
 """$meta and its kin: https://hl7.org/fhir/R4/resource-operations.html."""
 
+import uuid
+
 import pytest
 
 
@@ -11,6 +13,17 @@ def basic(fhir):
         "code": {"text": "x"},
     }
     return fhir.post("Basic", json=body).json()
+
+
+CONTENT = {
+    "Basic": {"code": {"text": "x"}},
+    "Linkage": {
+        "item": [
+            {"type": "source", "resource": {"display": "x"}},
+            {"type": "alternate", "resource": {"display": "y"}},
+        ]
+    },
+}
 
 
 def inputs(meta):
@@ -111,3 +124,46 @@ def test_the_operations_are_listed(fhir):
     statement = fhir.get("metadata").json()
     for resource in statement["rest"][0]["resource"]:
         assert {"meta", "meta-add", "meta-delete"} <= {row["name"] for row in resource["operation"]}
+
+
+def test_meta_of_a_version(fhir, basic):
+    id_ = basic["id"]
+    fhir.put(f"Basic/{id_}", json={**basic, "meta": {"tag": [{"code": "b"}]}})
+    assert returned(fhir.get(f"Basic/{id_}/_history/1/$meta")) == basic["meta"]
+    assert returned(fhir.get(f"Basic/{id_}/_history/2/$meta"))["tag"] == [{"code": "b"}]
+    assert fhir.get(f"Basic/{id_}/_history/3/$meta").status_code == 404
+    assert (
+        fhir.post(f"Basic/{id_}/_history/1/$meta-add", json=inputs({"profile": ["urn:p"]})).status_code == 404
+    )
+    assert fhir.get(f"Basic/{id_}/_history/1/$validate").status_code == 404
+
+
+def test_meta_of_a_type_and_of_the_system_lists_what_is_in_use(fhir):
+    system = f"urn:labels:{uuid.uuid4()}"
+
+    def label(code, **more):
+        return {"system": system, "code": code, **more}
+
+    def create(type_, **labels):
+        return fhir.post(type_, json={"resourceType": type_, **CONTENT[type_], "meta": labels}).json()
+
+    def own(meta):
+        return [coding["code"] for coding in meta.get("tag", ()) if coding.get("system") == system]
+
+    create("Basic", tag=[label("b", display="B")], profile=[system], security=[label("r")])
+    create("Basic", tag=[label("a"), label("b")])
+    create("Linkage", tag=[label("l")])
+    gone = create("Basic", tag=[label("gone")])
+    fhir.delete(f"Basic/{gone['id']}")
+    changed = create("Basic", tag=[label("old")])
+    fhir.put(f"Basic/{changed['id']}", json={**changed, "meta": {"tag": [label("new")]}})
+
+    of_type = returned(fhir.get("Basic/$meta"))
+    assert own(of_type) == ["a", "b", "new"]
+    assert system in of_type["profile"]
+    assert label("r") in of_type["security"]
+    assert of_type.keys() <= {"tag", "profile", "security"}
+    of_system = returned(fhir.post("$meta", json={"resourceType": "Parameters"}))
+    assert own(of_system) == ["a", "b", "l", "new"]
+    assert returned(fhir.get("ImagingStudy/$meta")) == {}
+    assert fhir.get("Basic/$meta?_tag=x").status_code == 400

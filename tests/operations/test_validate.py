@@ -1,5 +1,7 @@
 """$validate: https://hl7.org/fhir/R4/resource-operation-validate.html."""
 
+import json
+
 import pytest
 
 GOOD = {"resourceType": "Patient", "active": True}
@@ -164,3 +166,45 @@ def test_a_profile_of_the_core_package_is_judged(fhir):
         "Patient/$validate", params={"profile": BASE + "vitalsigns"}, json={"resourceType": "Patient"}
     )
     assert other.status_code == 422
+
+
+def test_a_fix_comes_as_a_json_patch(fhir):
+    patient = {"resourceType": "Patient", "gender": "Female", "deceasedDateTime": "2020-01-31T10:00:00"}
+    outcome = fhir.post("Patient/$validate", json=patient, headers={"accept-language": "fr"}).json()
+    found = {}
+    for issue in outcome["issue"]:
+        [extension] = [e for e in issue["extension"] if e["url"].endswith(":issue-fix")]
+        found[issue["expression"][0]] = {p["url"]: p["valueString"] for p in extension["extension"]}
+    assert found == {
+        "Patient.gender": {"patch": '[{"op":"replace","path":"/gender","value":"female"}]'},
+        "Patient.deceased.ofType(dateTime)": {
+            "patch": '[{"op":"replace","path":"/deceasedDateTime","value":"2020-01-31T10:00:00Z"}]',
+            "assumes": "l'heure est en UTC",
+        },
+    }
+    [operation] = json.loads(found["Patient.gender"]["patch"])
+    assert fhir.post("Patient", json={**patient, "gender": operation["value"]}).status_code == 400
+
+
+def test_a_missing_type_is_that_of_the_address(fhir):
+    outcome = fhir.post("Patient/$validate", json={"active": True}).json()
+    assert '[{"op":"add","path":"/resourceType","value":"Patient"}]' in json.dumps(outcome).replace("\\", "")
+
+
+def test_constraints_that_can_t_be_checked_are_named(fhir):
+    url = "https://example.org/StructureDefinition/unchecked"
+    profile = {
+        "resourceType": "StructureDefinition", "id": "unchecked", "url": url, "name": "Unchecked", "status": "draft",
+        "kind": "resource", "abstract": False, "type": "Patient", "derivation": "constraint",
+        "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+        "differential": {"element": [
+            {"id": "Patient", "path": "Patient", "constraint": [{"key": "u-1", "severity": "error", "human": "x"}]},
+        ]},
+    }  # fmt: skip
+    assert fhir.put("StructureDefinition/unchecked", json=profile).status_code in (200, 201)
+    for path in ("Patient/$validate", f"Patient/$validate?profile={url}"):
+        patient = {"resourceType": "Patient", "active": True}
+        if "?" not in path:
+            patient["meta"] = {"profile": [url]}
+        issues = fhir.post(path, json=patient).json()["issue"]
+        assert [(i["severity"], i["details"]["coding"][0]["code"]) for i in issues] == [("warning", "u-1")]

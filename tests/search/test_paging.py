@@ -123,6 +123,35 @@ def test_a_page_back_leads_forward_again(engine):
     assert engine.page(query, back.previous).rows == first.rows
 
 
+@pytest.mark.parametrize("count", [1, 4, 7, 29])
+@pytest.mark.parametrize("sort", ["", "_id", "-_id", "_lastUpdated", "-_lastUpdated"])
+@pytest.mark.parametrize("type_", ["Observation", "Patient"])
+def test_the_last_page_leads_back_through_all(engine, type_, sort, count):
+    given_ = [("patient", "p01")] if type_ == "Observation" and not sort else []
+    query = engine.parse(type_, [("_sort", sort), *given_, ("_count", str(count))])
+    pages = engine.pages(query)
+    expected = [row.id for page in pages for row in page.rows]
+    if len(pages) == 1:
+        assert pages[0].last is None
+        return
+    assert all(page.last == pages[0].last for page in pages[:-1])
+    assert pages[-1].last is None
+    back = [engine.page(query, pages[0].last)]
+    assert (back[0].next, back[0].last, back[0].total) == (None, None, None)
+    while back[-1].previous is not None:
+        back.append(engine.page(query, back[-1].previous))
+    assert [row.id for page in reversed(back) for row in page.rows] == expected
+    assert engine.page(query, back[1].next).rows == back[0].rows
+
+
+@pytest.mark.parametrize("pairs", [[("_sort", "family")], [("patient", "p01"), ("_sort", "_lastUpdated")]])
+def test_no_last_page_where_all_matches_would_be_sorted_for_it(engine, pairs):
+    type_ = "Patient" if len(pairs) == 1 else "Observation"
+    pager = engine.page(engine.parse(type_, [*pairs, ("_count", "3")]))
+    assert pager.next is not None
+    assert pager.last is None
+
+
 def test_missing_values_come_last_in_both_directions(engine):
     without = {f"p{n:02}" for n in range(23) if n % 9 in {3, 7}}
     for sort in ("family", "-family"):

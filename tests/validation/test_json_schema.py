@@ -123,13 +123,15 @@ def test_datatypes_and_primitives_have_one_too(checkers):
     assert not checkers("positiveInt").is_valid(0)
 
 
-@pytest.mark.parametrize(
-    "name", ["Patint", "Patient.contact", "", "http://hl7.org/fhir/StructureDefinition/Patient"]
-)
+@pytest.mark.parametrize("name", ["Patint", "Patient.contact", "", "http://example.org/Patient"])
 def test_names_that_are_no_type(checkers, name):
     with pytest.raises(FhirError) as refused:
         checkers(name)
     assert refused.value.status == 404
+
+
+def test_the_address_of_a_type_is_a_name_of_it(checkers):
+    assert checkers("http://hl7.org/fhir/StructureDefinition/Patient").schema == checkers("Patient").schema
 
 
 def test_every_type_has_a_schema(checkers):

@@ -372,7 +372,7 @@ def contained_without_reference(node: dict[str, Any], site: Site) -> bool:
     return True
 
 
-@mutation("value")
+@mutation("business-rule")
 def wrong_attachment_size(node: dict[str, Any], site: Site) -> bool:
     node["size"] = 4
     return (site.node_type, site.key) == ("Attachment", "data")

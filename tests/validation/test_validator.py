@@ -250,3 +250,21 @@ def test_whatever_stands_anywhere_gives_issues_and_no_exception(
         assert issue.severity in {"error", "warning", "information"}
         assert issue.diagnostics
         assert issue.rule
+
+
+def test_a_code_outside_a_maximum_value_set_is_an_error_unless_the_operator_is_lenient():
+    definitions = Definitions()
+    spoken = {"coding": [{"system": "http://example.org/languages", "code": "x"}]}
+    resource = {"resourceType": "Patient", "communication": [{"language": spoken}]}
+    strict = Validator(definitions, CodeSets(definitions)).validate(resource)
+    lenient = Validator(definitions, CodeSets(definitions), as_warnings=frozenset({"binding-max"})).validate(
+        resource
+    )
+    found = [
+        [(issue.severity, issue.rule) for issue in each if "binding-max" in issue.rule]
+        for each in (strict, lenient)
+    ]
+    assert found == [
+        [("error", "binding-max@Patient.communication.language")],
+        [("warning", "binding-max@Patient.communication.language")],
+    ]

@@ -24,6 +24,7 @@ def assess(server: Server, resource: dict[str, Any]) -> tuple[Issue, ...]:
         return ()
     errors = [issue for issue in issues if issue.severity in ("error", "fatal")]
     if errors:
+        issues = server.validator.corrected(issues, resource)
         raise FhirError(*issues, status=min(STATUS_BY_CODE.get(issue.code, 422) for issue in errors))
     return issues
 

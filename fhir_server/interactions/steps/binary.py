@@ -1,19 +1,26 @@
 """Binary in its native form: any content up and down under its own content type.
 
 https://hl7.org/fhir/R4/binary.html. A request body whose Content-Type is not FHIR's is the content itself; a read that
-does not ask for FHIR's formats gets the content itself, whole or the range that it names (RFC 9110, 14).
+does not ask for FHIR's formats gets the content itself, whole or the range that it names (RFC 9110, 14). Content above
+the size that stays in a body is neither read nor sent as a whole: it goes between the client and the store in chunks.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from fhir_server.datatypes.json_format import decode, encode
-from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Target
+from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.outcome import FhirError, error
+from fhir_server.store.content import Content, Extent
 from fhir_server.store.documents import Stored
 
 TYPE = "Binary"
@@ -31,7 +38,7 @@ _FHIR = frozenset(
     )
 )
 #: Formats that are FHIR's or the content's own: the body tells.
-_EITHER = frozenset(("application/json", "text/json"))
+_EITHER = frozenset(("application/json", "text/json", "application/xml", "text/xml"))
 _SECURITY_CONTEXT = "x-security-context"
 _MEDIA_TYPE = re.compile(
     r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?:\s*;\s*[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|\"[ -!#-\[\]-~]*\"))*", re.ASCII
@@ -41,22 +48,27 @@ _RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.ASCII)
 _GUARDS = (("Content-Disposition", "attachment"), ("Content-Security-Policy", "sandbox; default-src 'none'"))
 
 
-def is_content(request: FhirRequest, target: Target) -> bool:
-    """Tell whether the body of a write is the content of a Binary, not a resource."""
-    content_type = request.headers.get("content-type")
-    if target.type != TYPE or content_type is None:
-        return False
-    media = content_type.partition(";")[0].strip().lower()
-    if media in _EITHER:
-        try:
-            return decode(request.body).get("resourceType") != TYPE
-        except FhirError:
-            return True
-    return media not in _FHIR
+def is_native(headers: Mapping[str, str]) -> bool:
+    """Tell from the headers alone that a body is the content of a Binary."""
+    media = _media(headers)
+    return media is not None and media not in _FHIR and media not in _EITHER
 
 
-def as_resource(request: FhirRequest, target: Target) -> FhirRequest:
-    """Return the same write with the content wrapped as a Binary resource; raises FhirError 400 for a bad type."""
+def _media(headers: Mapping[str, str]) -> str | None:
+    content_type = headers.get("content-type")
+    return None if content_type is None else content_type.partition(";")[0].strip().lower()
+
+
+@asynccontextmanager
+async def as_resource(server: Server, request: FhirRequest, target: Target) -> AsyncIterator[FhirRequest]:
+    """Give a write of a Binary as the write of a resource, whatever form its body has.
+
+    Content that is large is in the store by then, and is removed at the end unless a version refers to it. Raises
+    FhirError 400 for a bad Content-Type, and whatever ends the upload.
+    """
+    if request.incoming is None and not _is_content(request):
+        yield request
+        return
     content_type = " ".join(request.headers["content-type"].split())
     if not _MEDIA_TYPE.fullmatch(content_type):
         raise error("value", "The Content-Type is no media type, for example application/pdf.")
@@ -66,11 +78,47 @@ def as_resource(request: FhirRequest, target: Target) -> FhirRequest:
     resource["contentType"] = content_type
     if _SECURITY_CONTEXT in request.headers:
         resource["securityContext"] = {"reference": request.headers[_SECURITY_CONTEXT]}
-    if request.body:
-        resource["data"] = base64.b64encode(request.body).decode()
+    content = request.body if request.incoming is None else await _received(server, request.incoming)
+    if content:
+        resource["data"] = (
+            content.token if isinstance(content, Content) else base64.b64encode(content).decode()
+        )
     headers = {**request.headers, "content-type": "application/fhir+json"}
     headers.setdefault("prefer", "return=minimal")  # who sends content does not want it back in base64
-    return replace(request, headers=headers, body=encode(resource))
+    large = (content,) if isinstance(content, Content) else ()
+    try:
+        yield replace(request, headers=headers, body=encode(resource), incoming=None, large=large)
+    finally:
+        await server.store.contents.discard(one.token for one in large)
+
+
+def _is_content(request: FhirRequest) -> bool:
+    """Tell whether a body that was read is content, not a resource; XML resources are JSON by now."""
+    media = _media(request.headers)
+    if media in _EITHER:
+        try:
+            return decode(request.body).get("resourceType") != TYPE
+        except FhirError:
+            return True
+    return media is not None and media not in _FHIR
+
+
+async def _received(server: Server, incoming: AsyncIterator[bytes]) -> bytes | Content:
+    """Return content that is small as it is, and what stands for it in the store when it is large."""
+    contents = server.store.contents
+    begin = bytearray()
+    async for part in incoming:
+        begin += part
+        if len(begin) > contents.inline:
+            return await contents.write(_from(begin, incoming))
+    return bytes(begin)
+
+
+async def _from(begin: bytearray, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield bytes(begin)
+    begin.clear()
+    async for part in rest:
+        yield part
 
 
 def wants_content(request: FhirRequest) -> bool:
@@ -81,32 +129,42 @@ def wants_content(request: FhirRequest) -> bool:
     return not any(entry.partition(";")[0].strip() in _FHIR for entry in accepted)
 
 
-def content(request: FhirRequest, stored: Stored, headers: tuple[tuple[str, str], ...]) -> FhirResponse:
+def content(
+    server: Server, request: FhirRequest, stored: Stored, headers: tuple[tuple[str, str], ...]
+) -> FhirResponse:
     """Return 200 with the content, 206 with a range of it, or 416; ``headers`` are those of the version."""
     resource = decode(stored.body)
-    data = base64.b64decode(resource.get("data", ""))
+    text = resource.get("data", "")
+    large = next((one for one in stored.large if one.token == text), None)
+    data = b"" if large is not None else base64.b64decode(text)
     content_type = resource.get("contentType", "")
     if not _MEDIA_TYPE.fullmatch(content_type):
         content_type = "application/octet-stream"
-    more = [*headers, ("Accept-Ranges", "bytes"), *_GUARDS]
+    digest = base64.b64encode(hashlib.sha256(data).digest() if large is None else large.sha256).decode()
+    more = [*headers, ("Accept-Ranges", "bytes"), ("Repr-Digest", f"sha-256=:{digest}:"), *_GUARDS]
     reference = resource.get("securityContext", {}).get("reference", "")
     if reference.isascii() and reference.isprintable() and reference:
         more.append(("X-Security-Context", reference))
-    wanted = range_of(request, len(data))
-    if wanted is None:
-        return FhirResponse(200, more, (data,), content_type=content_type)
-    first, last = wanted
-    more.append(("Content-Range", f"bytes {first}-{last}/{len(data)}"))
-    return FhirResponse(206, more, (data[first : last + 1],), content_type=content_type)
+    size = len(data) if large is None else large.size
+    wanted = range_of(request, size, stored.last_updated, server.clock())
+    first, last = wanted or (0, size - 1)
+    if wanted:
+        more.append(("Content-Range", f"bytes {first}-{last}/{size}"))
+    status = 206 if wanted else 200
+    if large is None:
+        return FhirResponse(status, more, (data[first : last + 1],), content_type=content_type)
+    return FhirResponse(status, more, content_type=content_type, extent=Extent(large, first, last))
 
 
-def range_of(request: FhirRequest, size: int) -> tuple[int, int] | None:
+def range_of(request: FhirRequest, size: int, last_updated: int, now: int) -> tuple[int, int] | None:
     """Return the first and last byte that Range names, None for the whole content; raise FhirError 416 beyond it.
 
-    Several ranges, malformed ones and conditional ones (our entity tags are weak) are answered with the whole.
+    Several ranges, malformed ones, and those whose If-Range does not hold, are answered with the whole.
     """
     found = _RANGE.fullmatch(request.headers.get("range", ""))
-    if found is None or "if-range" in request.headers or request.method not in ("GET", "HEAD"):
+    if found is None or request.method != "GET":  # RFC 9110, 14.2: of no other method
+        return None
+    if "if-range" in request.headers and not _is_same(request.headers["if-range"], last_updated, now):
         return None
     first, last = found[1], found[2]
     if not first:
@@ -127,3 +185,16 @@ def range_of(request: FhirRequest, size: int) -> tuple[int, int] | None:
             headers={"Content-Range": f"bytes */{size}"},
         )
     return begin, end
+
+
+def _is_same(validator: str, last_updated: int, now: int) -> bool:
+    """Tell whether If-Range surely names the version (RFC 9110, 13.1.5): never by an entity tag, ours are weak.
+
+    A date does when it is that of the version and the second that it names is over.
+    """
+    try:
+        moment = parsedate_to_datetime(validator)
+    except ValueError:
+        return False
+    second = last_updated // 1000
+    return moment.astimezone(UTC).timestamp() == second and now // 1000 > second

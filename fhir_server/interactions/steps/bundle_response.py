@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/http.html#transaction-response
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
@@ -14,12 +15,21 @@ from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirResponse
 from fhir_server.interactions.steps.bundle_entries import Entry
 from fhir_server.interactions.steps.prepare import instant
+from fhir_server.store.content import Content
 
 _OUTCOME = b'{"resourceType":"OperationOutcome"'
 
 
-def response_entry(entry: Entry, response: FhirResponse, last_updated: int | None = None) -> bytes:
-    """Return the JSON of a response's entry; ``last_updated`` is milliseconds UTC, where it is known exactly."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The JSON of a response's entry, and the contents whose tokens stand in it."""
+
+    text: bytes
+    large: tuple[Content, ...] = ()
+
+
+def response_entry(entry: Entry, response: FhirResponse, last_updated: int | None = None) -> Answer:
+    """Return a response's entry; ``last_updated`` is milliseconds UTC, where it is known exactly."""
     headers = dict(response.headers)
     described: dict[str, Any] = {"status": f"{response.status} {HTTPStatus(response.status).phrase}"}
     if "Location" in headers:
@@ -33,15 +43,17 @@ def response_entry(entry: Entry, response: FhirResponse, last_updated: int | Non
     text = encode(described)
     body = b"".join(response.body) if entry.method != "HEAD" else b""
     if not body:
-        return b'{"response":%b}' % text
+        return Answer(b'{"response":%b}' % text)
     if body.startswith(_OUTCOME) and (entry.method != "GET" or response.status >= 400):
-        return b'{"response":%b,"outcome":%b}}' % (text[:-1], body)
-    return b'{"resource":%b,"response":%b}' % (body, text)
+        return Answer(b'{"response":%b,"outcome":%b}}' % (text[:-1], body))
+    return Answer(b'{"resource":%b,"response":%b}' % (body, text), response.large)
 
 
-def response_bundle(type_: str, entries: Sequence[bytes]) -> FhirResponse:
+def response_bundle(type_: str, entries: Sequence[Answer]) -> FhirResponse:
     """Return 200 with the Bundle of type batch-response or transaction-response."""
     head = b'{"resourceType":"Bundle","type":"%b-response"' % type_.encode()
     # An empty array is no FHIR JSON: a Bundle without entries has no "entry".
-    body = b'%b,"entry":[%b]}' % (head, b",".join(entries)) if entries else head + b"}"
-    return FhirResponse(200, (), (body,), interaction=type_)
+    joined = b",".join(entry.text for entry in entries)
+    body = b'%b,"entry":[%b]}' % (head, joined) if entries else head + b"}"
+    large = tuple(content for entry in entries for content in entry.large)
+    return FhirResponse(200, (), (body,), interaction=type_, large=large)

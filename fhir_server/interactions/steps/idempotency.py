@@ -58,7 +58,10 @@ def _fingerprint(request: FhirRequest) -> bytes:
         request.query,
         [request.headers.get(name) for name in _HEADERS],
     ]
-    return hashlib.sha256(encode(told) + b"\n" + request.body).digest()
+    body = request.body
+    for content in request.large:  # its token is another one each time
+        body = body.replace(content.token.encode(), content.sha256)
+    return hashlib.sha256(encode(told) + b"\n" + body).digest()
 
 
 def _kept(response: FhirResponse) -> dict[str, object]:
@@ -66,7 +69,7 @@ def _kept(response: FhirResponse) -> dict[str, object]:
     return {
         "s": response.status,
         "h": [list(header) for header in response.headers],
-        "b": body if len(body) <= LARGEST_ANSWER else b"",
+        "b": body if len(body) <= LARGEST_ANSWER and not response.large else b"",
         "i": response.interaction,
         "t": response.type,
     }

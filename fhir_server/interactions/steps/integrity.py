@@ -13,6 +13,7 @@ from typing import Any
 
 from fhir_server.datatypes.references import parse
 from fhir_server.interactions.exchange import FhirRequest, Server
+from fhir_server.interactions.steps.attachments import DOCUMENT, check_attachments
 from fhir_server.interactions.steps.links import place_of
 from fhir_server.outcome import FhirError, Issue, error
 from fhir_server.store.documents import Stored
@@ -39,7 +40,12 @@ def kept_references(server: Server, resource: dict[str, Any], base: str) -> tupl
 
 
 async def check_references(server: Server, request: FhirRequest, resource: dict[str, Any]) -> None:
-    """Raise FhirError 422 when a reference of a resource leads to nothing that the caller may see."""
+    """Raise FhirError 422 when a reference of a resource leads to nothing that the caller may see.
+
+    So it does when a document is not what its reference says of it.
+    """
+    if resource["resourceType"] == DOCUMENT:
+        await check_attachments(server, request, resource)
     if not server.policy.check_references_on_write:
         return
     wanted = targets(server.links.references(resource), request.base)

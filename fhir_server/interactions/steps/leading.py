@@ -1,23 +1,46 @@
-"""Which index leads a search whose patient is not known, by counting; and how a search was run, on request.
-
-``_explain=true`` is not of R4: it works where the settings allow it, and is an unknown parameter elsewhere.
-"""
+"""Which index leads a search whose patient is not known, by counting; and which systems a bare code has."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, Server
-from fhir_server.interactions.steps.asking import Asked
-from fhir_server.outcome import Issue
-from fhir_server.search import COUNT_CAP, FEW, Choice, SearchPlan, SearchQuery, rivals
+from fhir_server.search import (
+    COUNT_CAP,
+    FEW,
+    Choice,
+    SearchQuery,
+    bare_codes,
+    choose,
+    is_order_of,
+    rivals,
+    with_systems,
+)
 
-_EXPLAIN = "_explain"
+
+async def leading(
+    server: Server, request: FhirRequest, query: SearchQuery
+) -> tuple[SearchQuery, Choice | None]:
+    """Return the query, with systems for its bare codes, and the choice whose index reads the least.
+
+    None leaves the choice to the ranks (most searches).
+    """
+    choice = await _least(server, request, query)
+    leader = choice or choose(query, server.registry)[0]
+    bare = bare_codes(query, leader, server.registry)
+    if bare is None or not is_order_of(query, leader.order, server.registry):
+        return query, choice
+    entries: set[str] = set()
+    for code in bare.codes:
+        found = await server.store.beginning_with(bare.plan, bare.field, f"{code}|")
+        if found is None:
+            return query, choice
+        entries |= found
+    query = with_systems(query, bare, entries)
+    same = (other for other in choose(query, server.registry) if other.index == leader.index)
+    return query, next(same, None)
 
 
-async def leading(server: Server, request: FhirRequest, query: SearchQuery) -> Choice | None:
-    """Return the choice whose index reads the least, None to leave it to the ranks (most searches).
+async def _least(server: Server, request: FhirRequest, query: SearchQuery) -> Choice | None:
+    """Return the choice whose index reads the least, None when there is nothing to compare.
 
     Counts end at a cap: what reads more is no better than what the ranks say.
     """
@@ -30,16 +53,3 @@ async def leading(server: Server, request: FhirRequest, query: SearchQuery) -> C
         if number <= FEW:
             break
     return best
-
-
-def to_explain(server: Server, wanted: Asked) -> tuple[Asked, list[Issue] | None]:
-    """Return the request without ``_explain``, and where explanations go (None: nobody asked for any)."""
-    if not server.policy.explain or (_EXPLAIN, "true") not in wanted.pairs:
-        return wanted, None
-    return replace(wanted, pairs=tuple(pair for pair in wanted.pairs if pair[0] != _EXPLAIN)), []
-
-
-async def explanation(server: Server, request: FhirRequest, plan: SearchPlan) -> Issue:
-    """Return how the database runs a plan, as JSON in an informational issue."""
-    found = await server.store.explain(plan, request.access)
-    return Issue("information", "informational", encode(found).decode())

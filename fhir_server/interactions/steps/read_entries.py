@@ -12,7 +12,7 @@ from fhir_server.datatypes.json_format import decode
 from fhir_server.interactions.batch import AT_ONCE, Dispatch
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.steps.bundle_entries import Entry, Problems, as_request
-from fhir_server.interactions.steps.bundle_response import response_entry
+from fhir_server.interactions.steps.bundle_response import Answer, response_entry
 from fhir_server.interactions.steps.transaction_writes import Write
 from fhir_server.outcome import error
 
@@ -49,7 +49,7 @@ class ReadEntries:
                     error(issue["code"], issue["diagnostics"], expression=entry.name, status=response.status),
                 )
 
-    async def answers(self) -> dict[int, bytes]:
+    async def answers(self) -> dict[int, Answer]:
         """Return the response's entries by the number of the request's."""
         responses = await self._run(self._entries)
         return {

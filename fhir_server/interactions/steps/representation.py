@@ -39,7 +39,7 @@ def represented(server: Server, request: FhirRequest, stored: Stored) -> FhirRes
     A Binary is its own content unless FHIR's formats are asked for.
     """
     if stored.type == binary.TYPE and binary.wants_content(request):
-        return binary.content(request, stored, version_headers(stored))
+        return binary.content(server, request, stored, version_headers(stored))
     body = stored.body
     if "_summary" in request.query or "_elements" in request.query:
         given: dict[str, list[str]] = {}
@@ -51,7 +51,7 @@ def represented(server: Server, request: FhirRequest, stored: Stored) -> FhirRes
             raise error("value", "_summary=count is for searches; a read takes true, text, data and false.")
         if shape.summary or shape.elements:
             body = subsetted(server, stored, shape.summary, shape.elements)
-    return FhirResponse(200, version_headers(stored), (body,))
+    return FhirResponse(200, version_headers(stored), (body,), large=stored.large)
 
 
 def written(
@@ -70,7 +70,9 @@ def written(
     location = f"{request.base}/{change.type}/{change.id}/_history/{change.version}"
     created = change.version == 1 if is_new is None else is_new
     headers = (("Location", location), *version_headers(change))
-    return FhirResponse(201 if created else 200, headers, _preferred(request, change, warnings))
+    return FhirResponse(
+        201 if created else 200, headers, _preferred(request, change, warnings), large=change.large
+    )
 
 
 def _preferred(request: FhirRequest, change: Change | Stored, warnings: Sequence[Issue]) -> tuple[bytes, ...]:

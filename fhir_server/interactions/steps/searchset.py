@@ -11,6 +11,7 @@ from typing import Any
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.steps.prepare import instant
 from fhir_server.outcome import Issue, operation_outcome
+from fhir_server.store.content import Content
 from fhir_server.store.documents import Method, Stored
 
 
@@ -43,6 +44,11 @@ def searchset(
         outcome = encode(operation_outcome(warnings))
         entries.append(b'{"resource":%b,"search":{"mode":"outcome"}}' % outcome)
     return _bundle("searchset", links, entries, total)
+
+
+def large_of(rows: Iterable[Stored]) -> tuple[Content, ...]:
+    """Return the contents whose tokens stand in the bodies of rows."""
+    return tuple(content for row in rows for content in row.large)
 
 
 def history(

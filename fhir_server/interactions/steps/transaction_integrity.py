@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from fhir_server.interactions.exchange import FhirRequest, Server
+from fhir_server.interactions.steps.attachments import BINARY, DOCUMENT, check_attachments
 from fhir_server.interactions.steps.bundle_entries import Problems
 from fhir_server.interactions.steps.integrity import dangling, missing_of, referred_to, targets
 from fhir_server.interactions.steps.transaction_writes import Write
@@ -17,7 +18,11 @@ from fhir_server.outcome import FhirError
 async def check_integrity(
     server: Server, request: FhirRequest, writes: Sequence[Write], problems: Problems
 ) -> None:
-    """Note what a transaction would break: references to nothing, and deletions of what is referred to."""
+    """Note what a transaction would break: references to nothing, and deletions of what is referred to.
+
+    Documents that are not what their references say are noted, too.
+    """
+    await _check_documents(server, request, writes, problems)
     policy = server.policy
     if policy.check_references_on_write:
         wanted = {write.entry.number: targets(write.references, request.base) for write in writes}
@@ -42,6 +47,25 @@ async def check_integrity(
                 referrers = await server.store.referrers(names, changed)
                 if referrers:
                     problems.add(write.entry.name, referred_to(referrers))
+
+
+async def _check_documents(
+    server: Server, request: FhirRequest, writes: Sequence[Write], problems: Problems
+) -> None:
+    documents = [w for w in writes if w.type == DOCUMENT and w.resource is not None and w.matched is None]
+    if not documents:
+        return
+    made = {
+        f"{BINARY}/{w.id}": (w.resource, tuple(content for target in w.targets for content in target.large))
+        for w in writes
+        if w.type == BINARY and w.resource is not None and w.matched is None
+    }
+    for write in documents:
+        assert write.resource is not None
+        try:
+            await check_attachments(server, request, write.resource, made)
+        except FhirError as problem:
+            problems.add(write.entry.name, problem)
 
 
 def keep_references(server: Server, request: FhirRequest, writes: Iterable[Write]) -> None:

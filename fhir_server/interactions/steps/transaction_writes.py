@@ -375,11 +375,12 @@ def note_overlap(write: Write, first: int, problems: Problems) -> None:
     )
 
 
-def apply_patch(server: Server, write: Write, problems: Problems) -> None:
+async def apply_patch(server: Server, write: Write, problems: Problems) -> None:
     """Make the resource of a PATCH entry out of the current version."""
     if write.patch is not None and write.targets:
         try:
-            write.resource, _ = patched(server, write.targets[0].body, write.patch)
+            body = await server.store.contents.filled(write.targets[0])
+            write.resource, _ = patched(server, body, write.patch)
         except FhirError as problem:
             problems.add(write.entry.name, problem)
 

@@ -21,7 +21,9 @@ def stated_size(attachment: dict[str, Any], run: Run) -> Findings | None:
     text = "".join(data.split())
     if size == len(text) // 4 * 3 - text[-2:].count("="):
         return None
-    return run.error("value", "The size must be the number of bytes in data before base64.", "size@", ".size")
+    return run.error(
+        "business-rule", "The size must be the number of bytes in data before base64.", "size@", ".size"
+    )
 
 
 def stated_hash(content: dict[str, Any], run: Run) -> Findings | None:

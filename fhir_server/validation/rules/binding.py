@@ -19,7 +19,7 @@ _LISTED = 25
 
 def _allowed(code_set: CodeSet, url: str) -> str:
     if 0 < len(code_set.codes) <= _LISTED:
-        return say("one of: {codes}", codes=", ".join(sorted(code_set.codes)))
+        return say("one of: {codes}", codes=", ".join(sorted(code_set.codes)), url=url)
     return say("from the value set {url}", url=url)
 
 
@@ -102,7 +102,7 @@ def weighed(inner: Handler, type_code: str, url: str, strength: str, is_member: 
             problem = run.warning("code-invalid", text, "binding-extensible@")
         else:
             text = say("The code (with its system) must be from the value set {url}.", url=url)
-            problem = run.error("code-invalid", text, "binding@")
+            problem = run.error("code-invalid", text, "binding-max@" if strength == "max" else "binding@")
         return [*(found or ()), *problem]
 
     return handler

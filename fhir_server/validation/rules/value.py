@@ -71,7 +71,13 @@ def with_facets(inner: Handler, facets: Facets) -> Handler:
 
 def _problem(value: Any, facets: Facets) -> tuple[str, str, str] | None:
     if facets.fixed is not None and not equals(value, facets.fixed[0]):
-        return "value", say("The value must be exactly {value}.", value=_shown(facets.fixed[0])), "fixed@"
+        return (
+            "value",
+            say(
+                "The value must be exactly {value}.", value=_shown(facets.fixed[0]), expected=facets.fixed[0]
+            ),
+            "fixed@",
+        )
     if facets.pattern is not None and not fits(value, facets.pattern[0]):
         return (
             "value",

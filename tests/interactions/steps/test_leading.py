@@ -1,22 +1,4 @@
-"""Which index leads, by counts, and _explain where the settings allow it."""
-
-from fhir_server.interactions.steps.asking import Asked, Place
-from fhir_server.interactions.steps.leading import to_explain
-
-
-def test_explain_is_an_unknown_parameter_by_default(fhir):
-    answer = fhir.get("Patient?_explain=true")
-    assert answer.status_code == 400
-    assert "_explain" in answer.json()["issue"][0]["diagnostics"]
-
-
-def test_explain_is_taken_out_where_it_is_allowed():
-    class Allowed:
-        class policy:  # noqa: N801 (stands for an attribute)
-            explain = True
-
-    wanted = Asked(Place("Patient"), (("_explain", "true"), ("name", "x")))
-    assert to_explain(Allowed, wanted) == (Asked(Place("Patient"), (("name", "x"),)), [])
+"""Which index leads, by counts."""
 
 
 def test_several_criteria_find_the_same_whichever_leads(fhir):
@@ -29,3 +11,25 @@ def test_several_criteria_find_the_same_whichever_leads(fhir):
         fhir.put(f"Observation/lead-{number}", json=made)
     answer = fhir.get("Observation?code=urn:lead%7Ccommon&performer=Organization/a")
     assert [e["resource"]["id"] for e in answer.json()["entry"]] == ["lead-3"]
+
+
+def test_a_bare_code_finds_every_system_also_one_that_came_later(fhir):
+    def put(id_, *codings):
+        body = {"resourceType": "Observation", "id": id_, "status": "final", "code": {"coding": codings}}
+        assert fhir.put(f"Observation/{id_}", json=body).status_code == 201
+
+    def found(query="code=bare-1"):
+        bundle = fhir.get(f"Observation?{query}&_total=accurate").json()
+        ids = [entry["resource"]["id"] for entry in bundle.get("entry", ())]
+        assert bundle["total"] == len(ids)
+        return set(ids)
+
+    assert found() == set()
+    put("bare-a", {"system": "urn:a", "code": "bare-1"}, {"system": "urn:b", "code": "BARE-1"})
+    put("bare-b", {"system": "urn:b", "code": "bare-1"})
+    put("bare-c", {"code": "bare-1"})
+    put("bare-d", {"system": "urn:a", "code": "bare-12"})
+    assert found() == {"bare-a", "bare-b", "bare-c"}
+    put("bare-e", {"system": "urn:e", "code": "bare-1"})
+    assert found() == {"bare-a", "bare-b", "bare-c", "bare-e"}
+    assert found("code=urn:a%7Cbare-12,bare-1") == {"bare-a", "bare-b", "bare-c", "bare-d", "bare-e"}

@@ -1,0 +1,43 @@
+"""Suggested fixes: the operation, what it assumes, and that it mends the issue."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from fhir_server.datatypes.json_format import decode, encode
+from fhir_server.definitions import Definitions
+from fhir_server.interactions.patching.budget import Budget
+from fhir_server.interactions.patching.json_patch import apply, read_operations
+from fhir_server.terminology import CodeSets
+from fhir_server.validation import Validator
+
+CASES = json.loads((Path(__file__).parent / "corrections.json").read_text(), parse_float=Decimal)
+
+
+@pytest.fixture(scope="module")
+def validator():
+    definitions = Definitions()
+    return Validator(definitions, CodeSets(definitions))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: json.dumps(case["resource"], default=str)[:90])
+def test_fix(validator, case):
+    resource = decode(encode(case["resource"]))
+    issues = validator.corrected(validator.validate(resource), resource, case.get("type", ""))
+    fixes = [issue.fix for issue in issues if issue.fix is not None]
+    if case["patch"] is None:
+        assert fixes == []
+        return
+    [fix] = fixes
+    assert (dict(fix.operation), fix.assumes) == (case["patch"], case.get("assumes", ""))
+    mended = apply(resource, read_operations(decode_patch(fix)), Budget(10_000, 0))
+    told = next(issue for issue in issues if issue.fix is not None)
+    assert (told.rule, told.expression) not in {(i.rule, i.expression) for i in validator.validate(mended)}
+
+
+def decode_patch(fix):
+    return json.loads(fix.patch(), parse_float=Decimal)
