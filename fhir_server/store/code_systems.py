@@ -143,7 +143,11 @@ class CodeSystems:
         """Return how many concepts are selected, and the wanted stretch of them."""
         condition = _condition(wanted)
         # Of one word, or of none, an index yields the page in order; of several, one pass is half the work of two.
-        if len(wanted.words) > 1 and wanted.count is not None and wanted.offset + wanted.count <= _MOST_AT_ONCE:
+        if (
+            len(wanted.words) > 1
+            and wanted.count is not None
+            and wanted.offset + wanted.count <= _MOST_AT_ONCE
+        ):
             return await self._page(key, condition, wanted.offset, wanted.count)
         rows: list[dict[str, Any]] = []
         if wanted.count != 0:
