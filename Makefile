@@ -57,6 +57,9 @@ bench-terminology: $(VENV)/.dev ## expand, validate-code, lookup on 100,000 code
 bench-search: $(VENV)/.dev ## thirty shapes of search on Synthea data at two sizes (needs FHIR_SUITES; minutes)
 	$(BIN)/python benchmarks/bench_search.py
 
+oracle-search: $(VENV)/.dev ## 10,000 random searches against a slow oracle; others with ORACLE_FIRST= (minutes)
+	ORACLE_ROUNDS=$${ORACLE_ROUNDS:-200} $(BIN)/python -m pytest --quiet tests/interactions/test_search_oracle.py
+
 bench-content: $(VENV)/.dev ## a Binary of 200 MB up and down: rates, and memory of the worker (MB= its size)
 	$(BIN)/python benchmarks/large_content.py --mb $(MB)
 

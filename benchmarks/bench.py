@@ -241,7 +241,7 @@ def start_server(
         stdout=subprocess.DEVNULL,
         stderr=(scratch / "server.log").open("ab"),
     )  # fmt: skip
-    deadline = time.time() + 60
+    deadline = time.time() + 180
     while time.time() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

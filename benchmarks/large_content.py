@@ -59,6 +59,14 @@ class Worker:
         self.mongod = next(p for p in children if "mongod" in p.name())
         self.before = 0.0
 
+    def settle(self) -> None:
+        """Wait until the worker has done what it does after its start."""
+        for _ in range(60):
+            before = sum(self._worker.cpu_times()[:2])
+            time.sleep(1)
+            if sum(self._worker.cpu_times()[:2]) - before < 0.05:
+                return
+
     def mark(self) -> None:
         """Begin to watch; Linux keeps the peak, and forgets it on request."""
         Path(f"/proc/{self._worker.pid}/clear_refs").write_text("5")
@@ -140,6 +148,7 @@ async def gridfs(uri: str, size: int) -> tuple[float, float]:
 def measure(site: Site, worker: Worker, size: int) -> list[tuple[str, float, float]]:
     """Return (what, seconds, MB of memory) of each way of a file."""
     site.send(2 * MB)  # what is loaded at the first request is not what is measured
+    worker.settle()
     worker.mark()
     rows = []
 

@@ -200,7 +200,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             ]
             try:
                 if settings.content.load:
-                    written = await store_definitions(app.serving())
+                    written = await store_definitions(app.serving(), offered(app.serving().policy))
                     _LOG.info("%d definitions of the health space were stored", written)
                 if settings.examples.load:
                     await store_examples(app.serving())

@@ -157,9 +157,10 @@ class Search(Section):
     """What an unknown search parameter does when the request has no Prefer: handling. strict: 400; lenient:
     it is ignored and the answer says so."""
     time_limit_ms: Annotated[int, Field(ge=100, le=600_000)] = 10_000
-    """Milliseconds that the database may work on one search before it is answered with 503."""
+    """Milliseconds that the database may work on one query of a search; then the search is refused (422) with
+    advice."""
     explain: bool = False
-    """Whether _explain=true adds to a search of one type how it was run: filter, index, keys examined,
+    """Whether _explain=true adds to a search how each of its queries was run: index, keys examined, filter,
     milliseconds. For development: it runs each query twice, and shows what access allows."""
 
 

@@ -1,18 +1,22 @@
 """history-instance, history-type, history-system: every version, deletions included.
 
 https://hl7.org/fhir/R4/http.html#history. ``_since`` is inclusive, ``_at`` gives the versions that were current at
-some time in its period, ``_sort`` takes _lastUpdated and -_lastUpdated; ``_count`` bounds a page, which may hold fewer
-rows than that, and ``_count=0`` asks for the total alone. 404 for an id that there never was.
+some time in its period, ``_list`` those that a List refers to, ``_sort`` takes _lastUpdated and -_lastUpdated;
+``_count`` bounds a page, which may hold fewer rows than that, and ``_count=0`` asks for the total alone. 404 for an id
+that there never was.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 
 from fhir_server.datatypes.dates import search_interval
+from fhir_server.datatypes.json_format import decode
 from fhir_server.datatypes.primitives import is_date, is_instant
+from fhir_server.datatypes.references import parse
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Policy, Server, Target
 from fhir_server.interactions.steps.searchset import history, large_of
 from fhir_server.outcome import error
@@ -32,6 +36,7 @@ class HistoryQuery:
     since: int | None = None
     at: tuple[int, int] | None = None
     ascending: bool = False
+    list: str | None = None
     cursor: str | None = None
     shown: tuple[tuple[str, str], ...] = ()
 
@@ -54,13 +59,16 @@ async def history_system(server: Server, request: FhirRequest, target: Target) -
 async def _answer(
     server: Server, request: FhirRequest, path: str, type_: str | None, id_: str | None
 ) -> FhirResponse:
-    query = parse_history(request.query, server.policy)
+    query = parse_history(request.query, server.policy, request.base)
     if id_ is not None and await server.store.read(type_ or "", id_, request.access) is None:
         raise error("not-found", f"There is no {type_} with this id.")
+    listed = None if query.list is None else await _listed(server, request, query.list)
     address = "/".join(part for part in (request.base, path, "_history") if part)
     links = {"self": f"{address}?{urlencode(query.shown)}"}
     if query.count == 0:
-        total = await server.store.count_history(type_, id_, request.access, since=query.since, at=query.at)
+        total = await server.store.count_history(
+            type_, id_, request.access, since=query.since, at=query.at, listed=listed
+        )
         return FhirResponse(200, (), (history(request.base, (), links, total=total),))
     actor, now = request.access.actor, server.clock()
     place = f"/{path}/_history"
@@ -74,6 +82,7 @@ async def _answer(
         since=query.since,
         at=query.at,
         ascending=query.ascending,
+        listed=listed,
         cursor=cursor,
         limit=query.count,
     )
@@ -84,14 +93,34 @@ async def _answer(
     return FhirResponse(200, (), (body,), large=large_of(page.rows))
 
 
-def parse_history(query: str, policy: Policy) -> HistoryQuery:
+async def _listed(server: Server, request: FhirRequest, id_: str) -> list[tuple[str, str, int]]:
+    """Return the versions that a List refers to; a List that the caller can't see refers to none."""
+    stored = await server.store.read("List", id_, request.access)
+    if stored is None or stored.is_deleted:
+        return []
+    found: dict[tuple[str, str, int], None] = {}
+    for entry in decode(stored.body).get("entry", ()):
+        target = parse(entry.get("item", {}).get("reference", ""))
+        if target is not None and target.id and target.base in ("", request.base):
+            version = int(target.version) if _NUMBER(target.version) else 0
+            if version or not target.version:
+                found[target.type, target.id, version] = None
+    if len(found) > _LONGEST_LIST:
+        raise error(
+            "too-costly",
+            f"The List refers to {len(found)} resources; a history takes {_LONGEST_LIST} at most.",
+        )
+    return list(found)
+
+
+def parse_history(query: str, policy: Policy, base: str = "") -> HistoryQuery:
     """Return the parameters of a history request; raise FhirError 400 for what is unknown or malformed."""
     given: dict[str, str] = {}
     for name, value in decode_pairs(query):
         if name in _FORMAT or not value:
             continue
         if name not in _PARAMETERS:
-            raise error("not-supported", _OTHERS.get(name, _OTHER))
+            raise error("not-supported", _OTHER)
         if name in given:
             raise error("value", f"A history takes {name} once only.")
         given[name] = value
@@ -106,23 +135,34 @@ def parse_history(query: str, policy: Policy) -> HistoryQuery:
         )
     since, at = given.get("_since"), given.get("_at")
     shown = [("_count", str(rows))]
-    shown += [(name, given[name]) for name in ("_since", "_at", "_sort") if name in given]
+    shown += [(name, given[name]) for name in ("_since", "_at", "_list", "_sort") if name in given]
     return HistoryQuery(
         rows,
         None if since is None else _milliseconds(since),
         None if at is None else _period(at),
         order == _OLDEST_FIRST,
+        None if "_list" not in given else _list_id(given["_list"], base),
         given.get("_cursor"),
         tuple(shown),
     )
 
 
 _OLDEST_FIRST, _NEWEST_FIRST = "_lastUpdated", "-_lastUpdated"
-_PARAMETERS = ("_count", "_since", "_at", "_sort", "_cursor")
-_OTHER = "A history takes the parameters _count, _since, _at and _sort; it has another one."
-_OTHERS = {
-    "_list": "A history by _list is not supported: ask for the history of each resource in the List.",
-}
+_PARAMETERS = ("_count", "_since", "_at", "_list", "_sort", "_cursor")
+_OTHER = "A history takes the parameters _count, _since, _at, _list and _sort; it has another one."
+#: Resources of a List whose histories are shown together.
+_LONGEST_LIST = 500
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII).fullmatch
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII).fullmatch
+
+
+def _list_id(text: str, base: str) -> str:
+    id_ = text.removeprefix(f"{base}/").removeprefix("List/")
+    if id_.startswith("$"):
+        raise error("not-supported", f"_list: the list {id_} is not defined here.", status=400)
+    if not _ID(id_):
+        raise error("value", "_list takes the id of a List.")
+    return id_
 
 
 def _milliseconds(text: str) -> int:

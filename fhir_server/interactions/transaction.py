@@ -21,17 +21,10 @@ from fhir_server.interactions.steps.conditional_references import resolve_condit
 from fhir_server.interactions.steps.full_urls import FullUrls
 from fhir_server.interactions.steps.read_entries import ReadEntries
 from fhir_server.interactions.steps.representation import written
+from fhir_server.interactions.steps.transaction_identities import assign_ids, check_overlaps
 from fhir_server.interactions.steps.transaction_integrity import check_integrity, keep_references
-from fhir_server.interactions.steps.transaction_writes import (
-    Write,
-    apply_patch,
-    assign_ids,
-    check_overlaps,
-    find_current,
-    find_matches,
-    judge,
-    read_write,
-)
+from fhir_server.interactions.steps.transaction_matches import find_current, find_matches
+from fhir_server.interactions.steps.transaction_writes import Write, apply_patch, judge, read_write
 from fhir_server.outcome import FhirError
 from fhir_server.store.documents import Change, ClaimTaken, VersionConflict
 

@@ -37,7 +37,7 @@ def _terminology(type_: str, name: str, handler: Handler) -> Operation:
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "$reindex",
-        "urn:fhir-space-server:operation:reindex",
+        "urn:fhir-space-server:OperationDefinition:reindex",
         frozenset({"type", "instance"}),
         frozenset({"GET", "POST"}),
         reindex,

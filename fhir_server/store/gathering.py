@@ -21,14 +21,21 @@ def ids_command(plan: SearchPlan, condition: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def values_command(plan: SearchPlan, condition: dict[str, Any], field: str, *, whole: bool) -> dict[str, Any]:
-    """Return the command that groups the matches by a field; ``whole`` keeps arrays in one piece."""
+def values_command(
+    plan: SearchPlan, condition: dict[str, Any], field: str, *, whole: bool, most: int
+) -> dict[str, Any]:
+    """Return the command that groups the matches by a field, with how many it read of each value (``n``).
+
+    ``whole`` keeps arrays in one piece; not more than ``most`` matches are read (0: all).
+    """
     pipeline: list[dict[str, Any]] = [
         {"$match": condition},
         {"$project": {"_id": 0, "k": f"${field}"}},
         {"$match": {"k": {"$exists": True}}},
     ]
+    if most:
+        pipeline.append({"$limit": most})
     if not whole:
         pipeline.append({"$unwind": "$k"})
-    pipeline += [{"$group": {"_id": "$k"}}, {"$limit": plan.limit}]
+    pipeline += [{"$group": {"_id": "$k", "n": {"$sum": 1}}}, {"$limit": plan.limit}]
     return {"aggregate": plan.type, "pipeline": pipeline, "cursor": {"batchSize": plan.limit}}

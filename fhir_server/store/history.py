@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,19 +20,8 @@ from fhir_server.access import AccessContext
 from fhir_server.outcome import error
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.connection import Connection
-from fhir_server.store.documents import (
-    STORED_FIELDS,
-    TIE_BITS,
-    Method,
-    Page,
-    Stored,
-    fitting,
-    history_id,
-    stored,
-)
-
-_TIES = (1 << TIE_BITS) - 1
-_LARGEST_KEY = (1 << 63) - 1
+from fhir_server.store.documents import STORED_FIELDS, TIE_BITS, Page, Stored, fitting, history_id, stored
+from fhir_server.store.history_scope import LARGEST_KEY, Listed, Scope, Span, all_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,45 +50,6 @@ class Cursor:
             raise error("value", "The page link was damaged: start again from the first page.") from problem
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Which versions are asked for.
-
-    ``since`` and ``until`` are inclusive milliseconds UTC of lastUpdated. ``at`` are the first and last
-    millisecond of a period: versions that were current at some time in it; of deletions those made in it.
-    """
-
-    since: int | None = None
-    until: int | None = None
-    at: tuple[int, int] | None = None
-    ascending: bool = False
-
-    @property
-    def direction(self) -> int:
-        """The direction of order keys in the database's terms."""
-        return 1 if self.ascending else -1
-
-    def keys(self) -> tuple[int, int]:
-        """Return the smallest and largest order key that a version may have."""
-        ends = [moment for moment in (self.until, self.at and self.at[1]) if moment is not None]
-        low = 0 if self.since is None else self.since << TIE_BITS
-        return low, (min(ends) << TIE_BITS) | _TIES if ends else _LARGEST_KEY
-
-    def of_deletions(self, field: str) -> list[dict[str, Any]]:
-        """Return the further conditions on current tombstones."""
-        return [] if self.at is None else [{field: {"$gte": self.at[0] << TIE_BITS}}]
-
-    def of_superseded(self) -> list[dict[str, Any]]:
-        """Return the further conditions on documents of ``history``: ``u`` is when the version was superseded."""
-        if self.at is None:
-            return []
-        begin = self.at[0] << TIE_BITS
-        return [
-            {"u": {"$gt": begin | _TIES}},
-            {"$or": [{"m": {"$ne": Method.DELETE.value}}, {"lu": {"$gte": begin}}]},
-        ]
-
-
 class Historian:
     """Answers history interactions."""
 
@@ -114,37 +64,56 @@ class Historian:
         access: AccessContext,
         span: Span,
         *,
+        listed: Listed | None,
         cursor: str | None,
         limit: int,
     ) -> Page:
-        """Return up to ``limit`` versions, in the order of the span."""
+        """Return up to ``limit`` versions, in the order of the span; only those ``listed`` if there is a list."""
         after = None if cursor is None else Cursor.parse(cursor)
-        if type_ is not None and id_ is not None:
-            return await self._instance(_Scope((type_,), False, access.filter, span, id_), after, limit)
-        types = (type_,) if type_ is not None else await self._catalogue.types()
-        if not types:
+        scope = await self._scope(type_, id_, access, span, listed)
+        if not scope.types:
             return Page(())
-        return await self._merged(_Scope(types, type_ is None, access.filter, span), after, limit)
+        if scope.id is not None and listed is None:
+            return await self._instance(scope, after, limit)
+        return await self._merged(scope, after, limit)
 
-    async def count(self, type_: str | None, id_: str | None, access: AccessContext, span: Span) -> int:
-        """Return how many versions there are."""
+    async def _scope(
+        self, type_: str | None, id_: str | None, access: AccessContext, span: Span, listed: Listed | None
+    ) -> Scope:
         types = (type_,) if type_ is not None else await self._catalogue.types()
-        scope = _Scope(types, type_ is None, access.filter, span, id_)
+        if listed is not None:
+            listed = [row for row in listed if row[0] in types and id_ in (None, row[1])]
+            concerned = {row[0] for row in listed}
+            types = tuple(name for name in types if name in concerned)
+        return Scope(types, type_ is None, access.filter, span, id_, listed)
+
+    async def count(
+        self,
+        type_: str | None,
+        id_: str | None,
+        access: AccessContext,
+        span: Span,
+        listed: Listed | None = None,
+    ) -> int:
+        """Return how many versions there are."""
+        scope = await self._scope(type_, id_, access, span, listed)
+        if not scope.types:
+            return 0
         total = 0
         for name, condition in scope.conditions(*span.keys()):
             total += int((await self._connection.query({"count": name, "query": condition}))["n"])
         return total
 
-    async def _instance(self, scope: _Scope, after: Cursor | None, limit: int) -> Page:
+    async def _instance(self, scope: Scope, after: Cursor | None, limit: int) -> Page:
         [type_], id_, span = scope.types, scope.id or "", scope.span
         low, high = span.keys()
-        by_id = {"find": type_, "filter": _all({"_id": id_}, scope.access), "projection": STORED_FIELDS}
+        by_id = {"find": type_, "filter": all_of({"_id": id_}, scope.access), "projection": STORED_FIELDS}
         current = [stored(type_, id_, row) for row in await self._connection.find(by_id)]
-        newest = current[0].version if current else _LARGEST_KEY
+        newest = current[0].version if current else LARGEST_KEY
         condition = scope.superseded(low, high)
         if after is not None:
             bound = "$gt" if span.ascending else "$lt"
-            condition = _all(condition, {"_id": {bound: history_id(type_, id_, after.version)}})
+            condition = all_of(condition, {"_id": {bound: history_id(type_, id_, after.version)}})
         old, is_cut = await self._connection.find_page(
             {
                 "find": "history",
@@ -164,7 +133,7 @@ class Historian:
             rows += head
         return _page(rows, after, limit, is_more=is_cut or len(rows) > limit)
 
-    async def _merged(self, scope: _Scope, after: Cursor | None, limit: int) -> Page:
+    async def _merged(self, scope: Scope, after: Cursor | None, limit: int) -> Page:
         low, high = scope.span.keys()
         if after is not None:
             low, high = (max(low, after.key), high) if scope.span.ascending else (low, min(high, after.key))
@@ -181,7 +150,7 @@ class Historian:
         return _page(rows, after, limit, is_more=is_full or len(rows) > limit)
 
     async def _rows(
-        self, scope: _Scope, low: int, high: int, after: Cursor | None, limit: int | None
+        self, scope: Scope, low: int, high: int, after: Cursor | None, limit: int | None
     ) -> tuple[list[Stored], bool]:
         """Return rows beyond the cursor in page order, and whether the reply was cut at 16 MB."""
         count = None if limit is None else limit + (0 if after is None else after.shown)
@@ -196,56 +165,6 @@ class Historian:
         command = {"aggregate": first[0], "pipeline": pipeline, "cursor": {"batchSize": (count or 1000) + 1}}
         rows, is_cut = await self._connection.find_page(command)
         return [stored(row["t"], row["id"], row) for row in rows], is_cut
-
-
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    """Which collections a merged history reads, for whom and what of them."""
-
-    types: tuple[str, ...]
-    is_system: bool
-    access: Mapping[str, Any]
-    span: Span
-    id: str | None = None
-
-    def conditions(self, low: int, high: int) -> list[tuple[str, dict[str, Any]]]:
-        """Return (collection, filter) of each source, living and deleted apart; ``history`` comes last."""
-        made = []
-        for type_ in self.types:
-            own = {} if self.id is None else {"_id": self.id}
-            for field, further in (("lu", []), ("dl", self.span.of_deletions("dl"))):
-                condition = {**own, field: {"$gte": low, "$lte": high}}
-                made.append((type_, _all(condition, *further, self.access)))
-        return [*made, ("history", self.superseded(low, high))]
-
-    def superseded(self, low: int, high: int) -> dict[str, Any]:
-        """Return the filter on ``history``."""
-        condition: dict[str, Any] = {} if self.is_system else {"t": self.types[0]}
-        if self.id is not None:
-            [type_] = self.types
-            condition = {
-                "_id": {"$gt": f"{type_}/{self.id}/", "$lt": f"{type_}/{self.id}0"}
-            }  # "0" follows "/"
-        condition["lu"] = {"$gte": low, "$lte": high}
-        return _all(condition, *self.span.of_superseded(), self.access)
-
-    def sources(self, low: int, high: int, count: int | None) -> list[tuple[str, list[dict[str, Any]]]]:
-        """Return (collection, pipeline) of each source; ``history`` comes last."""
-        made = []
-        for number, (name, condition) in enumerate(self.conditions(low, high)):
-            is_old = name == "history"
-            field = "dl" if number % 2 and not is_old else "lu"
-            fields: dict[str, Any] = {"t": 1, "id": 1}
-            if not is_old:
-                fields = {"t": {"$literal": name}, "id": "$_id"}
-            stages: list[dict[str, Any]] = [
-                {"$match": condition},
-                {"$sort": {field: self.span.direction}},
-                *([] if count is None else [{"$limit": count}]),
-                {"$project": {**STORED_FIELDS, **fields, "k": f"${field}"}},
-            ]
-            made.append((name, stages))
-        return made
 
 
 def _is_in(row: Stored, span: Span) -> bool:
@@ -291,8 +210,3 @@ def _in_order(rows: Iterable[Stored], span: Span) -> list[Stored]:
     """Return the rows in page order, each version once."""
     unique = {(row.type, row.id, row.version): row for row in rows}
     return sorted(unique.values(), key=lambda row: (span.direction * row.key, row.type, row.id, -row.version))
-
-
-def _all(*conditions: Mapping[str, Any]) -> dict[str, Any]:
-    parts = [dict(condition) for condition in conditions if condition]
-    return parts[0] if len(parts) == 1 else {"$and": parts}

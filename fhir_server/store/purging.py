@@ -23,6 +23,7 @@ from pymongo.write_concern import WriteConcern
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.connection import Connection, failure
 from fhir_server.store.contents import Contents
+from fhir_server.store.history_scope import of_resource
 
 Row = Mapping[str, Any]
 """A purge as it is stored: the fields of Purge, and state (running, done), removed, begun, ended."""
@@ -158,7 +159,7 @@ class Purges:
             ]
         if not row["previous"]:
             return []
-        return [("history", {"_id": _range(type_, id_)} if id_ else {"t": type_} if type_ else {})]
+        return [("history", {"_id": of_resource(type_, id_)} if id_ else {"t": type_} if type_ else {})]
 
     async def _victims(self, row: Row) -> list[tuple[str, dict[str, Any]]]:
         """Return (collection, filter) of the next step, nothing when all is removed."""
@@ -177,7 +178,7 @@ class Purges:
         versions: list[str] = []
         resources: list[str] = []
         for id_ in ids:
-            found = await self._ids("history", {"_id": _range(type_, id_)}, STEP)
+            found = await self._ids("history", {"_id": of_resource(type_, id_)}, STEP)
             if len(versions) + len(found) > STEP or len(found) == STEP:
                 versions = versions or found
                 break
@@ -214,11 +215,6 @@ class Purges:
         ]
         command = {"aggregate": type_, "pipeline": pipeline, "cursor": {}}
         return sum(int(found["n"]) for found in await self._connection.find(command))
-
-
-def _range(type_: str, id_: str) -> dict[str, str]:
-    """Return the ``_id`` of all superseded versions of a resource."""
-    return {"$gt": f"{type_}/{id_}/", "$lt": f"{type_}/{id_}0"}  # "0" follows "/"
 
 
 def _among(ids: list[Any]) -> dict[str, Any]:

@@ -91,18 +91,24 @@ class Searcher:
         return int((await self._connection.query(command))["n"])
 
     async def values(
-        self, plan: SearchPlan, field: str, access: AccessContext, *, whole: bool = False
-    ) -> tuple[Any, ...]:
-        """Return the distinct values of a field over the plan's matches, at most ``plan.limit``."""
+        self, plan: SearchPlan, field: str, access: AccessContext, *, whole: bool = False, most: int = 0
+    ) -> tuple[Any, ...] | None:
+        """Return the distinct values of a field over the plan's matches, at most ``plan.limit``.
+
+        With ``most`` no more than so many matches are read; None when that was reached.
+        """
         if plan.never:
             return ()
         condition = effective_filter(plan, access)
         if field == "_id":
             command = ids_command(plan, condition)
         else:
-            command = values_command(plan, condition, field, whole=whole)
+            command = values_command(plan, condition, field, whole=whole, most=most)
         await self._complete(command, plan)
-        return tuple(row["_id"] for row in await self._connection.find(command))
+        rows = await self._connection.find(command)
+        if most and sum(row.get("n", 1) for row in rows) >= most:
+            return None
+        return tuple(row["_id"] for row in rows)
 
     async def first_key(self, plan: SearchPlan) -> dict[str, Any] | None:
         """Return the first key of the plan's index that passes the filter; no access is asked, no document read."""

@@ -18,7 +18,8 @@ from fhir_server.store.connection import Connection
 from fhir_server.store.contents import Contents
 from fhir_server.store.documents import Change, Page, Stored
 from fhir_server.store.explaining import ExplainingSearcher
-from fhir_server.store.history import Historian, Span
+from fhir_server.store.history import Historian
+from fhir_server.store.history_scope import Listed, Span
 from fhir_server.store.jobs import Jobs
 from fhir_server.store.labels import holders
 from fhir_server.store.outbox import Outbox
@@ -163,13 +164,14 @@ class Store:
         return await self._skipper.values(plan, field, beginning)
 
     async def values(
-        self, plan: SearchPlan, field: str, access: AccessContext, *, whole: bool = False
-    ) -> tuple[Any, ...]:
+        self, plan: SearchPlan, field: str, access: AccessContext, *, whole: bool = False, most: int = 0
+    ) -> tuple[Any, ...] | None:
         """Return the distinct values of a field over a plan's matches, at most ``plan.limit``, in no order.
 
-        The elements of arrays count one by one unless ``whole``. Raises TimeLimit when it was stopped.
+        The elements of arrays count one by one unless ``whole``. With ``most`` no more than so many matches are read:
+        None when there are as many. Raises TimeLimit when it was stopped.
         """
-        return await self._searcher.values(plan, field, access, whole=whole)
+        return await self._searcher.values(plan, field, access, whole=whole, most=most)
 
     async def replace_entries(self, type_: str, made: Sequence[tuple[Stored, IndexEntries]]) -> None:
         """Write new index entries of unchanged resources of a type; raises Unavailable."""
@@ -193,6 +195,7 @@ class Store:
         until: int | None = None,
         at: tuple[int, int] | None = None,
         ascending: bool = False,
+        listed: Listed | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page:
@@ -200,11 +203,13 @@ class Store:
 
         Of one resource, of a type (``id_`` None) or of all types (both None). ``since`` and ``until`` are
         inclusive milliseconds UTC of lastUpdated; ``at`` are the first and last millisecond of a period: versions
-        that were current at some time in it. ``cursor`` is ``Page.next`` of the page before. A page holds no more
-        than 16 MB.
+        that were current at some time in it; ``listed`` leaves only the versions that it names. ``cursor`` is
+        ``Page.next`` of the page before. A page holds no more than 16 MB.
         """
         span = Span(since, until, at, ascending)
-        return await self._historian.history(type_, id_, access, span, cursor=cursor, limit=limit)
+        return await self._historian.history(
+            type_, id_, access, span, listed=listed, cursor=cursor, limit=limit
+        )
 
     async def count_history(
         self,
@@ -214,9 +219,10 @@ class Store:
         *,
         since: int | None = None,
         at: tuple[int, int] | None = None,
+        listed: Listed | None = None,
     ) -> int:
         """Return how many versions ``history`` has with the same arguments; raises TimeLimit when it was stopped."""
-        return await self._historian.count(type_, id_, access, Span(since=since, at=at))
+        return await self._historian.count(type_, id_, access, Span(since=since, at=at), listed)
 
     async def living(self, type_: str, ids: Collection[str], access: AccessContext) -> set[str]:
         """Return those of the ids that the caller may see and that are not deleted, by one query."""

@@ -15,6 +15,9 @@ from fhir_server.outcome import Issue
 #: Issues that one validation lists at most: it stops after so many errors, and lists no more warnings.
 MAX_ISSUES = 100
 MAX_WARNINGS = 50
+#: Steps of FHIRPath that the costly invariants of one resource may take, about a second, and more for each entry.
+MAX_STEPS = 1_000_000
+ENTRY_STEPS = 2_000
 
 
 class Finding:
@@ -118,7 +121,7 @@ class Run:
 
     __slots__ = (
         "base", "bundle", "checking", "contained", "element_ids", "environment", "is_conditional", "left",
-        "resource", "root", "unevaluated", "warnings_left",
+        "resource", "root", "steps", "unevaluated", "warnings_left",
     )  # fmt: skip
 
     def __init__(self, resource: dict[str, Any]) -> None:
@@ -136,6 +139,8 @@ class Run:
         self.is_conditional = False
         self.element_ids: dict[str, int] = {}
         self.unevaluated: list[str] = []
+        #: The steps that are left for invariants whose cost isn't bounded by the size of the resource.
+        self.steps = [MAX_STEPS]
 
     def error(self, code: str, text: str, rule: str, path: str = "") -> Findings:
         """Return one new finding of severity error, or none if there are too many already."""
@@ -158,7 +163,7 @@ class Run:
         """Return a run that asks, without any effect on this one, whether something is valid."""
         run = Run(self.resource)
         run.root, run.bundle, run.base, run.checking = self.root, self.bundle, self.base, self.checking
-        run.contained, run.is_conditional = self.contained, self.is_conditional
+        run.contained, run.is_conditional, run.steps = self.contained, self.is_conditional, self.steps
         return run
 
     def target(self, text: str) -> dict[str, Any] | None:

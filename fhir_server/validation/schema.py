@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from fhir_server.messages import defined
 from fhir_server.validation.element_tree import Element
 
 _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
@@ -236,7 +237,7 @@ def constraints(definition: dict[str, Any], source: str = "") -> tuple[Constrain
         Constraint(
             c["key"],
             c["severity"],
-            c["human"],
+            defined(c["human"], c.get("_human")),
             c.get("expression", ""),
             any(e["url"] == BEST_PRACTICE and e.get("valueBoolean") for e in c.get("extension", [])),
         )

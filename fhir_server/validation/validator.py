@@ -9,13 +9,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fhir_server.definitions import Definitions
+from fhir_server.fhirpath import Env
+from fhir_server.messages import say
 from fhir_server.outcome import Issue
 from fhir_server.validation.compiler import Compiler
 from fhir_server.validation.corrections import Corrections
-from fhir_server.validation.invariants import NotEvaluated
+from fhir_server.validation.invariants import NotEvaluated, TooCostly
 from fhir_server.validation.policy import Policy
 from fhir_server.validation.protocols import CodeSets
-from fhir_server.validation.report import BundleIndex, Run, issues
+from fhir_server.validation.report import ENTRY_STEPS, BundleIndex, Run, issues
 from fhir_server.validation.rules.contained import holds_conditional_references, resource_type
 from fhir_server.validation.unevaluated import claimed
 
@@ -67,15 +69,35 @@ class Validator:
         if name == "Bundle":
             run.is_conditional = holds_conditional_references(resource)
             run.bundle = BundleIndex(resource)
+            run.steps[0] += (
+                ENTRY_STEPS * len(resource["entry"]) if isinstance(resource.get("entry"), list) else 0
+            )
         try:
             found = compiler.claims.handler(resource, name, profiles)(resource, {}, run)
         except RecursionError:
             return (
                 Issue("error", "structure", "The resource is nested too deeply: flatten it.", name, "depth"),
             )
+        except TooCostly as reason:
+            text = say(
+                "The rule {key} takes too many steps on this resource: make the resource smaller, or the rule simpler.",
+                key=str(reason),
+            )
+            return (Issue("error", "too-costly", text, name, str(reason)),)
         if found is None and not run.unevaluated:
             return ()
         return issues(found or [], run, name, self._as_warnings, compiler.types_of)
+
+    def environment(self, resource: dict[str, Any]) -> Env:
+        """Return the surroundings in which FHIRPath expressions on a resource are evaluated.
+
+        With them ``resolve()`` finds contained resources and entries of the same Bundle, and ``memberOf()``,
+        ``conformsTo()`` and ``htmlChecks()`` answer from the definitions. Set ``steps`` for expressions of strangers.
+        """
+        run = Run(resource)
+        if resource.get("resourceType") == "Bundle":
+            run.bundle = BundleIndex(resource)
+        return self._compiler.invariants.environment(run)
 
     def unchecked(self, resource: dict[str, Any], profiles: Sequence[str] = ()) -> tuple[Issue, ...]:
         """Return a warning for each constraint that can't be checked, of the profiles that ``validate`` goes by."""

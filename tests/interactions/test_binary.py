@@ -38,7 +38,14 @@ def test_the_answer_to_content_is_empty_unless_asked_for(fhir):
 
 @pytest.mark.parametrize(
     "accept",
-    ["application/fhir+json", "application/json", "text/html, application/fhir+json;q=0.5"],
+    [
+        "application/fhir+json",
+        "application/json",
+        "text/html, application/fhir+json;q=0.5",
+        "application/pdf, application/fhir+json",
+        "application/fhir+json, */*;q=0.1",
+        "application/pdf;q=0.2, application/fhir+json;q=0.3",
+    ],
 )
 def test_the_resource_is_there_for_who_asks(fhir, pdf, accept):
     answer = fhir.get(f"Binary/{pdf}", headers={"Accept": accept})
@@ -48,7 +55,19 @@ def test_the_resource_is_there_for_who_asks(fhir, pdf, accept):
     assert base64.b64decode(resource["data"]) == PDF
 
 
-@pytest.mark.parametrize("accept", ["*/*", "application/pdf", "image/*", "text/html"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "*/*",
+        "application/pdf",
+        "image/*",
+        "text/html",
+        "application/pdf, application/fhir+json;q=0.5",
+        "application/*, application/fhir+json;q=0.9",
+        "*/*, application/fhir+xml;q=0.9",
+        "application/fhir+json;q=0",
+    ],
+)
 def test_any_other_accept_gets_the_content(fhir, pdf, accept):
     assert fhir.get(f"Binary/{pdf}", headers={"Accept": accept}).content == PDF
 

@@ -101,7 +101,7 @@ async def test_concurrent_attempts_make_one_resource(site_with, value):
             answers = await asyncio.gather(
                 *(
                     client.post(f"{site.base_url}/fhir/Patient", json=body, headers=criteria(value))
-                    for _ in range(60)
+                    for _ in range(100)
                     for site in (one, other)
                 )
             )

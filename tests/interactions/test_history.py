@@ -80,9 +80,10 @@ def test_an_unknown_id_is_404(fhir):
         "_sort=_lastUpdated,_id",
         "_at=yesterday",
         "_at=2023-02-31",
-        "_list=1",
+        "_list=$current-problems",
+        "_list=a/b",
         "_since=2020-01-01&_since=2021-01-01",
-        "_count=0&_list=1",
+        "_list=1&_list=2",
         "_since=yesterday",
         "_since=2023-02-31",
         "colour=red",
@@ -134,3 +135,26 @@ def test_sort_at_and_count_at_all_levels(fhir, versions, level):
 def test_count_0_of_an_instance_is_the_number_of_its_versions(fhir, versions):
     bundle = fhir.get(f"Basic/{versions[0]['id']}/_history?_count=0").json()
     assert bundle["total"] == 4
+
+
+@pytest.mark.parametrize("level", ["Basic/{id}/_history", "Basic/_history", "_history"])
+def test_a_list_names_resources_and_versions(fhir, versions, level):
+    id_ = versions[0]["id"]
+    path = level.format(id=id_)
+    other = fhir.post("Basic", json={"resourceType": "Basic", "code": {"text": "other"}}).json()["id"]
+
+    def told(*references):
+        entries = [{"item": {"reference": reference}} for reference in references]
+        body = {"resourceType": "List", "status": "current", "mode": "working", "entry": entries}
+        made = fhir.post("List", json=body).json()["id"]
+        found = [e for page in pages(fhir, f"{path}?_list={made}&_count=2") for e in page]
+        assert fhir.get(f"{path}?_list=List/{made}&_count=0").json()["total"] == len(found)
+        return [(e["fullUrl"].rpartition("/")[2], e["response"]["etag"][3:-1]) for e in found]
+
+    own = [(id_, str(number)) for number in (4, 3, 2, 1)]
+    assert told(f"Basic/{id_}") == own
+    assert told(f"Basic/{id_}/_history/2", f"{fhir.base_url}Basic/{id_}/_history/4") == [own[0], own[2]]
+    assert told(f"Patient/{id_}", f"http://elsewhere.example/Basic/{id_}", "Basic/none") == []
+    more = [] if "{id}" in level else [(other, "1")]
+    assert told(f"Basic/{id_}", f"Basic/{other}") == more + own
+    assert "entry" not in fhir.get(f"{path}?_list=unknown").json()

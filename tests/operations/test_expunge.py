@@ -173,3 +173,19 @@ async def test_a_purge_is_finished_by_another_worker(mongod_uri, database_name, 
         ("done", 14, "why"),
     ]
     await store.close()
+
+
+def test_large_content_goes_with_its_versions(fhir, mongo_client, module_database_name):
+    files = mongo_client[module_database_name]["bin.files"]
+    media = {"Content-Type": "application/pdf"}
+    made = fhir.post("Binary", content=b"a" * 2_000_000, headers=media).headers["location"]
+    name = made.partition("/fhir/")[2].partition("/_history")[0]
+    fhir.put(name, content=b"b" * 2_000_000, headers=media)
+    assert files.count_documents({"o": name}) == 2
+    assert expunged(fhir.post(f"{name}/$expunge", json=inputs(expungePreviousVersions=True)))["count"] == 1
+    assert files.count_documents({"o": name}) == 1
+    assert fhir.get(name, headers={"Accept": "application/pdf"}).content == b"b" * 2_000_000
+    fhir.delete(name)
+    both = inputs(expungePreviousVersions=True, expungeDeletedResources=True)
+    assert expunged(fhir.post(f"{name}/$expunge", json=both))["state"] == "done"
+    assert files.count_documents({"o": name}) == 0

@@ -208,3 +208,10 @@ def test_constraints_that_can_t_be_checked_are_named(fhir):
             patient["meta"] = {"profile": [url]}
         issues = fhir.post(path, json=patient).json()["issue"]
         assert [(i["severity"], i["details"]["coding"][0]["code"]) for i in issues] == [("warning", "u-1")]
+
+
+def test_mode_profile_only_looks_at_the_content(fhir, stored):
+    profile = BASE + "Patient"
+    for path in ("Patient/$validate", f"Patient/{stored['id']}/$validate"):
+        answer = fhir.post(path, json=parameters(GOOD, mode="profile", profile=profile))
+        assert [issue["severity"] for issue in answer.json()["issue"]] == ["information"]

@@ -8,7 +8,7 @@ import pytest
 from fhir_server.access import OPEN, AccessContext
 from fhir_server.outcome import FhirError
 from fhir_server.store.documents import order_key
-from fhir_server.store.history import Span, _Scope
+from fhir_server.store.history_scope import Scope, Span
 from tests.store.changes import START, create, delete, update
 
 
@@ -198,7 +198,7 @@ async def test_equal_order_keys_are_neither_lost_nor_repeated(store, limit):
 
 def test_the_history_collection_is_read_last():
     """Otherwise a version that is replaced between the two reads is in neither."""
-    sources = _Scope(("Observation", "Patient"), True, {}, Span()).sources(0, 1, 1)
+    sources = Scope(("Observation", "Patient"), True, {}, Span()).sources(0, 1, 1)
     assert [name for name, _ in sources] == ["Observation", "Observation", "Patient", "Patient", "history"]
 
 
@@ -261,3 +261,39 @@ async def test_an_empty_database_and_unknown_types_have_an_empty_history(store):
     assert await pages(store, None, None, 10) == []
     assert await pages(store, "Observation", None, 10) == []
     assert await pages(store, "Observation", "a", 10) == []
+
+
+@pytest.mark.parametrize("is_system", [False, True])
+@pytest.mark.parametrize("ascending", [False, True])
+async def test_a_page_reads_no_more_of_each_source_than_it_can_show(
+    store, mongo_client, is_system, ascending
+):
+    """So a page costs the same however many versions there are; benchmarks/bench_history.py has the figures."""
+    for version in range(150):
+        ids = [f"r{number}" for number in range(4)]
+        await store.commit_many(
+            [update(id_, version, at=START + version) if version else create(id_) for id_ in ids]
+        )
+    await store.commit(delete("r0", 150, at=START + 400))
+    limit = 10
+    page = await store.history("Observation", None, OPEN, limit=300, ascending=ascending)
+    middle = page.rows[-1].key
+    span = Span(ascending=ascending)
+    bounds = (middle, span.keys()[1]) if ascending else (0, middle)
+    scope = Scope(("Observation",), is_system, {}, span)
+    for name, stages in scope.sources(*bounds, limit):
+        command = {"aggregate": name, "pipeline": stages, "cursor": {}}
+        reply = mongo_client[store._connection.database.name].command(
+            {"explain": command, "verbosity": "executionStats"}
+        )
+        reply = reply if "executionStats" in reply else reply["stages"][0]["$cursor"]
+        stats = reply["executionStats"]
+        assert stats["totalKeysExamined"] <= limit + 1, name
+        assert stats["totalDocsExamined"] <= limit, name
+        assert "SORT" not in {stage["stage"] for stage in _stages(stats["executionStages"])}, name
+
+
+def _stages(stage):
+    yield stage
+    if "inputStage" in stage:
+        yield from _stages(stage["inputStage"])

@@ -17,7 +17,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from fhir_server.datatypes.json_format import decode, encode
+from fhir_server.datatypes.json_format import decode, decode_own, encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.outcome import FhirError, error
 from fhir_server.store.content import Content, Extent
@@ -43,6 +43,7 @@ _SECURITY_CONTEXT = "x-security-context"
 _MEDIA_TYPE = re.compile(
     r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?:\s*;\s*[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|\"[ -!#-\[\]-~]*\"))*", re.ASCII
 )
+_QUALITY = re.compile(r"[01](?:\.\d{0,3})?", re.ASCII)
 _RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.ASCII)
 #: What a browser must not do with content of unknown origin.
 _GUARDS = (("Content-Disposition", "attachment"), ("Content-Security-Policy", "sandbox; default-src 'none'"))
@@ -121,19 +122,41 @@ async def _from(begin: bytearray, rest: AsyncIterator[bytes]) -> AsyncIterator[b
         yield part
 
 
-def wants_content(request: FhirRequest) -> bool:
-    """Tell whether a read of a Binary asks for its content: neither Accept nor ``_format`` is for FHIR's formats."""
+def wants_content(request: FhirRequest, stored: Stored) -> bool:
+    """Tell whether a read of a Binary asks for its content rather than for a resource in one of FHIR's formats.
+
+    ``_format`` does not; Accept does unless it likes one of FHIR's formats as much as the content's own (RFC 9110,
+    12.5.1).
+    """
     if "_format=" in request.query:
         return False
-    accepted = request.headers.get("accept", "").lower().split(",")
-    return not any(entry.partition(";")[0].strip() in _FHIR for entry in accepted)
+    accept = request.headers.get("accept", "").lower()
+    named = dict(map(_weighed, accept.split(",")))
+    resource = max((quality for media, quality in named.items() if media in _FHIR), default=0.0)
+    if not resource:
+        return True
+    own = str(decode_own(stored.body).get("contentType", "")).partition(";")[0].strip().lower()
+    for media in (own, f"{own.partition('/')[0]}/*", "*/*"):
+        if media in named and media not in _FHIR:
+            return named[media] > resource
+    return False
+
+
+def _weighed(entry: str) -> tuple[str, float]:
+    """Return a media type of Accept and its quality; a malformed one counts as 1."""
+    media, *parameters = (part.strip() for part in entry.split(";"))
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q" and _QUALITY.fullmatch(value.strip()):
+            return media, float(value)
+    return media, 1.0
 
 
 def content(
     server: Server, request: FhirRequest, stored: Stored, headers: tuple[tuple[str, str], ...]
 ) -> FhirResponse:
     """Return 200 with the content, 206 with a range of it, or 416; ``headers`` are those of the version."""
-    resource = decode(stored.body)
+    resource = decode_own(stored.body)
     text = resource.get("data", "")
     large = next((one for one in stored.large if one.token == text), None)
     data = b"" if large is not None else base64.b64decode(text)

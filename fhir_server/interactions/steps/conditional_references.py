@@ -15,7 +15,9 @@ from fhir_server.interactions.steps.bundle_entries import SLICE, Problems
 from fhir_server.interactions.steps.criteria import Criteria, matches, read_criteria, settled
 from fhir_server.interactions.steps.links import place_of
 from fhir_server.interactions.steps.new_resources import NewResources
-from fhir_server.interactions.steps.transaction_writes import AT_ONCE, Write, judge, note_overlap
+from fhir_server.interactions.steps.transaction_identities import note_overlap
+from fhir_server.interactions.steps.transaction_matches import AT_ONCE
+from fhir_server.interactions.steps.transaction_writes import Write, judge
 from fhir_server.outcome import FhirError, error
 
 

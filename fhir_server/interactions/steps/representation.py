@@ -38,7 +38,7 @@ def represented(server: Server, request: FhirRequest, stored: Stored) -> FhirRes
 
     A Binary is its own content unless FHIR's formats are asked for.
     """
-    if stored.type == binary.TYPE and binary.wants_content(request):
+    if stored.type == binary.TYPE and binary.wants_content(request, stored):
         return binary.content(server, request, stored, version_headers(stored))
     body = stored.body
     if "_summary" in request.query or "_elements" in request.query:

@@ -44,18 +44,18 @@ def test_an_operation_can_be_applied_again():
     ],
 )
 def test_beyond_all_measure_is_a_400_at_once(patch):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(FhirError) as refused:
         apply(b"<d/>", read_operations(patch.encode()))
     assert refused.value.status == 400
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_selectors_have_a_budget():
     document = b"<d>" + b"<a><b/></a>" * 10_000 + b"</d>"
     operations = "".join(f"<add sel='d/a{'[b]' * 300}[{n}]' type='@x'>1</add>" for n in range(1, 200))
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(FhirError, match="too many nodes") as refused:
         apply(document, read_operations(f"<diff>{operations}</diff>".encode()))
     assert refused.value.status == 400
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
