@@ -240,6 +240,13 @@ def test_filters_of_what_is_in_the_database(served, property_, op, wanted, expec
     )
 
 
+@pytest.mark.parametrize(("op", "wanted"), [("regex", "(?=a)b"), ("regex", "("), ("sounds-like", "A")])
+def test_filters_that_are_refused(served, op, wanted):
+    clause = {"system": "urn:t", "filter": [{"property": "code", "op": op, "value": wanted}]}
+    answer = served[0].post("fhir/ValueSet/$expand", json=value_set(clause))
+    assert answer.status_code == 422, answer.text
+
+
 def test_versions_stand_side_by_side(served):
     client, _ = served
     found = ask(client, "CodeSystem/$lookup", system="urn:t", code="A")
