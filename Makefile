@@ -51,6 +51,9 @@ bench-validate: $(VENV)/.dev ## CPU time and detection of the validator beside o
 bench-detection: $(VENV)/.dev ## all defects that can be made in FR Core's examples, and a sample in R4's: found, and where
 	$(BIN)/python -m benchmarks.detection
 
+bench-terminology: $(VENV)/.dev ## expand, validate-code, lookup on 100,000 codes, in one worker
+	$(BIN)/python benchmarks/bench_terminology.py
+
 bench-search: $(VENV)/.dev ## thirty shapes of search on Synthea data at two sizes (needs FHIR_SUITES; minutes)
 	$(BIN)/python benchmarks/bench_search.py
 
