@@ -17,6 +17,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from fhir_server import __version__
+from fhir_server.access.audit_chain import Signer
 from fhir_server.datatypes.json_format import encode
 from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
@@ -39,8 +40,9 @@ from fhir_server.rest.health import health_routes
 from fhir_server.rest.metrics import Metrics
 from fhir_server.rest.openapi import openapi
 from fhir_server.search import Cursors, Indexer, Registry, indexes
-from fhir_server.settings import Settings, cursor_key, load, packages_folder
+from fhir_server.settings import Settings, audit_key, cursor_key, is_audited, load, packages_folder
 from fhir_server.store import Store
+from fhir_server.store.auditing import AuditLog
 from fhir_server.store.catalogue import REFERENCES
 from fhir_server.store.embedded import EmbeddedMongod
 from fhir_server.terminology import CodeSets
@@ -188,6 +190,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await parameters.look()
             imported = ImportedCodeSystems(store, app.serving().code_sets)
             await imported.look()
+            audit = app.serving().audit
             following = [
                 asyncio.create_task(work)
                 for work in (
@@ -196,6 +199,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                     imported.follow(),
                     follow_purges(app.serving()),
                     store.contents.follow(),
+                    *((audit.follow(),) if audit is not None else ()),
                 )
             ]
             try:
@@ -210,6 +214,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                     task.cancel()
                     with suppress(asyncio.CancelledError):
                         await task
+                if audit is not None:
+                    await audit.close()
         finally:
             await store.close()
     finally:
@@ -258,6 +264,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         ),
         max_bundle_entries=settings.bundle.max_entries,
         max_bundle_mb=settings.http.max_bundle_mb,
+        audit=is_audited(settings),
         check_references_on_write=settings.integrity.references in ("write", "both"),
         check_references_on_delete=settings.integrity.references in ("delete", "both"),
         expunge=settings.expunge.allow,
@@ -285,7 +292,14 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         links=Links(definitions.types),
         capabilities={"statement": described(registry, policy)},
         operations=by_name(offered(policy)),
+        audit=await _audit(settings, store) if is_audited(settings) else None,
     )
+
+
+async def _audit(settings: Settings, store: Store) -> AuditLog:
+    log = store.audit_log(Signer(audit_key(settings)), settings.audit.checkpoint_file)
+    await log.start()
+    return log
 
 
 def described(registry: Registry, policy: Policy) -> bytes:

@@ -274,6 +274,20 @@ class Log(Section):
     """json: one object a line, for a log collector; text: for people."""
 
 
+class Audit(Section):
+    """The audit: who did what with whose data, as AuditEvents that can't be changed unnoticed (docs/audit.md)."""
+
+    mode: Literal["off", "on"] | None = None
+    """on: every access, change and refusal is recorded before it is answered; when it can't be, the answer is 503.
+    off: nothing is. Default: off while everybody may do everything (development), on as soon as callers sign in."""
+    key_file: Path | None = None
+    """File with the Ed25519 key (32 bytes) that checkpoints of the audit are signed with. Default: audit.key in the
+    data directory, made when it is missing."""
+    checkpoint_file: Path | None = None
+    """File that each checkpoint is appended to, besides the database. Put it where whoever administers the database
+    can't write: without it a truncated audit can't be told from a short one."""
+
+
 class Content(Section):
     """The health space's own profiles, value sets, search parameters and so on, which come with the server."""
 
@@ -323,6 +337,7 @@ class Settings(BaseSettings):
     bundle: Bundle = Field(default_factory=Bundle)
     integrity: Integrity = Field(default_factory=Integrity)
     log: Log = Field(default_factory=Log)
+    audit: Audit = Field(default_factory=Audit)
     content: Content = Field(default_factory=Content)
     examples: Examples = Field(default_factory=Examples)
     cursor: Cursor = Field(default_factory=Cursor)
@@ -431,10 +446,24 @@ def cursor_key(settings: Settings) -> bytes:
     """
     if settings.cursor.key is not None:
         return hashlib.sha256(settings.cursor.key.get_secret_value().encode()).digest()
-    file = settings.data.dir / "cursor.key"
+    return _kept_key(settings.data.dir / "cursor.key")
+
+
+def audit_key(settings: Settings) -> bytes:
+    """Return the 32 bytes of the key that checkpoints are signed with, made if missing; raises OSError."""
+    return _kept_key(settings.audit.key_file or settings.data.dir / "audit.key")
+
+
+def is_audited(settings: Settings) -> bool:
+    """Tell whether there is an audit."""
+    return settings.audit.mode == "on"
+
+
+def _kept_key(file: Path) -> bytes:
+    """Return the 32 bytes in a file; they are made once."""
     if not file.exists():
-        settings.data.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = file.with_name(f"cursor.{os.getpid()}.new")
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = file.with_name(f"{file.stem}.{os.getpid()}.new")
         draft.touch(mode=0o600)
         draft.write_bytes(secrets.token_bytes(32))
         try:

@@ -59,7 +59,8 @@ class Caller:
 
     ``subject`` is the local identity (``Patient/x``, ``Practitioner/x``, ``RelatedPerson/x``, ``Device/x``),
     ``patient`` the patient of the launch context or of the citizen; ``organization`` the one on whose behalf a
-    professional or a system acts; ``profession`` a code of TRE_G15. ``token_id`` is what the audit keeps of the token.
+    professional or a system acts; ``profession`` a code of TRE_G15. ``token_id`` is what the audit keeps of the token,
+    ``name`` the person's or system's name as the token gives it.
     """
 
     kind: Kind
@@ -72,6 +73,7 @@ class Caller:
     roles: frozenset[str] = frozenset()
     purpose: str = ""
     token_id: str = ""
+    name: str = ""
 
     @property
     def purpose_of_use(self) -> str:

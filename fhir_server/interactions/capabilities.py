@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from fhir_server import __version__
 from fhir_server.datatypes.json_format import encode
+from fhir_server.interactions import audit_event
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Operation, Policy, Server, Target
 from fhir_server.interactions.patching import ACCEPTED
 from fhir_server.interactions.terminology_capabilities import terminology_statement
@@ -116,6 +117,8 @@ def _offered(operations: Sequence[Operation], type_: str) -> dict[str, Any]:
 
 
 def _of_type(type_: str, offered: set[str], registry: Registry, policy: Policy) -> dict[str, Any]:
+    if policy.audit and type_ == audit_event.TYPE:
+        return _of_audit()
     return {
         "type": type_,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{type_}",
@@ -135,6 +138,19 @@ def _of_type(type_: str, offered: set[str], registry: Registry, policy: Policy) 
         ],
         "searchInclude": ["*", f"{type_}:*", *(f"{type_}:{p.name}" for p in references(type_, registry))],
         "searchRevInclude": ["*", *_pointing_to(type_, registry)],
+    }
+
+
+def _of_audit() -> dict[str, Any]:
+    """Return what there is of AuditEvent while the server writes them."""
+    return {
+        "type": audit_event.TYPE,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{audit_event.TYPE}",
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "versioning": "no-version",
+        "readHistory": False,
+        "updateCreate": False,
+        "searchParam": [{"name": name, "type": type_} for name, type_ in audit_event.PARAMETERS.items()],
     }
 
 

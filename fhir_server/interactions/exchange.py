@@ -16,7 +16,9 @@ from fhir_server.interactions.steps.links import Links
 from fhir_server.outcome import Issue
 from fhir_server.search import Cursors, Indexer, Registry
 from fhir_server.store import Store
+from fhir_server.store.auditing import AuditLog
 from fhir_server.store.content import Content, Extent
+from fhir_server.store.documents import Change, Stored
 from fhir_server.terminology import CodeSets
 from fhir_server.validation import Validator
 
@@ -37,7 +39,7 @@ class FhirRequest:
     empty, and ``locate`` finds the places of issues in that of the Bundle;
     ``faults`` is what could not be read of it: only operations that judge a resource go on with those. ``incoming`` is
     the content of a Binary that is still on its way, in place of ``body``; ``large`` the contents whose tokens stand in
-    the body.
+    the body. ``client`` is the network address that it came from, ``id`` what the logs call it.
     """
 
     method: str
@@ -52,6 +54,8 @@ class FhirRequest:
     locate: Callable[[Sequence[Issue]], tuple[Issue, ...]] | None = None
     incoming: AsyncIterator[bytes] | None = None
     large: tuple[Content, ...] = ()
+    client: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class FhirResponse:
     ``interaction`` is the R4 code of what was done, for logs and metrics ("" when no interaction matched).
     ``content_type`` is that of a body that isn't in one of FHIR's formats (a Binary's own content, a JSON Schema): it
     goes out as it is. ``large`` are the contents whose tokens stand in the body, to be replaced while it is sent;
-    ``extent`` is what is sent of a content in place of a body.
+    ``extent`` is what is sent of a content in place of a body. ``shown`` are the versions that the answer tells of.
     """
 
     status: int
@@ -82,6 +86,7 @@ class FhirResponse:
     content_type: str = ""
     large: tuple[Content, ...] = ()
     extent: Extent | None = None
+    shown: Sequence[Stored | Change] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +104,12 @@ class Policy:
     check_references_on_write: bool = False
     check_references_on_delete: bool = False
     expunge: Literal["off", "on", "everything"] = "off"
+    audit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """The read-only bundle of parts that ``app`` builds and every handler gets."""
+    """The read-only bundle of parts that ``app`` builds and every handler gets; ``audit`` is None when it is off."""
 
     store: Store
     definitions: Definitions
@@ -119,6 +125,7 @@ class Server:
     links: Links
     capabilities: Mapping[str, bytes]
     operations: Mapping[str, Operation] = field(default_factory=dict)
+    audit: AuditLog | None = None
 
 
 Handler = Callable[[Server, FhirRequest, Target], Awaitable[FhirResponse]]

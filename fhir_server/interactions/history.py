@@ -90,7 +90,7 @@ async def _answer(
         sealed = server.cursors.seal_state(page.next, place=place, actor=actor, now=now)
         links["next"] = f"{address}?{urlencode([*query.shown, ('_cursor', sealed)])}"
     body = history(request.base, page.rows, links)
-    return FhirResponse(200, (), (body,), large=large_of(page.rows))
+    return FhirResponse(200, (), (body,), large=large_of(page.rows), shown=page.rows)
 
 
 async def _listed(server: Server, request: FhirRequest, id_: str) -> list[tuple[str, str, int]]:

@@ -31,7 +31,7 @@ async def current(server: Server, request: FhirRequest, target: Target) -> Store
 def shown(server: Server, request: FhirRequest, stored: Stored) -> FhirResponse:
     """Return 200 with a version, or 304 when the client has it."""
     if is_not_modified(request.headers, stored):
-        return FhirResponse(304, version_headers(stored))
+        return FhirResponse(304, version_headers(stored), shown=(stored,))
     return represented(server, request, stored)
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from fhir_server.datatypes.json_format import encode
 from fhir_server.datatypes.positions import located
 from fhir_server.interactions import (
+    audit_event,
     bundle,
     capabilities,
     conditional_delete,
@@ -29,6 +30,7 @@ from fhir_server.interactions import (
 )
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Handler, Operation, Server, Target
 from fhir_server.interactions.steps import binary
+from fhir_server.interactions.steps.auditing import audited
 from fhir_server.interactions.steps.dry_run import DRY_RUN, dry_run, is_dry_run
 from fhir_server.interactions.steps.idempotency import KEY, once
 from fhir_server.interactions.steps.terminology import prefetch
@@ -83,11 +85,24 @@ ROUTES: tuple[Route, ...] = (
     Route("history-system", "GET", ("_history",), history.history_system),
 )
 
+
 # Rows by the shape of the path with its variables blanked, then by method: matching is two dictionary look-ups.
+def _key_of(route: Route) -> tuple[str, ...]:
+    return tuple("" if part.startswith("[") else part for part in route.shape)
+
+
 _BY_SHAPE: dict[tuple[str, ...], dict[str, Route]] = {}
 for _route in ROUTES:
-    _key = tuple("" if part.startswith("[") else part for part in _route.shape)
-    _BY_SHAPE.setdefault(_key, {})[_route.method] = _route
+    _BY_SHAPE.setdefault(_key_of(_route), {})[_route.method] = _route
+
+
+#: What clients can do with events of the audit: the server alone writes them.
+_OF_AUDIT = (
+    Route("read", "GET", ("[type]", "[id]"), audit_event.read),
+    Route("search-type", "GET", ("[type]",), audit_event.search),
+    Route("search-type", "POST", ("[type]", "_search"), audit_event.search),
+    Route("search-compartment", "GET", ("[type]", "[id]", "[member]"), audit_event.search),
+)
 
 
 def _is_word(position: int, part: str) -> bool:
@@ -96,6 +111,13 @@ def _is_word(position: int, part: str) -> bool:
 
 
 async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
+    """Answer one request, recorded in the audit if there is one."""
+    if server.audit is None:
+        return await _dispatch(server, request)
+    return await audited(server, request, _dispatch)
+
+
+async def _dispatch(server: Server, request: FhirRequest) -> FhirResponse:
     """Answer one request; issues that stop an interaction become an OperationOutcome with their status."""
     interaction = type_ = ""
     try:
@@ -163,6 +185,9 @@ def match(server: Server, request: FhirRequest) -> tuple[Route, Target]:
     target = Target(*variables)
     if target.type and target.type not in server.definitions.types.resource_type_names:
         raise _unknown_type(server, target.type)
+    if server.audit is not None and audit_event.TYPE in (target.type, target.version):
+        shape_of_event = tuple(shape)
+        methods = {row.method: row for row in _OF_AUDIT if _key_of(row) == shape_of_event}
     route = methods.get("GET" if request.method == "HEAD" else request.method)
     if route is None:
         raise _wrong_method(request.method, sorted(methods))

@@ -63,7 +63,8 @@ async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked
         bodies=bodies,
         includes=shown,
     )
-    return FhirResponse(200, (), (body,), large=large_of((*page.rows, *beside)))
+    rows = (*page.rows, *beside)
+    return FhirResponse(200, (), (body,), large=large_of(rows), shown=rows)
 
 
 async def _page(

@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 from fhir_server.interactions.batch import Dispatch
@@ -134,7 +135,7 @@ def _answer(write: Write) -> Answer:
     entry = write.entry
     if write.matched is not None:
         response = written(write.request, write.matched, is_new=False)
-        return response_entry(entry, response, write.matched.last_updated)
+        return replace(response_entry(entry, response, write.matched.last_updated), found=(write.matched,))
     change = write.change
     if change is None or write.resource is None:
         etag = (("ETag", f'W/"{change.version}"'),) if change is not None and len(write.targets) == 1 else ()

@@ -8,6 +8,7 @@ system $meta tells all profiles, tags and labels in use.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from fhir_server.datatypes.json_format import decode, encode
@@ -37,7 +38,7 @@ async def meta(server: Server, request: FhirRequest, target: Target) -> FhirResp
     if not target.id:
         return _answer(await _in_use(server, request, target.type))
     stored = await (version_of if target.version else current_of)(server, request, target)
-    return _answer(decode(stored.body).get("meta", {}))
+    return replace(_answer(decode(stored.body).get("meta", {})), shown=(stored,))
 
 
 async def _in_use(server: Server, request: FhirRequest, type_: str) -> dict[str, Any]:

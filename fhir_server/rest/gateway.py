@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.router import dispatch, outcome_response
+from fhir_server.interactions.steps.auditing import refused
 from fhir_server.interactions.steps.binary import is_native
 from fhir_server.messages import LANGUAGE, chosen
 from fhir_server.outcome import FhirError, error
@@ -87,6 +88,7 @@ class Gateway:
         LANGUAGE.set(chosen(headers.get("accept-language", "")))
         wanted = JSON
         response = None
+        request = FhirRequest(method, (), client=_address(scope), id=request_id)
         try:
             query = scope["query_string"].decode("ascii", "replace")
             path = self._path(scope)
@@ -95,15 +97,17 @@ class Gateway:
                 wanted = wish_or_content(headers, query)
             else:
                 wanted = wish(headers, query)
-            request = FhirRequest(method, path, query, headers, base=self._base(scope, headers))
+            request = replace(
+                request, path=path, query=query, headers=headers, base=self._base(scope, headers)
+            )
             if method not in ("GET", "HEAD"):
                 request = await self._read(request, receive)
             async with asyncio.timeout(self._edge.seconds_for(request)):
                 response = await dispatch(self._server, request)
         except FhirError as problem:
-            response = outcome_response(problem)
+            response = await refused(self._server, request, outcome_response(problem))
         except TimeoutError:
-            response = outcome_response(
+            late = outcome_response(
                 error(
                     "timeout",
                     f"The request took longer than {self._edge.request_timeout:g} s and was given up; "
@@ -111,11 +115,12 @@ class Gateway:
                     headers={"Retry-After": "5"},
                 )
             )
+            response = await refused(self._server, request, late)
         except Disconnected:
             self._metrics.finished("", 499, time.perf_counter() - started)
             return
         except Exception:  # noqa: BLE001 (whatever it was, the client gets an outcome and the log the reason)
-            response = _failed(request_id)
+            response = await refused(self._server, request, _failed(request_id))
         if wanted is not JSON:
             try:
                 response = formatted(response, wanted, self._server.xml)
@@ -200,6 +205,11 @@ class Gateway:
             return request
         headers = {**request.headers, "content-type": "application/fhir+json"}
         return replace(request, headers=headers, body=encode(resource), faults=faults)
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _failed(request_id: str) -> FhirResponse:

@@ -81,6 +81,11 @@ class Catalogue:
             # Shielded: a caller that goes away does not interrupt the others who wait.
             await asyncio.shield(self._begin(type_))
 
+    async def make(self, name: str, indexes: Sequence[IndexDescriptor]) -> None:
+        """Return when a collection exists that is no type's, with its indexes; raises Unavailable."""
+        if name not in self._built:
+            await self._make(name, indexes)
+
     async def refresh(self, type_: str) -> None:
         """Return when all indexes that are described now are built; raises Unavailable."""
         if type_ not in self._built:

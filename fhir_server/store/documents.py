@@ -45,7 +45,8 @@ class Stored:
     ``body`` is the final JSON (empty for a deletion); ``version`` the integer behind meta.versionId and the
     ETag; ``last_updated`` milliseconds UTC; ``key`` the order key of last_updated; ``fields`` further fields
     that a search plan asked for; ``source`` what a commit needs to replace this version; ``large`` the contents
-    whose tokens stand in the body (``Contents.filled`` and ``spliced`` put them back).
+    whose tokens stand in the body (``Contents.filled`` and ``spliced`` put them back);
+    ``patients`` are the ids of the patients that the version is about.
     """
 
     type: str
@@ -58,6 +59,7 @@ class Stored:
     fields: dict[str, Any] = field(default_factory=dict)
     source: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
     large: tuple[Content, ...] = ()
+    patients: tuple[str, ...] = ()
 
     @property
     def is_deleted(self) -> bool:
@@ -101,6 +103,15 @@ class Change:
     def version(self) -> int:
         """The version number that the change makes."""
         return self.previous + 1
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """The ids of the patients that the version is about, and those that the one before was about."""
+        before = self.replaces.patients if self.replaces is not None else ()
+        if self.entries is None or self.entries.patient is None:
+            return before
+        own = (self.entries.patient, *map(_id_of, self.entries.other_compartments))
+        return own if not before or before == own else tuple(dict.fromkeys((*own, *before)))
 
 
 class VersionConflict(Exception):  # noqa: N818 (the name says what happened)
@@ -207,7 +218,7 @@ def tombstone(change: Change, token: bytes, previous: Mapping[str, Any]) -> dict
 
 
 #: What a history copy needs of the version that it copies.
-HISTORY_FIELDS = {"v": 1, "lu": 1, "dl": 1, "w": 1, "m": 1, "p": 1, "_sec": 1, "b": 1, "j": 1}
+HISTORY_FIELDS = {"v": 1, "lu": 1, "dl": 1, "w": 1, "m": 1, "p": 1, "cp": 1, "_sec": 1, "b": 1, "j": 1}
 
 
 def history_id(type_: str, id_: str, version: int) -> str:
@@ -245,7 +256,7 @@ def history_copy(type_: str, previous: Mapping[str, Any], superseded: int) -> di
 
 
 #: The fields that ``stored`` reads, of current documents and of history copies.
-STORED_FIELDS = {"v": 1, "lu": 1, "dl": 1, "m": 1, "b": 1, "j": 1}
+STORED_FIELDS = {"v": 1, "lu": 1, "dl": 1, "m": 1, "p": 1, "cp": 1, "b": 1, "j": 1}
 
 
 def stored(
@@ -264,7 +275,17 @@ def stored(
         {name: document[name] for name in fields if name in document} if fields else {},
         document if is_whole else None,
         tuple(map(Content.of, document["b"])) if "b" in document else (),
+        _patients(document),
     )
+
+
+def _patients(document: Mapping[str, Any]) -> tuple[str, ...]:
+    home = document["p"] if "p" in document else document.get("_sec", {}).get("own")
+    return () if home is None else (home, *map(_id_of, document.get("cp", ())))
+
+
+def _id_of(reference: str) -> str:
+    return reference.rpartition("/")[2]
 
 
 _METHODS = {method.value: method for method in Method}

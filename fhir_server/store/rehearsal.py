@@ -68,6 +68,7 @@ class Receipted(Store):
     async def commit_many(self, changes: Sequence[Change]) -> None:
         """As ``Store.commit_many``; raises Unavailable when a later attempt has taken over."""
         receipts, receipt = self.receipts, self._receipt
+        await self._announce(changes)
         await self._committer.commit_many(
             changes, also=lambda session: receipts.note(receipt, changes, session)
         )

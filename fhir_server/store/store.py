@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from copy import copy
+from pathlib import Path
 from typing import Any
 
 from fhir_server.access import AccessContext
+from fhir_server.access.audit_chain import Signer
 from fhir_server.search.entries import IndexDescriptor, IndexEntries, SearchPlan
+from fhir_server.store.auditing import AuditLog
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.closure_tables import ClosureTables
 from fhir_server.store.coalescing import KeyLocks
@@ -31,6 +34,9 @@ from fhir_server.store.relabelling import relabel
 from fhir_server.store.searching import Searcher
 from fhir_server.store.skipping import Skipper
 
+Announce = Callable[[Sequence[Change]], Awaitable[None]]
+"""Is told of changes before they are made; what it raises prevents them."""
+
 
 class Store:
     """Resources in MongoDB; every call raises Unavailable when the database does not answer.
@@ -51,6 +57,7 @@ class Store:
         self._locks = KeyLocks()
         self._watched: frozenset[str] = frozenset()
         self._notify: Callable[[], Awaitable[None]] = _nobody
+        self._announce: Announce = _unannounced
         #: Large content, apart from the bodies.
         self.contents = contents
         #: Long work, with its progress.
@@ -107,15 +114,27 @@ class Store:
         Raises VersionConflict when ``previous`` is not current, ClaimTaken when another document holds the
         claim, Unavailable when the outcome is unknown, FhirError 413 when the body is too large.
         """
+        await self._announce((change,))
         await self._committer.commit(change)
         if change.type in self._watched:
             await self._notify()
 
     async def commit_many(self, changes: Sequence[Change]) -> None:
         """Return when all changes are durable; otherwise none is made. Exceptions as those of ``commit``."""
+        await self._announce(changes)
         await self._committer.commit_many(changes)
         if self._watched and any(change.type in self._watched for change in changes):
             await self._notify()
+
+    def announcing(self, announce: Announce) -> Store:
+        """Return a door to the same data that awaits ``announce`` before it makes changes, and none when it raises."""
+        door = copy(self)
+        door._announce = announce  # noqa: SLF001 (the copy is one of ours)
+        return door
+
+    def audit_log(self, signer: Signer, file: Path | None) -> AuditLog:
+        """Return the audit of this database; checkpoints are signed, and also appended to the file."""
+        return AuditLog(self._connection, self._catalogue, signer, file)
 
     def watch(self, types: frozenset[str], notify: Callable[[], Awaitable[None]]) -> None:
         """Await ``notify`` after each commit of this process that concerns one of the types."""
@@ -135,6 +154,7 @@ class Store:
         ``change`` has version, method and lastUpdated of the version that it ``replaces``, as ``read`` returned it.
         Raises VersionConflict when somebody else was faster, Unavailable when the outcome is unknown.
         """
+        await self._announce((change,))
         await relabel(self._connection, change)
 
     async def label_holders(self, type_: str, access: AccessContext, most: int) -> list[str]:
@@ -277,3 +297,7 @@ class Store:
 
 async def _nobody() -> None:
     """Tell nobody."""
+
+
+async def _unannounced(changes: Sequence[Change]) -> None:
+    """Announce nothing."""

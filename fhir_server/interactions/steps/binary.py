@@ -175,8 +175,10 @@ def content(
         more.append(("Content-Range", f"bytes {first}-{last}/{size}"))
     status = 206 if wanted else 200
     if large is None:
-        return FhirResponse(status, more, (data[first : last + 1],), content_type=content_type)
-    return FhirResponse(status, more, content_type=content_type, extent=Extent(large, first, last))
+        part = (data[first : last + 1],)
+        return FhirResponse(status, more, part, content_type=content_type, shown=(stored,))
+    extent = Extent(large, first, last)
+    return FhirResponse(status, more, content_type=content_type, extent=extent, shown=(stored,))
 
 
 def range_of(request: FhirRequest, size: int, last_updated: int, now: int) -> tuple[int, int] | None:

@@ -16,16 +16,18 @@ from fhir_server.interactions.exchange import FhirResponse
 from fhir_server.interactions.steps.bundle_entries import Entry
 from fhir_server.interactions.steps.prepare import instant
 from fhir_server.store.content import Content
+from fhir_server.store.documents import Stored
 
 _OUTCOME = b'{"resourceType":"OperationOutcome"'
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The JSON of a response's entry, and the contents whose tokens stand in it."""
+    """The JSON of a response's entry, the contents whose tokens stand in it, and the versions ``found``, not made."""
 
     text: bytes
     large: tuple[Content, ...] = ()
+    found: tuple[Stored, ...] = ()
 
 
 def response_entry(entry: Entry, response: FhirResponse, last_updated: int | None = None) -> Answer:
@@ -56,4 +58,5 @@ def response_bundle(type_: str, entries: Sequence[Answer]) -> FhirResponse:
     joined = b",".join(entry.text for entry in entries)
     body = b'%b,"entry":[%b]}' % (head, joined) if entries else head + b"}"
     large = tuple(content for entry in entries for content in entry.large)
-    return FhirResponse(200, (), (body,), interaction=type_, large=large)
+    found = tuple(stored for entry in entries for stored in entry.found)
+    return FhirResponse(200, (), (body,), interaction=type_, large=large, shown=found)

@@ -83,7 +83,8 @@ async def merged(
         bodies=bodies or [part.body for part in found.parts],
         includes=others,
     )
-    return FhirResponse(200, (), (body,), large=large_of((*rows, *beside)))
+    shown = (*rows[: found.taken], *beside)
+    return FhirResponse(200, (), (body,), large=large_of((*rows, *beside)), shown=shown)
 
 
 async def _page(server: Server, request: FhirRequest, pager: SystemPager[Stored]) -> list[Stored]:

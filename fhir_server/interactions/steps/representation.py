@@ -51,7 +51,7 @@ def represented(server: Server, request: FhirRequest, stored: Stored) -> FhirRes
             raise error("value", "_summary=count is for searches; a read takes true, text, data and false.")
         if shape.summary or shape.elements:
             body = subsetted(server, stored, shape.summary, shape.elements)
-    return FhirResponse(200, version_headers(stored), (body,), large=stored.large)
+    return FhirResponse(200, version_headers(stored), (body,), large=stored.large, shown=(stored,))
 
 
 def written(
@@ -71,7 +71,11 @@ def written(
     created = change.version == 1 if is_new is None else is_new
     headers = (("Location", location), *version_headers(change))
     return FhirResponse(
-        201 if created else 200, headers, _preferred(request, change, warnings), large=change.large
+        201 if created else 200,
+        headers,
+        _preferred(request, change, warnings),
+        large=change.large,
+        shown=(change,),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from fhir_server.datatypes.json_format import encode
 from fhir_server.datatypes.references import parse
+from fhir_server.interactions import audit_event
 from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.interactions.patching import Patch, patch_of_entry, patched
 from fhir_server.interactions.steps.assess import assess
@@ -141,6 +142,8 @@ def read_write(server: Server, entry: Entry, request: FhirRequest) -> Write:
         raise error("not-supported", "A transaction takes no operations; send it alone.", expression=place)
     if type_ not in server.definitions.types.resource_type_names:
         raise error("not-supported", "request.url names no resource type of R4.", expression=place)
+    if type_ == audit_event.TYPE and server.audit is not None:
+        raise audit_event.unwritable(place)
     allowed = {"POST": (1,), "PUT": (1, 2), "PATCH": (1, 2), "DELETE": (1, 2)}[method]
     if len(path) not in allowed:
         raise error("not-supported", f"{method} does not go with this request.url.", expression=place)

@@ -1,0 +1,305 @@
+"""The audit log: events in one collection a month, only ever inserted, in a hash chain with signed checkpoints.
+
+Documents are ``{_id, c chain, n position, h hash, j the AuditEvent's bytes}`` and the fields of ``Event``. What is in
+flight goes out together, as everywhere (``coalescing``); one flush at a time, so that positions have no holes.
+docs/decisions/0078-audit-before-data.md, docs/audit.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from fhir_server.access.audit import Event
+from fhir_server.access.audit_chain import Checkpoint, Signer, genesis, link
+from fhir_server.search.entries import IndexDescriptor
+from fhir_server.store.catalogue import Catalogue
+from fhir_server.store.coalescing import Coalescer, Waiter
+from fhir_server.store.connection import MAJORITY, Connection, failure, is_outage
+from fhir_server.store.documents import Unavailable
+from fhir_server.store.retrying import Retrying
+
+#: A checkpoint is due after so many events or seconds.
+CHECKPOINT_EVENTS = 1000
+CHECKPOINT_SECONDS = 60.0
+_PREFIX = "audit."
+_CHECKPOINTS = "audit-checkpoints"
+_INDEXES = (
+    IndexDescriptor("p_t", (("p", 1), ("t", -1)), partial="p"),
+    IndexDescriptor("s_t", (("s", 1), ("t", -1)), partial="s"),
+    IndexDescriptor("t", (("t", -1),)),
+)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One stored event."""
+
+    id: str
+    chain: str
+    position: int
+    root: bytes
+    body: bytes
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+class AuditLog:
+    """Appends events and reads them; every method raises Unavailable when the database does not answer."""
+
+    def __init__(
+        self, connection: Connection, catalogue: Catalogue, signer: Signer, file: Path | None
+    ) -> None:
+        self._connection = connection
+        self._catalogue = catalogue
+        self._signer = signer
+        self._file = file
+        self._writing = asyncio.Lock()
+        self._sealing = asyncio.Lock()
+        self._queue: Coalescer[Sequence[Event], None] = Coalescer(self._flush)
+        self._ready: set[str] = set()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin a new chain: at start, and when it is unknown how much of the last flush was written."""
+        self._chain = os.urandom(6).hex()
+        self._position, self._sealed = 0, 0
+        self._root = genesis(self._chain)
+
+    async def record(self, events: Sequence[Event]) -> None:
+        """Return when the events are on the disks of a majority."""
+        if events:
+            await self._queue.submit(events, size=sum(len(event.body) for event in events))
+
+    async def start(self) -> None:
+        """Make this month's collection."""
+        await self._ensure(_month(datetime.now(UTC)))
+
+    async def follow(self) -> None:
+        """Seal what there is once a minute, for ever."""
+        while True:
+            await asyncio.sleep(CHECKPOINT_SECONDS)
+            try:
+                await self.seal()
+            except (Unavailable, OSError) as problem:
+                _log.error("the audit could not be sealed: %s", problem)
+
+    async def close(self) -> None:
+        """Finish what was accepted and seal it."""
+        await self._queue.close()
+        try:
+            await self.seal()
+        except (Unavailable, OSError) as problem:
+            _log.error("the audit could not be sealed: %s", problem)
+
+    # Writing
+
+    async def _flush(self, waiters: list[Waiter[Sequence[Event], None]]) -> None:
+        async with self._writing:
+            events = [event for waiter in waiters for event in waiter.item]
+            try:
+                for month, run in itertools.groupby(events, key=lambda event: _month_of(event.recorded)):
+                    await self._append(month, list(run))
+            except Exception as problem:
+                self._begin()
+                if isinstance(problem, Unavailable):
+                    raise
+                _log.error("the audit takes no events: %s", problem)
+                raise Unavailable(
+                    "The audit takes no events at the moment; nothing is done without it."
+                ) from problem
+        for waiter in waiters:
+            waiter.resolve(None)
+        if self._position - self._sealed >= CHECKPOINT_EVENTS and not self._sealing.locked():
+            await self.seal()
+
+    async def _append(self, month: str, events: Sequence[Event]) -> None:
+        await self._ensure(month)
+        documents = []
+        position, root = self._position, self._root
+        for event in events:
+            position += 1
+            id_ = f"{month}-{self._chain}-{position:010d}"
+            body = event.named(id_)
+            root = link(root, body)
+            documents.append(
+                {"_id": id_, **event.fields, "c": self._chain, "n": position, "h": root, "j": body}
+            )
+        await self._insert(_PREFIX + month, documents)
+        self._position, self._root = position, root
+
+    async def _insert(self, name: str, documents: list[dict[str, Any]]) -> None:
+        retrying = Retrying(self._connection.timeout_s)
+        while documents:
+            try:
+                reply = await self._connection.command(
+                    {"insert": name, "documents": documents, "ordered": True, "writeConcern": MAJORITY}
+                )
+                if "writeErrors" not in reply and "writeConcernError" not in reply:
+                    return
+                if faults := reply.get("writeErrors"):
+                    raise Unavailable(f"The audit takes no events: {faults[0]['errmsg']}")
+            except PyMongoError as problem:
+                if not is_outage(problem) or not await retrying.wait():
+                    raise failure(problem) from problem
+            # Whatever was written is a beginning of the list, because inserts are ordered.
+            ids = {"$gte": documents[0]["_id"], "$lte": documents[-1]["_id"]}
+            rows = await self._connection.find(
+                {"find": name, "filter": {"_id": ids}, "projection": {"_id": 1}}
+            )
+            documents = documents[len(rows) :]
+
+    async def _ensure(self, month: str) -> None:
+        if month not in self._ready:
+            await self._catalogue.make(_PREFIX + month, _INDEXES)
+            self._ready.add(month)
+
+    # Checkpoints
+
+    async def seal(self) -> None:
+        """Sign how far the chain has come, unless the last checkpoint says it; also into the file."""
+        async with self._sealing:
+            chain, position, root = self._chain, self._position, self._root
+            if position == self._sealed:
+                return
+            checkpoints = self._connection.database[_CHECKPOINTS]
+            try:
+                while True:
+                    last = await checkpoints.find_one(sort=[("_id", -1)])
+                    previous = _checkpoint(last) if last else None
+                    made = self._signer.sign(
+                        Checkpoint(
+                            number=previous.number + 1 if previous else 1,
+                            chain=chain,
+                            sequence=position,
+                            root=root.hex(),
+                            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+                            previous=previous.digest() if previous else "",
+                        )
+                    )
+                    values = asdict(made)
+                    number = values.pop("number")
+                    try:
+                        await checkpoints.insert_one({"_id": number, **values})
+                    except DuplicateKeyError:
+                        continue  # another process was faster
+                    break
+            except PyMongoError as problem:
+                raise failure(problem) from problem
+            if chain == self._chain:
+                self._sealed = position
+            if self._file is not None:
+                await asyncio.to_thread(_write_line, self._file, made.line())
+
+    async def checkpoints(self) -> list[Checkpoint]:
+        """Return all checkpoints, in order."""
+        rows = await self._connection.find({"find": _CHECKPOINTS, "sort": {"_id": 1}, "batchSize": 10_000})
+        return [_checkpoint(row) for row in rows]
+
+    # Reading
+
+    async def months(self) -> list[str]:
+        """Return the months that there are events of, such as 202611, in order."""
+        try:
+            names = await self._connection.database.list_collection_names(
+                filter={"name": {"$regex": r"^audit\.[0-9]{6}$"}}, authorizedCollections=True
+            )
+        except PyMongoError as problem:
+            raise failure(problem) from problem
+        return sorted(name.removeprefix(_PREFIX) for name in names)
+
+    async def all(self) -> AsyncIterator[Row]:
+        """Yield every event, each chain in its order."""
+        try:
+            for month in await self.months():
+                async for row in self._connection.database[_PREFIX + month].find({}, sort=[("_id", 1)]):
+                    yield _row(row)
+        except PyMongoError as problem:
+            raise failure(problem) from problem
+
+    async def read(self, id_: str, condition: Mapping[str, Any]) -> Row | None:
+        """Return one event, if it fulfils a condition on its fields."""
+        month = id_.partition("-")[0]
+        if not (len(month) == 6 and month.isdigit()):
+            return None
+        command = {"find": _PREFIX + month, "filter": {"$and": [{"_id": id_}, dict(condition)]}, "limit": 1}
+        rows = await self._connection.find(command)
+        return _row(rows[0]) if rows else None
+
+    async def search(
+        self,
+        condition: Mapping[str, Any],
+        *,
+        since: int | None,
+        until: int | None,
+        after: tuple[int, str] | None,
+        ascending: bool,
+        limit: int,
+    ) -> list[Row]:
+        """Return up to ``limit`` events in the order of their time, newest first unless ``ascending``.
+
+        ``since`` and ``until`` are inclusive milliseconds UTC; ``after`` is time and id of the last row before.
+        """
+        first = _month_of(since) if since is not None else ""
+        last = _month_of(until) if until is not None else "999999"
+        months = [month for month in await self.months() if first <= month <= last]
+        sign, beyond = (1, "$gt") if ascending else (-1, "$lt")
+        bounds = {name: value for name, value in (("$gte", since), ("$lte", until)) if value is not None}
+        parts: list[Mapping[str, Any]] = [condition]
+        if bounds:
+            parts.append({"t": bounds})
+        if after is not None:
+            time, id_ = after
+            parts.append({"$or": [{"t": {beyond: time}}, {"t": time, "_id": {beyond: id_}}]})
+        found: list[Row] = []
+        for month in months if ascending else reversed(months):
+            rows = await self._connection.find(
+                {
+                    "find": _PREFIX + month,
+                    "filter": {"$and": parts},
+                    "sort": {"t": sign, "_id": sign},
+                    "limit": limit - len(found),
+                    "batchSize": limit + 1,
+                }
+            )
+            found += map(_row, rows)
+            if len(found) >= limit:
+                break
+        return found
+
+
+def _month(moment: datetime) -> str:
+    return f"{moment:%Y%m}"
+
+
+def _month_of(milliseconds: int) -> str:
+    return _month(datetime.fromtimestamp(milliseconds / 1000, UTC))
+
+
+def _row(document: dict[str, Any]) -> Row:
+    fields: dict[str, Any] = {
+        name: document[name] for name in ("t", "a", "o", "k", "p", "s", "e") if name in document
+    }
+    return Row(
+        document["_id"], document["c"], document["n"], bytes(document["h"]), bytes(document["j"]), fields
+    )
+
+
+def _checkpoint(document: Mapping[str, Any]) -> Checkpoint:
+    return Checkpoint.of({"number": document["_id"], **{k: v for k, v in document.items() if k != "_id"}})
+
+
+def _write_line(file: Path, line: str) -> None:
+    with file.open("a", encoding="utf-8") as out:
+        out.write(line + "\n")
+        out.flush()
+        os.fsync(out.fileno())
