@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from fhir_server.cli.database import database_uri
 from fhir_server.cli.exits import Exit, stop
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _with_store(work: Callable[[CodeSystems], Awaitable[T]]) -> T:
 
     settings = load()
     try:
-        with _uri(settings) as uri:
+        with database_uri(settings) as uri:
             return asyncio.run(_run(settings, uri, work))
     except (Unavailable, Unsuitable) as problem:
         stop(Exit.CONNECTION, str(problem))
@@ -123,29 +123,6 @@ async def _run(settings: Settings, uri: str, work: Callable[[CodeSystems], Await
         return await work(CodeSystems(connection))
     finally:
         await connection.close()
-
-
-@contextmanager
-def _uri(settings: Settings) -> Iterator[str]:
-    """Give the address of the database: the setting's, a running server's own, or that of one started here."""
-    from fhir_server.store.data_directory import DataDirectoryInUse
-    from fhir_server.store.embedded import EmbeddedMongod, running_uri
-
-    if settings.mongodb.uri is not None:
-        yield settings.mongodb.uri.get_secret_value()
-        return
-    folder = settings.data.dir / "mongodb"
-    try:
-        mongod = EmbeddedMongod.start(
-            folder, binary=settings.mongodb.binary, cache_gb=settings.mongodb.cache_gb
-        )
-    except DataDirectoryInUse:
-        yield running_uri(folder)
-        return
-    try:
-        yield mongod.uri
-    finally:
-        mongod.stop()
 
 
 def _progress(*, quiet: bool) -> Callable[[int, int], None]:

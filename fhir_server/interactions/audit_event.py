@@ -17,7 +17,8 @@ from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server,
 from fhir_server.interactions.steps.searchset import searchset
 from fhir_server.outcome import FhirError, error
 from fhir_server.search import decode_pairs
-from fhir_server.store.auditing import AuditLog, Row
+from fhir_server.store.audit_reading import Row
+from fhir_server.store.auditing import AuditLog
 from fhir_server.store.documents import Method, Stored
 
 TYPE = "AuditEvent"

@@ -11,8 +11,9 @@ import asyncio
 import itertools
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from fhir_server.access.audit import Event
 from fhir_server.access.audit_chain import Checkpoint, Signer, genesis, link
 from fhir_server.search.entries import IndexDescriptor
+from fhir_server.store.audit_reading import CHECKPOINTS, PREFIX, AuditReader, checkpoint_of, month_of
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.coalescing import Coalescer, Waiter
 from fhir_server.store.connection import MAJORITY, Connection, failure, is_outage
@@ -31,8 +33,6 @@ from fhir_server.store.retrying import Retrying
 #: A checkpoint is due after so many events or seconds.
 CHECKPOINT_EVENTS = 1000
 CHECKPOINT_SECONDS = 60.0
-_PREFIX = "audit."
-_CHECKPOINTS = "audit-checkpoints"
 _INDEXES = (
     IndexDescriptor("p_t", (("p", 1), ("t", -1)), partial="p"),
     IndexDescriptor("s_t", (("s", 1), ("t", -1)), partial="s"),
@@ -41,25 +41,13 @@ _INDEXES = (
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One stored event."""
-
-    id: str
-    chain: str
-    position: int
-    root: bytes
-    body: bytes
-    fields: Mapping[str, Any] = field(default_factory=dict)
-
-
-class AuditLog:
-    """Appends events and reads them; every method raises Unavailable when the database does not answer."""
+class AuditLog(AuditReader):
+    """Appends events; every method raises Unavailable when the database does not answer."""
 
     def __init__(
         self, connection: Connection, catalogue: Catalogue, signer: Signer, file: Path | None
     ) -> None:
-        self._connection = connection
+        super().__init__(connection)
         self._catalogue = catalogue
         self._signer = signer
         self._file = file
@@ -82,7 +70,7 @@ class AuditLog:
 
     async def start(self) -> None:
         """Make this month's collection."""
-        await self._ensure(_month(datetime.now(UTC)))
+        await self._ensure(month_of(time.time_ns() // 1_000_000))
 
     async def follow(self) -> None:
         """Seal what there is once a minute, for ever."""
@@ -107,7 +95,7 @@ class AuditLog:
         async with self._writing:
             events = [event for waiter in waiters for event in waiter.item]
             try:
-                for month, run in itertools.groupby(events, key=lambda event: _month_of(event.recorded)):
+                for month, run in itertools.groupby(events, key=lambda event: month_of(event.recorded)):
                     await self._append(month, list(run))
             except Exception as problem:
                 self._begin()
@@ -134,7 +122,7 @@ class AuditLog:
             documents.append(
                 {"_id": id_, **event.fields, "c": self._chain, "n": position, "h": root, "j": body}
             )
-        await self._insert(_PREFIX + month, documents)
+        await self._insert(PREFIX + month, documents)
         self._position, self._root = position, root
 
     async def _insert(self, name: str, documents: list[dict[str, Any]]) -> None:
@@ -160,7 +148,7 @@ class AuditLog:
 
     async def _ensure(self, month: str) -> None:
         if month not in self._ready:
-            await self._catalogue.make(_PREFIX + month, _INDEXES)
+            await self._catalogue.make(PREFIX + month, _INDEXES)
             self._ready.add(month)
 
     # Checkpoints
@@ -171,11 +159,11 @@ class AuditLog:
             chain, position, root = self._chain, self._position, self._root
             if position == self._sealed:
                 return
-            checkpoints = self._connection.database[_CHECKPOINTS]
+            checkpoints = self._connection.database[CHECKPOINTS]
             try:
                 while True:
                     last = await checkpoints.find_one(sort=[("_id", -1)])
-                    previous = _checkpoint(last) if last else None
+                    previous = checkpoint_of(last) if last else None
                     made = self._signer.sign(
                         Checkpoint(
                             number=previous.number + 1 if previous else 1,
@@ -199,103 +187,6 @@ class AuditLog:
                 self._sealed = position
             if self._file is not None:
                 await asyncio.to_thread(_write_line, self._file, made.line())
-
-    async def checkpoints(self) -> list[Checkpoint]:
-        """Return all checkpoints, in order."""
-        rows = await self._connection.find({"find": _CHECKPOINTS, "sort": {"_id": 1}, "batchSize": 10_000})
-        return [_checkpoint(row) for row in rows]
-
-    # Reading
-
-    async def months(self) -> list[str]:
-        """Return the months that there are events of, such as 202611, in order."""
-        try:
-            names = await self._connection.database.list_collection_names(
-                filter={"name": {"$regex": r"^audit\.[0-9]{6}$"}}, authorizedCollections=True
-            )
-        except PyMongoError as problem:
-            raise failure(problem) from problem
-        return sorted(name.removeprefix(_PREFIX) for name in names)
-
-    async def all(self) -> AsyncIterator[Row]:
-        """Yield every event, each chain in its order."""
-        try:
-            for month in await self.months():
-                async for row in self._connection.database[_PREFIX + month].find({}, sort=[("_id", 1)]):
-                    yield _row(row)
-        except PyMongoError as problem:
-            raise failure(problem) from problem
-
-    async def read(self, id_: str, condition: Mapping[str, Any]) -> Row | None:
-        """Return one event, if it fulfils a condition on its fields."""
-        month = id_.partition("-")[0]
-        if not (len(month) == 6 and month.isdigit()):
-            return None
-        command = {"find": _PREFIX + month, "filter": {"$and": [{"_id": id_}, dict(condition)]}, "limit": 1}
-        rows = await self._connection.find(command)
-        return _row(rows[0]) if rows else None
-
-    async def search(
-        self,
-        condition: Mapping[str, Any],
-        *,
-        since: int | None,
-        until: int | None,
-        after: tuple[int, str] | None,
-        ascending: bool,
-        limit: int,
-    ) -> list[Row]:
-        """Return up to ``limit`` events in the order of their time, newest first unless ``ascending``.
-
-        ``since`` and ``until`` are inclusive milliseconds UTC; ``after`` is time and id of the last row before.
-        """
-        first = _month_of(since) if since is not None else ""
-        last = _month_of(until) if until is not None else "999999"
-        months = [month for month in await self.months() if first <= month <= last]
-        sign, beyond = (1, "$gt") if ascending else (-1, "$lt")
-        bounds = {name: value for name, value in (("$gte", since), ("$lte", until)) if value is not None}
-        parts: list[Mapping[str, Any]] = [condition]
-        if bounds:
-            parts.append({"t": bounds})
-        if after is not None:
-            time, id_ = after
-            parts.append({"$or": [{"t": {beyond: time}}, {"t": time, "_id": {beyond: id_}}]})
-        found: list[Row] = []
-        for month in months if ascending else reversed(months):
-            rows = await self._connection.find(
-                {
-                    "find": _PREFIX + month,
-                    "filter": {"$and": parts},
-                    "sort": {"t": sign, "_id": sign},
-                    "limit": limit - len(found),
-                    "batchSize": limit + 1,
-                }
-            )
-            found += map(_row, rows)
-            if len(found) >= limit:
-                break
-        return found
-
-
-def _month(moment: datetime) -> str:
-    return f"{moment:%Y%m}"
-
-
-def _month_of(milliseconds: int) -> str:
-    return _month(datetime.fromtimestamp(milliseconds / 1000, UTC))
-
-
-def _row(document: dict[str, Any]) -> Row:
-    fields: dict[str, Any] = {
-        name: document[name] for name in ("t", "a", "o", "k", "p", "s", "e") if name in document
-    }
-    return Row(
-        document["_id"], document["c"], document["n"], bytes(document["h"]), bytes(document["j"]), fields
-    )
-
-
-def _checkpoint(document: Mapping[str, Any]) -> Checkpoint:
-    return Checkpoint.of({"number": document["_id"], **{k: v for k, v in document.items() if k != "_id"}})
 
 
 def _write_line(file: Path, line: str) -> None:
