@@ -227,9 +227,17 @@ def free_port() -> int:
 
 
 def start_server(
-    scratch: Path, *, port: int | None = None, workers: int = 1, uri: str | None = None
+    scratch: Path,
+    *,
+    port: int | None = None,
+    workers: int = 1,
+    uri: str | None = None,
+    settings: dict[str, str] | None = None,
 ) -> tuple[str, subprocess.Popen]:
-    """Start the server with its data in ``scratch`` or at ``uri``; return its base and process when it is ready."""
+    """Start the server with its data in ``scratch`` or at ``uri``; return its base and process when it is ready.
+
+    ``settings`` are further FHIR_* variables.
+    """
     port = port or free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("FHIR_")}
     if uri is not None:
@@ -237,7 +245,7 @@ def start_server(
     process = subprocess.Popen(
         [sys.executable, "-m", "fhir_server", "serve", "--port", str(port), "--workers", str(workers),
          "--data-dir", str(scratch / "data")],
-        env={**environment, "FHIR_LOG_FORMAT": "json"},
+        env={**environment, "FHIR_LOG_FORMAT": "json", **(settings or {})},
         stdout=subprocess.DEVNULL,
         stderr=(scratch / "server.log").open("ab"),
     )  # fmt: skip

@@ -114,20 +114,27 @@ def event(situation: Situation, act: Act) -> Event:
     if "/" in act.entity:
         fields["e"] = act.entity.partition("/_history/")[0]
     when = _instant(act.recorded)
+    told = _told(act) if outcome != "0" else ""
+    meta, head = _head(act.interaction, outcome, told, act.patient is not None)
+    agents = _agents(action, situation.base, situation.address, _who(caller))
+    entities = b",".join(_entities(situation, act, action))
+    body = b"%b%b%b%b%b%b%b]}" % (meta[0], when, meta[1], when, head, agents, entities)
+    return Event(act.recorded, body, fields)
+
+
+@lru_cache(maxsize=1024)
+def _head(interaction: str, outcome: str, told: str, has_patient: bool) -> tuple[tuple[bytes, bytes], bytes]:
+    """Return what stands before the first and the second time of an event, and what follows up to its agents."""
+    action = ACTIONS.get(interaction, "E")
     profile = ""
     if outcome == "0":
-        name = ("Patient" if act.patient is not None else "") + _PROFILES[action]
+        name = ("Patient" if has_patient else "") + _PROFILES[action]
         profile = f',"profile":["{_BALP}/StructureDefinition/IHE.BasicAudit.{name}"]'
-    told = f',"outcomeDesc":"{_told(act)}"' if outcome != "0" else ""
-    agents, source = _agents(action, situation.base, situation.address, _who(caller))
-    body = b'%b,"agent":%b,"source":%b,"entity":[%b]}' % (
-        f',"meta":{{"versionId":"1","lastUpdated":"{when}"{profile}}},"type":{_REST.decode()}'
-        f'{_subtype(act.interaction)},"action":"{action}","recorded":"{when}","outcome":"{outcome}"{told}'.encode(),
-        agents,
-        source,
-        b",".join(_entities(situation, act, action)),
-    )
-    return Event(act.recorded, body, fields)
+    told = f',"outcomeDesc":"{told}"' if told else ""
+    return (
+        b',"meta":{"versionId":"1","lastUpdated":"',
+        f'"{profile}}},"type":{_REST.decode()}{_subtype(interaction)},"action":"{action}","recorded":"'.encode(),
+    ), f'","outcome":"{outcome}"{told},"agent":'.encode()
 
 
 def _told(act: Act) -> str:
@@ -190,8 +197,8 @@ def _who(caller: Caller | None) -> _Who:
 
 
 @lru_cache(maxsize=4096)
-def _agents(action: str, base: str, address: str, who: _Who) -> tuple[bytes, bytes]:
-    """Return the agents (client, server, user, organization) and the source, as JSON."""
+def _agents(action: str, base: str, address: str, who: _Who) -> bytes:
+    """Return the agents (client, server, user, organization) and the source, as JSON up to the entities."""
     client, server, user = _ROLES[action]
     agents: list[dict[str, Any]] = [
         {
@@ -223,14 +230,10 @@ def _agents(action: str, base: str, address: str, who: _Who) -> tuple[bytes, byt
     source = {
         "observer": _identified(base),
         "type": [
-            {
-                "system": f"{_TERMINOLOGY}/security-source-type",
-                "code": "4",
-                "display": "Application Server",
-            }
+            {"system": f"{_TERMINOLOGY}/security-source-type", "code": "4", "display": "Application Server"}
         ],
     }
-    return encode(agents), encode(source)
+    return b'%b,"source":%b,"entity":[' % (encode(agents), encode(source))
 
 
 def _user(participation: str, who: _Who) -> dict[str, Any]:
@@ -258,12 +261,16 @@ def _coded(system: str, code: str, display: str = "") -> dict[str, Any]:
 
 
 def _identified(name: str) -> dict[str, Any]:
-    return {"identifier": {"value": name}, "display": name}
+    return {"identifier": {"value": name}}
 
 
-def _instant(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
+def _instant(milliseconds: int) -> bytes:
+    return b"%b.%03dZ" % (_second(milliseconds // 1000), milliseconds % 1000)
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> bytes:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}".encode()
 
 
 def decision(
@@ -278,7 +285,7 @@ def decision(
     if caller is None:
         raise ValueError("a decision is about a caller")
     code = "AuthZ-Consent" if consents else "AuthZ-Role"
-    when, outcome = _instant(recorded), "0" if permitted else "8"
+    when, outcome = _instant(recorded).decode(), "0" if permitted else "8"
     who = _who(caller)
     profile = {"profile": [f"{_BALP}/StructureDefinition/IHE.BasicAudit.AuthZconsent"]}
     client = {

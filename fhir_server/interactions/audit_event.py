@@ -49,7 +49,7 @@ class Query:
     until: int | None = None
     ascending: bool = False
     count: int = 50
-    after: tuple[int, str] | None = None
+    after: str | None = None
 
 
 def unwritable(place: str = "") -> FhirError:
@@ -102,9 +102,8 @@ async def search(server: Server, request: FhirRequest, target: Target) -> FhirRe
     address = f"{request.base}/{place}"
     links = {"self": f"{address}?{urlencode(kept)}"}
     if len(rows) > len(page):
-        last = page[-1]
         cursor = server.cursors.seal_state(
-            [last.fields["t"], last.id], place=place, actor=request.access.actor, now=server.clock()
+            page[-1].id, place=place, actor=request.access.actor, now=server.clock()
         )
         links["next"] = f"{address}?{urlencode([*kept, ('_cursor', cursor)])}"
     found = [shown(row) for row in page]
@@ -139,10 +138,9 @@ def parsed(server: Server, request: FhirRequest, pairs: list[tuple[str, str]], p
             known = ", ".join((*PARAMETERS, *_READERS.keys() - PARAMETERS.keys()))
             raise error("not-supported", f"AuditEvent has the search parameters {known}.", status=400)
         if reader is None:
-            time, id_ = server.cursors.open_state(
-                value, place, actor=request.access.actor, now=server.clock()
+            query.after = str(
+                server.cursors.open_state(value, place, actor=request.access.actor, now=server.clock())
             )
-            query.after = int(time), str(id_)
         else:
             reader(query, name, value)
     query.count = min(query.count, server.policy.max_count)

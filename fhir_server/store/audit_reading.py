@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/auditevent.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,10 @@ from fhir_server.store.connection import Connection, failure
 #: Events of a month are in the collection of this name and the month; checkpoints are all in one.
 PREFIX = "audit."
 CHECKPOINTS = "audit-checkpoints"
+_ID = re.compile(r"([0-9a-f]{11})-[0-9a-f]{12}-[0-9]{10}").fullmatch
+#: An event waits so long for its id, at most; and the end of time, in the year 2500.
+_WAITING_MS = 60_000
+_LATEST_MS = 16_725_225_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +69,10 @@ class AuditReader:
 
     async def read(self, id_: str, condition: Mapping[str, Any]) -> Row | None:
         """Return one event, if it fulfils a condition on its fields."""
-        month = id_.partition("-")[0]
-        if not (len(month) == 6 and month.isdigit()):
+        time = _time_of(id_)
+        if time is None:
             return None
+        month = month_of(time)
         command = {"find": PREFIX + month, "filter": {"$and": [{"_id": id_}, dict(condition)]}, "limit": 1}
         rows = await self._connection.find(command)
         return _row(rows[0]) if rows else None
@@ -77,32 +83,30 @@ class AuditReader:
         *,
         since: int | None,
         until: int | None,
-        after: tuple[int, str] | None,
+        after: str | None,
         ascending: bool,
         limit: int,
     ) -> list[Row]:
         """Return up to ``limit`` events in the order of their time, newest first unless ``ascending``.
 
-        ``since`` and ``until`` are inclusive milliseconds UTC; ``after`` is time and id of the last row before.
+        ``since`` and ``until`` are inclusive milliseconds UTC; ``after`` is the id of the last row before.
         """
-        first = month_of(since) if since is not None else ""
-        last = month_of(until) if until is not None else "999999"
-        months = [month for month in await self.months() if first <= month <= last]
-        sign, beyond = (1, "$gt") if ascending else (-1, "$lt")
-        bounds = {name: value for name, value in (("$gte", since), ("$lte", until)) if value is not None}
-        parts: list[Mapping[str, Any]] = [condition]
-        if bounds:
-            parts.append({"t": bounds})
+        # An event is recorded before it gets its id, by the time that it waits at most.
+        low = since if since is not None else 0
+        high = until + _WAITING_MS if until is not None else _LATEST_MS
+        ids = {"$gte": f"{max(low, 0):011x}", "$lt": f"{max(high + 1, 0):011x}"}
         if after is not None:
-            time, id_ = after
-            parts.append({"$or": [{"t": {beyond: time}}, {"t": time, "_id": {beyond: id_}}]})
+            ids |= {"$gt" if ascending else "$lt": after}
+        times = {name: value for name, value in (("$gte", since), ("$lte", until)) if value is not None}
+        parts: list[Mapping[str, Any]] = [condition, {"_id": ids}, *([{"t": times}] if times else ())]
+        months = [month for month in await self.months() if month_of(low) <= month <= month_of(high)]
         found: list[Row] = []
         for month in months if ascending else reversed(months):
             rows = await self._connection.find(
                 {
                     "find": PREFIX + month,
                     "filter": {"$and": parts},
-                    "sort": {"t": sign, "_id": sign},
+                    "sort": {"_id": 1 if ascending else -1},
                     "limit": limit - len(found),
                     "batchSize": limit + 1,
                 }
@@ -111,6 +115,17 @@ class AuditReader:
             if len(found) >= limit:
                 break
         return found
+
+
+def new_id(milliseconds: int, chain: str, position: int) -> str:
+    """Return the id of an event: text order is that of time, and within a chain that of positions."""
+    return f"{milliseconds:011x}-{chain}-{position:010d}"
+
+
+def _time_of(id_: str) -> int | None:
+    """Return the milliseconds UTC in an id; None if it is none of ours."""
+    match = _ID(id_)
+    return None if match is None else min(int(match[1], 16), _LATEST_MS)
 
 
 def month_of(milliseconds: int) -> str:

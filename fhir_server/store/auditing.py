@@ -1,14 +1,14 @@
 """The audit log: events in one collection a month, only ever inserted, in a hash chain with signed checkpoints.
 
-Documents are ``{_id, c chain, n position, h hash, j the AuditEvent's bytes}`` and the fields of ``Event``. What is in
-flight goes out together, as everywhere (``coalescing``); one flush at a time, so that positions have no holes.
+Documents are ``{_id, c chain, n position, h hash, j the AuditEvent's bytes}`` and the fields of ``Event``. Ids begin
+with the time, so that the order of ids is that of time and, within a chain, that of positions. What is in flight goes
+out together, as everywhere (``coalescing``); one flush at a time, so that positions have no holes.
 docs/decisions/0078-audit-before-data.md, docs/audit.md
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import os
 import time
@@ -23,7 +23,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from fhir_server.access.audit import Event
 from fhir_server.access.audit_chain import Checkpoint, Signer, genesis, link
 from fhir_server.search.entries import IndexDescriptor
-from fhir_server.store.audit_reading import CHECKPOINTS, PREFIX, AuditReader, checkpoint_of, month_of
+from fhir_server.store.audit_reading import CHECKPOINTS, PREFIX, AuditReader, checkpoint_of, month_of, new_id
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.coalescing import Coalescer, Waiter
 from fhir_server.store.connection import MAJORITY, Connection, failure, is_outage
@@ -34,9 +34,8 @@ from fhir_server.store.retrying import Retrying
 CHECKPOINT_EVENTS = 1000
 CHECKPOINT_SECONDS = 60.0
 _INDEXES = (
-    IndexDescriptor("p_t", (("p", 1), ("t", -1)), partial="p"),
-    IndexDescriptor("s_t", (("s", 1), ("t", -1)), partial="s"),
-    IndexDescriptor("t", (("t", -1),)),
+    IndexDescriptor("p", (("p", 1), ("_id", 1)), partial="p"),
+    IndexDescriptor("s", (("s", 1), ("_id", 1)), partial="s"),
 )
 _log = logging.getLogger(__name__)
 
@@ -55,6 +54,7 @@ class AuditLog(AuditReader):
         self._sealing = asyncio.Lock()
         self._queue: Coalescer[Sequence[Event], None] = Coalescer(self._flush)
         self._ready: set[str] = set()
+        self._time = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -95,8 +95,7 @@ class AuditLog(AuditReader):
         async with self._writing:
             events = [event for waiter in waiters for event in waiter.item]
             try:
-                for month, run in itertools.groupby(events, key=lambda event: month_of(event.recorded)):
-                    await self._append(month, list(run))
+                await self._append(events)
             except Exception as problem:
                 self._begin()
                 if isinstance(problem, Unavailable):
@@ -110,13 +109,15 @@ class AuditLog(AuditReader):
         if self._position - self._sealed >= CHECKPOINT_EVENTS and not self._sealing.locked():
             await self.seal()
 
-    async def _append(self, month: str, events: Sequence[Event]) -> None:
+    async def _append(self, events: Sequence[Event]) -> None:
+        now = self._time = max(self._time, time.time_ns() // 1_000_000)
+        month = month_of(now)
         await self._ensure(month)
         documents = []
         position, root = self._position, self._root
         for event in events:
             position += 1
-            id_ = f"{month}-{self._chain}-{position:010d}"
+            id_ = new_id(now, self._chain, position)
             body = event.named(id_)
             root = link(root, body)
             documents.append(

@@ -7,7 +7,7 @@ docs/audit.md
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
 from fhir_server.access.audit import Act, Event, Situation, event
@@ -33,6 +33,7 @@ _PATIENT = "Patient/"
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}").fullmatch
 #: Of a request so many characters are kept.
 _KEPT = 4096
+_NOBODY = (None,)
 
 
 class Trail:
@@ -53,8 +54,7 @@ class Trail:
             key = (change.type, change.id, change.version)
             if key not in self._announced:
                 self._announced.add(key)
-                act = _of(Act(_MADE_BY[change.method], now), change)
-                events += self._events(act, change.patients)
+                events += self._single(_MADE_BY[change.method], change, now)
         await self._audit.record(events)
 
     async def finish(self, response: FhirResponse) -> None:
@@ -63,43 +63,49 @@ class Trail:
             return
         shown = [row for row in response.shown if (row.type, row.id, row.version) not in self._announced]
         if response.status >= 400:
-            code = _issue_code(response)
-            act = Act(
-                _NAMES.get(response.interaction, response.interaction), self._clock(), response.status, code
-            )
-            events = self._whole(act, ())
+            events = self._whole(response.interaction, response.status, _issue_code(response), ())
         elif response.interaction in _BUNDLES:  # their entries are recorded one by one
-            act = Act("read", self._clock())
-            events = [event for row in shown for event in self._events(_of(act, row), row.patients)]
+            now = self._clock()
+            events = [event for row in shown for event in self._single("read", row, now)]
         elif shown or not self._announced:
-            act = Act(_NAMES.get(response.interaction, response.interaction), self._clock(), response.status)
-            events = self._whole(act, shown)
+            events = self._whole(response.interaction, response.status, "", shown)
         else:
             return
         await self._audit.record(events)
 
-    def _whole(self, act: Act, shown: Sequence[Stored | Change]) -> list[Event]:
+    def _whole(
+        self, interaction: str, status: int, code: str, shown: Sequence[Stored | Change]
+    ) -> list[Event]:
         """Return the events of the request itself."""
         request = self._request
-        if DRY_RUN in request.headers and act.interaction in _SINGLE:
-            act = replace(act, interaction="operation")  # the like of $validate: nothing was changed
-        if act.interaction not in _SINGLE:
-            act = replace(act, query=_told(request))
-        elif shown:
-            act = _of(act, shown[0])
+        interaction = _NAMES.get(interaction, interaction)
+        if DRY_RUN in request.headers and interaction in _SINGLE:
+            interaction = "operation"  # the like of $validate: nothing was changed
+        entity = query = ""
+        if interaction not in _SINGLE:
+            query = _told(request)
         else:
-            act = replace(act, entity="/".join(request.path))
-        patients = dict.fromkeys(patient for row in shown for patient in row.patients)
-        return self._events(act, tuple(patients) or tuple(_named_patient(request)))
+            entity = _entity(shown[0]) if shown else "/".join(request.path)
+        patients: Iterable[str] = (
+            shown[0].patients if len(shown) == 1 else {p for row in shown for p in row.patients}
+        )
+        now = self._clock()
+        return [
+            event(self._situation, Act(interaction, now, status, code, entity, query, patient))
+            for patient in patients or _named_patient(request) or _NOBODY
+        ]
 
-    def _events(self, act: Act, patients: Sequence[str]) -> list[Event]:
-        if not patients:
-            return [event(self._situation, act)]
-        return [event(self._situation, replace(act, patient=patient)) for patient in patients]
+    def _single(self, interaction: str, row: Stored | Change, now: int) -> list[Event]:
+        """Return the events of what is done with one version."""
+        entity = _entity(row)
+        return [
+            event(self._situation, Act(interaction, now, entity=entity, patient=patient))
+            for patient in row.patients or _NOBODY
+        ]
 
 
-def _of(act: Act, row: Stored | Change) -> Act:
-    return replace(act, entity=f"{row.type}/{row.id}/_history/{row.version}")
+def _entity(row: Stored | Change) -> str:
+    return f"{row.type}/{row.id}/_history/{row.version}"
 
 
 async def audited(server: Server, request: FhirRequest, answer: Answer) -> FhirResponse:
@@ -138,20 +144,19 @@ def _told(request: FhirRequest) -> str:
     return text[:_KEPT]
 
 
-def _named_patient(request: FhirRequest) -> Iterator[str]:
-    """Yield the one patient that a request names in its address: those who ask in vain are recorded with it."""
+def _named_patient(request: FhirRequest) -> tuple[str, ...]:
+    """Return the one patient that a request names in its address: those who ask in vain are recorded with it."""
     path = request.path
     if path[:1] == ("Patient",) and len(path) > 1:
-        if _ID(path[1]):
-            yield path[1]
-    elif request.query and ("patient=" in request.query or "subject=" in request.query):
-        try:
-            pairs = decode_pairs(request.query)
-        except FhirError:
-            return
-        named = {value.removeprefix(_PATIENT) for name, value in pairs if name in ("patient", "subject")}
-        if len(named) == 1 and all(map(_ID, named)):
-            yield from named
+        return (path[1],) if _ID(path[1]) else ()
+    if "patient=" not in request.query and "subject=" not in request.query:
+        return ()
+    try:
+        pairs = decode_pairs(request.query)
+    except FhirError:
+        return ()
+    named = {value.removeprefix(_PATIENT) for name, value in pairs if name in ("patient", "subject")}
+    return tuple(named) if len(named) == 1 and all(map(_ID, named)) else ()
 
 
 def _issue_code(response: FhirResponse) -> str:
