@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from fhir_server.interactions.exchange import Handler, Operation, Policy
 from fhir_server.operations.closure import closure
+from fhir_server.operations.everything import everything
 from fhir_server.operations.expand import expand
 from fhir_server.operations.expunge import expunge
 from fhir_server.operations.json_schema import json_schema
@@ -20,6 +21,17 @@ from fhir_server.operations.subsumes import subsumes
 from fhir_server.operations.translate import translate
 from fhir_server.operations.validate import validate
 from fhir_server.operations.validate_code import validate_code
+
+
+def _everything(type_: str) -> Operation:
+    return Operation(
+        "$everything",
+        f"http://hl7.org/fhir/OperationDefinition/{type_}-everything",
+        frozenset({"instance"}),
+        frozenset({"GET", "POST"}),
+        everything,
+        frozenset({type_}),
+    )
 
 
 def _terminology(type_: str, name: str, handler: Handler) -> Operation:
@@ -94,6 +106,8 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"POST"}),
         closure,
     ),
+    _everything("Patient"),
+    _everything("Encounter"),
 )
 
 _EXPUNGE = Operation(
