@@ -116,6 +116,9 @@ def run(fhir: httpx.Client, size: int, rounds: int, mongod: int) -> None:
         "Patient/record",
         "Patient/record/$everything",
         "Patient/record/$everything?_count=50",
+        "Observation/$lastn?patient=Patient/record&category=vital-signs",
+        "Observation/$lastn?patient=Patient/record&code=http://loinc.org|8867-4&max=3",
+        "Observation/$stats?subject=Patient/record&code=8867-4&system=http://loinc.org&statistic=average&statistic=max",
     ):
         print(measure(fhir, path, processes, rounds), flush=True)
 

@@ -14,9 +14,11 @@ from fhir_server.operations.everything import everything
 from fhir_server.operations.expand import expand
 from fhir_server.operations.expunge import expunge
 from fhir_server.operations.json_schema import json_schema
+from fhir_server.operations.lastn import lastn
 from fhir_server.operations.lookup import lookup
 from fhir_server.operations.meta import meta, meta_add, meta_delete
 from fhir_server.operations.reindex import reindex
+from fhir_server.operations.stats import stats
 from fhir_server.operations.subsumes import subsumes
 from fhir_server.operations.translate import translate
 from fhir_server.operations.validate import validate
@@ -105,6 +107,22 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"system"}),
         frozenset({"POST"}),
         closure,
+    ),
+    Operation(
+        "$lastn",
+        "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
+        frozenset({"type"}),
+        frozenset({"GET", "POST"}),
+        lastn,
+        frozenset({"Observation"}),
+    ),
+    Operation(
+        "$stats",
+        "http://hl7.org/fhir/OperationDefinition/Observation-stats",
+        frozenset({"type"}),
+        frozenset({"GET", "POST"}),
+        stats,
+        frozenset({"Observation"}),
     ),
     _everything("Patient"),
     _everything("Encounter"),

@@ -80,10 +80,12 @@ async def followed(
     return found, ()
 
 
-async def fetched(server: Server, request: FhirRequest, wanted: dict[str, list[str]]) -> list[Stored]:
-    """Return the living resources with these ids by type, in that order, with their home patient ``p``."""
+async def fetched(
+    server: Server, request: FhirRequest, wanted: dict[str, list[str]], fields: tuple[str, ...] = ("p",)
+) -> list[Stored]:
+    """Return the living resources with these ids by type, in that order, with further ``fields`` (the home patient)."""
     plans = [
-        SearchPlan(type_, {"_id": {"$in": ids[at : at + _IDS_OF_A_QUERY]}}, hint="_id_", projection=("p",))
+        SearchPlan(type_, {"_id": {"$in": ids[at : at + _IDS_OF_A_QUERY]}}, hint="_id_", projection=fields)
         for type_, ids in wanted.items()
         for at in range(0, len(ids), _IDS_OF_A_QUERY)
     ]
