@@ -238,6 +238,18 @@ class Invariants:
 
     def selects(self, expression: str, holder: dict[str, Any], run: Run) -> bool:
         """Tell whether a FHIRPath on the resource selects this element; one that can't be read doesn't."""
+        return any(
+            item is True or getattr(item, "value", None) is holder or getattr(item, "sibling", None) is holder
+            for item in self._items(expression, run) or ()
+        )
+
+    def holds(self, expression: str, run: Run) -> bool | None:
+        """Tell whether a FHIRPath on the resource is true; None if it can't be read or evaluated."""
+        found = self._items(expression, run)
+        return None if found is None else any(getattr(item, "value", item) is not False for item in found)
+
+    def _items(self, expression: str, run: Run) -> list[Any] | None:
+        """Return what a FHIRPath on the resource evaluates to; None if it can't be."""
         if expression not in self._selections:
             try:
                 self._selections[expression] = compile_expression(expression, self._types, published=True)
@@ -245,12 +257,8 @@ class Invariants:
                 self._selections[expression] = None
         compiled = self._selections[expression]
         if compiled is None:
-            return False
+            return None
         try:
-            found = compiled.items(run.resource, run.environment or self.environment(run))
+            return list(compiled.items(run.resource, run.environment or self.environment(run)))
         except FhirPathError:
-            return False
-        return any(
-            item is True or getattr(item, "value", None) is holder or getattr(item, "sibling", None) is holder
-            for item in found
-        )
+            return None

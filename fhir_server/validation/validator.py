@@ -49,13 +49,16 @@ class Validator:
         self._generation = definitions.generation
         self._as_warnings = as_warnings
 
-    def validate(self, resource: dict[str, Any], profiles: Sequence[str] = ()) -> tuple[Issue, ...]:
+    def validate(
+        self, resource: dict[str, Any], profiles: Sequence[str] = (), *, lenient: bool = False
+    ) -> tuple[Issue, ...]:
         """Return the issues of a resource as ``json_format.decode`` gave it; empty when it is valid.
 
         Issues of severity warning don't make it invalid. There is one issue for each defect, at most 100,
         and one more that tells if others were left out. Expressions are FHIRPaths from the resource's type
         on. ``profiles`` are canonical URLs (``url`` or ``url|version``) to check against, besides those that
-        ``meta.profile`` claims.
+        ``meta.profile`` claims. ``lenient`` is for resources that are to be stored: rules which the reference
+        implementation has, but whose breach is common and does no harm here, give warnings.
         """
         compiler = self._compiler
         if self._generation != self._definitions.generation:
@@ -86,7 +89,7 @@ class Validator:
             return (Issue("error", "too-costly", text, name, str(reason)),)
         if found is None and not run.unevaluated:
             return ()
-        return issues(found or [], run, name, self._as_warnings, compiler.types_of)
+        return issues(found or [], run, name, self._as_warnings, compiler.types_of, lenient=lenient)
 
     def environment(self, resource: dict[str, Any]) -> Env:
         """Return the surroundings in which FHIRPath expressions on a resource are evaluated.

@@ -148,11 +148,26 @@ def test_each_issue_has_its_line_and_column_in_the_sent_text(fhir):
     assert cut["issue"][0]["location"] == ["Line[2] Col[1]"]
 
 
-def test_a_profile_of_the_core_package_is_judged(fhir):
+def test_a_vital_sign_is_judged_by_its_code_but_stored_with_warnings(fhir):
     body = {
         "resourceType": "Observation",
         "status": "final",
         "code": {"coding": [{"system": "http://loinc.org", "code": "29463-7"}]},
+        "subject": {"reference": "Patient/x"},
+    }
+    judged = fhir.post("Observation/$validate", json=body).json()["issue"]
+    assert {i["expression"][0] for i in judged if i["severity"] == "error"} >= {"Observation"}
+    stored = fhir.post("Observation", json=body, headers={"Prefer": "return=OperationOutcome"})
+    assert stored.status_code == 201
+    assert {i["severity"] for i in stored.json()["issue"]} <= {"warning", "information"}
+    assert any("bodyweight" in i["diagnostics"] for i in stored.json()["issue"])
+
+
+def test_a_profile_of_the_core_package_is_judged(fhir):
+    body = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2339-0"}]},
         "subject": {"reference": "Patient/x"},
         "effectiveDateTime": "2026-01-01",
     }
