@@ -10,6 +10,8 @@ from dataclasses import replace
 
 from fhir_server.interactions.exchange import Handler, Operation, Policy
 from fhir_server.operations.closure import closure
+from fhir_server.operations.docref import docref
+from fhir_server.operations.document import document
 from fhir_server.operations.everything import everything
 from fhir_server.operations.expand import expand
 from fhir_server.operations.expunge import expunge
@@ -123,6 +125,22 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         stats,
         frozenset({"Observation"}),
+    ),
+    Operation(
+        "$docref",
+        "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref",
+        frozenset({"type"}),
+        frozenset({"GET", "POST"}),
+        docref,
+        frozenset({"DocumentReference"}),
+    ),
+    Operation(
+        "$document",
+        "http://hl7.org/fhir/OperationDefinition/Composition-document",
+        frozenset({"type", "instance"}),
+        frozenset({"GET", "POST"}),
+        document,
+        frozenset({"Composition"}),
     ),
     _everything("Patient"),
     _everything("Encounter"),

@@ -19,8 +19,9 @@ from fhir_server.interactions.read import current
 from fhir_server.interactions.steps.searchset import large_of, searchset
 from fhir_server.operations.following import followed
 from fhir_server.operations.inputs import Inputs, inputs
+from fhir_server.operations.record import page_of
 from fhir_server.outcome import Issue, error
-from fhir_server.search import Pager, Position, SearchQuery, in_compartment, members, parse
+from fhir_server.search import Position, SearchQuery, in_compartment, members, parse
 from fhir_server.search.combining import Not, all_of, any_of
 from fhir_server.search.expression import Equal, Expression
 from fhir_server.search.main_dates import MAIN_DATES
@@ -235,11 +236,7 @@ async def _page(
             if await _has_any(server, request, query):
                 return rows, Mark(query.type)
             continue
-        sized = replace(query, results=replace(query.results, count=room - len(rows)))
-        pager: Pager[Stored] = Pager(sized, server.registry, position)
-        while (plan := pager.plan()) is not None:
-            page = await server.store.search(plan, request.access)
-            pager.add(page.rows, is_cut=page.is_cut)
+        pager = await page_of(server, request, query, room - len(rows), position)
         rows += pager.rows
         if pager.next is not None:
             return rows, Mark(query.type, pager.next)
