@@ -5,21 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir_server.access.caller import Caller
-
 
 @dataclass(frozen=True, slots=True)
 class AccessContext:
     """The caller of an interaction and what the caller may see.
 
     ``filter`` is the MongoDB filter (a plain dict over the document's access keys) that every stage of every query
-    carries; an empty filter sees everything. ``actor`` names the caller in logs. ``caller`` is None in open mode and
-    for the server itself.
+    carries; an empty filter sees everything. ``actor`` names the caller in logs.
     """
 
     actor: str
     filter: dict[str, Any] = field(default_factory=dict)
-    caller: Caller | None = None
 
 
 #: Open mode: no sign-in, everything visible. Served on loopback only.

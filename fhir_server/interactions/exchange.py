@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from fhir_server.access import OPEN, AccessContext
+from fhir_server.access.caller import Caller
 from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
 from fhir_server.interactions.steps.links import Links
@@ -40,6 +41,7 @@ class FhirRequest:
     ``faults`` is what could not be read of it: only operations that judge a resource go on with those. ``incoming`` is
     the content of a Binary that is still on its way, in place of ``body``; ``large`` the contents whose tokens stand in
     the body. ``client`` is the network address that it came from, ``id`` what the logs call it.
+    the body. ``caller`` is who signed in, None in open mode.
     """
 
     method: str
@@ -56,6 +58,7 @@ class FhirRequest:
     large: tuple[Content, ...] = ()
     client: str = ""
     id: str = ""
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class FhirResponse:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The settings that interactions obey, as ``app`` read them."""
+    """The settings that interactions obey, as ``app`` read them; ``security`` is CapabilityStatement.rest.security."""
 
     update_create: bool = True
     strict_search: bool = True
@@ -105,6 +108,7 @@ class Policy:
     check_references_on_delete: bool = False
     expunge: Literal["off", "on", "everything"] = "off"
     audit: bool = False
+    security: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

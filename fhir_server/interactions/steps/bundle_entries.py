@@ -275,6 +275,7 @@ def as_request(entry: Entry, request: FhirRequest, body: bytes = b"") -> FhirReq
         body,
         request.base,
         request.access,
+        caller=request.caller,
         client=request.client,
         id=request.id,
     )
