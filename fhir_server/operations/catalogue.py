@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from fhir_server.interactions.exchange import Handler, Operation, Policy
+from fhir_server.operations.access_log import access_log
 from fhir_server.operations.closure import closure
 from fhir_server.operations.docref import docref
 from fhir_server.operations.document import document
@@ -155,9 +156,23 @@ _EXPUNGE = Operation(
 )
 
 
+_ACCESS_LOG = Operation(
+    "$access-log",
+    "urn:fhir-space-server:OperationDefinition:access-log",
+    frozenset({"instance"}),
+    frozenset({"GET"}),
+    access_log,
+    frozenset({"Patient"}),
+)
+
+
 def offered(policy: Policy) -> tuple[Operation, ...]:
     """Return the operations that the settings allow."""
-    return OPERATIONS if policy.expunge == "off" else (*OPERATIONS, _EXPUNGE)
+    return (
+        *OPERATIONS,
+        *(() if policy.expunge == "off" else (_EXPUNGE,)),
+        *((_ACCESS_LOG,) if policy.audit else ()),
+    )
 
 
 def by_name(operations: Iterable[Operation]) -> Mapping[str, Operation]:
