@@ -11,12 +11,23 @@ from fhir_server.access.policy import EVERYTHING, NOTHING, any_of
 
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 DOCUMENTS = {
-    "report": {"_id": "r1", "p": "a", "_sec": {"cls": ["DocumentReference", "DocumentReference#11488-4"], "conf": 3}},
+    "report": {
+        "_id": "r1",
+        "p": "a",
+        "_sec": {"cls": ["DocumentReference", "DocumentReference#11488-4"], "conf": 3},
+    },
     "psychiatry": {"_id": "r2", "p": "a", "_sec": {"cls": ["DocumentReference"], "conf": 4, "lab": ["PSY"]}},
-    "pulse": {"_id": "o1", "p": "a", "_sec": {"cls": ["Observation"], "conf": 3, "auth": ["Organization/lab"]}},
+    "pulse": {
+        "_id": "o1",
+        "p": "a",
+        "_sec": {"cls": ["Observation"], "conf": 3, "auth": ["Organization/lab"]},
+    },
 }
 GP = Asking(
-    frozenset({"Practitioner/gp", "Organization/practice"}), frozenset({"TREAT", "PurposeOfUse"}), "r", "2026-03-10"
+    frozenset({"Practitioner/gp", "Organization/practice"}),
+    frozenset({"TREAT", "PurposeOfUse"}),
+    "r",
+    "2026-03-10",
 )
 
 
@@ -60,7 +71,9 @@ CASES: dict[str, tuple[dict[str, Any], set[str], set[str]]] = {
                 {
                     "type": "deny",
                     "class": [{"system": "http://hl7.org/fhir/resource-types", "code": "DocumentReference"}],
-                    "provision": [{"type": "permit", "class": [{"system": "http://loinc.org", "code": "11488-4"}]}],
+                    "provision": [
+                        {"type": "permit", "class": [{"system": "http://loinc.org", "code": "11488-4"}]}
+                    ],
                 }
             ],
         },
@@ -88,7 +101,10 @@ CASES: dict[str, tuple[dict[str, Any], set[str], set[str]]] = {
         {"report", "psychiatry"},
     ),
     "of an author": (
-        {"type": "permit", "data": [{"meaning": "authoredby", "reference": {"reference": "Organization/lab"}}]},
+        {
+            "type": "permit",
+            "data": [{"meaning": "authoredby", "reference": {"reference": "Organization/lab"}}],
+        },
         {"pulse"},
         ALL,
     ),
@@ -127,4 +143,6 @@ def test_among_several_consents_deny_wins():
 
 def test_a_consent_never_widens_what_is_asked_of_both_sides():
     found = verdict(consent({"type": "permit"}), GP)
-    assert found.over(any_of("p", ["a"])) == EVERYTHING  # the caller of ``over`` intersects with law and labels
+    assert (
+        found.over(any_of("p", ["a"])) == EVERYTHING
+    )  # the caller of ``over`` intersects with law and labels
