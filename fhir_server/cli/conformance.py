@@ -19,7 +19,17 @@ Examples:
   fhir-server conformance run scripts/ --base https://fhir.example/r4 --token-file token.txt --resume run.log
 """
 
-program = typer.Typer(no_args_is_help=True, help="TestScripts against any FHIR server, and reports of them.")
+program = typer.Typer(no_args_is_help=True)
+
+
+@program.callback()
+def conformance() -> None:
+    """Run TestScripts against any FHIR server, and report what they found."""
+    from importlib.util import find_spec
+
+    if not all(find_spec(module) for module in ("elementpath", "httpx", "jsonpath_rfc9535", "yaml")):
+        stop(Exit.USAGE, "conformance needs its extra: pip install 'fhir-space-server[conformance]'.")
+
 
 _Scripts = Annotated[
     list[str] | None,

@@ -84,6 +84,8 @@ def _value(assertion: Assertion, around: Surroundings) -> str | None:
 def _valued(assertion: Assertion, subject: str, found: list[str], around: Surroundings) -> str:
     """Judge what was found against the value; without value and operator it must be there."""
     expected = _value(assertion, around)
+    if assertion.get("operator") == "eval":
+        raise ScriptError("The operator eval goes with an expression.")
     if expected is None and assertion.get("operator", "notEmpty") not in {"empty", "notEmpty"}:
         raise ScriptError(f"The operator {assertion['operator']} needs a value.")
     return _judged(assertion, subject, found, expected or "", "notEmpty" if expected is None else "equals")

@@ -17,6 +17,7 @@ import yaml
 
 from fhir_server.datatypes.json_format import decode
 from fhir_server.testscript.script import Script
+from fhir_server.testscript.search_tables import tests_of
 
 #: The root of the specification that pages are relative to.
 SPECIFICATION = "https://hl7.org/fhir/R4/"
@@ -65,7 +66,7 @@ def suites(folder: Path) -> dict[str, list[Path]]:
 def scripts(file: Path) -> Iterator[Script]:
     """Yield the TestScripts of a table: one for each test; raises TableError when it can't be understood."""
     table = yaml.safe_load(file.read_text())
-    for test in table["tests"]:
+    for test in [*table.get("tests", []), *tests_of(table)]:
         try:
             yield script(table, test, file)
         except (KeyError, TypeError, ValueError) as reason:
@@ -83,7 +84,7 @@ def _resource(table: dict[str, Any], test: dict[str, Any], file: Path) -> dict[s
     name = f"{file.parent.name}-{file.stem}-{test['name']}"
     page = SPECIFICATION + str(test.get("page", table.get("page")))
     own = {**table.get("fixtures", {}), **test.get("fixtures", {})}
-    used = str([table.get("setup"), test["steps"]])
+    used = str([table.get("setup"), *(test.get(part) for part in ("setup", "steps", "teardown"))])
     fixtures = {id_: content for id_, content in own.items() if id_ in used}
     variables = [
         {"name": n, **({"defaultValue": v} if isinstance(v, str) else v)}
@@ -154,13 +155,15 @@ class _Steps:
 
     def _operation(self, code: str, content: Any, more: dict[str, Any]) -> dict[str, Any]:
         """Return an operation: ``read: Patient/x``, ``search: Patient?name=x``, ``create: fixture``, ..."""
+        if not isinstance(content, str):
+            raise TableError(f"{code} wants a text")
         operation: dict[str, Any] = {"encodeRequestUrl": True}
         if code != "request":
             operation["type"] = {"system": _SYSTEM, "code": code.removeprefix("$")}
         if code == "request":
             method, _, url = content.partition(" ")
             operation |= {"method": method.lower(), "url": url or "/"}
-        elif isinstance(content, str) and content:
+        elif content:
             kind, mark, rest = _split(content)
             if kind[:1].isupper():
                 operation["resource"] = kind
