@@ -39,6 +39,8 @@ _DOCUMENTATION = (
     "Chains and _has follow up to 4 links; "
     "includes end at 1000 resources and 5 levels of :iterate for a page, and an outcome says so. "
     "Searches of several types are sorted by _lastUpdated. "
+    "_contained and _containedType find contained resources, _at the versions of a moment, _list also "
+    "$current-problems, $current-medications, $current-allergies and $current-drug-allergies. "
     "Batches and transactions take up to {entries} entries and {megabytes} MB. A search that picks the resource of a "
     "conditional interaction is always strict. Resources are validated against the profiles that they "
     "claim and that the server knows; stored StructureDefinitions, ValueSets and CodeSystems take effect at once."
@@ -82,6 +84,7 @@ def statement(
                 "documentation": _DOCUMENTATION.format(
                     entries=policy.max_bundle_entries, megabytes=policy.max_bundle_mb
                 ),
+                **({"security": policy.security} if policy.security else {}),
                 "resource": [
                     {**_of_type(type_, offered, registry, policy), **_offered(operations, type_)}
                     for type_ in registry.types.resource_types

@@ -8,22 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection, Iterable, Iterator
 
 from fhir_server.access import OPEN
-from fhir_server.datatypes.json_format import decode
+from fhir_server.datatypes.json_format import decode, encode
 from fhir_server.definitions.content import examples_that_pass, own_definitions
-from fhir_server.interactions.exchange import FhirRequest, Server
+from fhir_server.interactions.exchange import FhirRequest, Operation, Server
 from fhir_server.interactions.router import dispatch
 
 _LOG = logging.getLogger("fhir_server")
 
 
-async def store_definitions(server: Server) -> int:
-    """Store the definitions of ``profiles/`` and ``terminology/`` that are absent, or there in another version.
+async def store_definitions(server: Server, operations: Iterable[Operation] = ()) -> int:
+    """Store the definitions of ``profiles/`` and ``terminology/``, and R4's of these operations.
 
+    Only those that are absent, or there in another version.
     Returns how many were written. What an operator stored under the same id and version stays as it is.
     """
-    return sum(await asyncio.gather(*(_renew(server, *row) for row in own_definitions())))
+    rows = (*own_definitions(), *_of_r4(server, {operation.definition for operation in operations}))
+    return sum(await asyncio.gather(*(_renew(server, *row) for row in rows)))
+
+
+def _of_r4(server: Server, urls: Collection[str]) -> Iterator[tuple[str, str, bytes]]:
+    """Yield R4's OperationDefinitions with these URLs."""
+    for definition in server.definitions.operations():
+        if definition["url"] in urls:
+            yield definition["resourceType"], definition["id"], encode(definition)
 
 
 async def store_examples(server: Server) -> None:

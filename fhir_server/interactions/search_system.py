@@ -6,8 +6,8 @@ https://hl7.org/fhir/R4/http.html#search, https://hl7.org/fhir/R4/search.html#_t
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from difflib import get_close_matches
 
@@ -18,27 +18,19 @@ from fhir_server.interactions.steps.asking import (
     Pairs,
     Place,
     asked,
-    counted,
     is_lenient,
-    links,
     query_of,
-    too_slow,
-    warnings_of,
 )
 from fhir_server.interactions.steps.explaining import EXPLAIN, to_explain
-from fhir_server.interactions.steps.including import FIELDS, included
-from fhir_server.interactions.steps.lookups import answered
-from fhir_server.interactions.steps.searchset import large_of, searchset
-from fhir_server.interactions.steps.subsetting import parts_shown
+from fhir_server.interactions.steps.merging import merged
+from fhir_server.interactions.steps.moments import at_moment
 from fhir_server.outcome import FhirError, Issue, error
-from fhir_server.search import Position, SearchPlan, SearchQuery, SystemPager
+from fhir_server.search import SearchQuery
 from fhir_server.search.result_parameters import NAMES
-from fhir_server.store.documents import Stored, TimeLimit
+from fhir_server.search.search_parameter import FULL_TEXT
 
-#: Types that are asked at the same time; further ones wait.
-_AT_ONCE = 8
 #: Criteria that hold for every type beside the parameters of Resource.
-_FOR_ALL = frozenset({"_filter", "_list", "_include", "_revinclude"})
+_FOR_ALL = frozenset({"_filter", "_list", "_text", "_include", "_revinclude"})
 
 
 async def search_system(server: Server, request: FhirRequest, target: Target) -> FhirResponse:  # noqa: ARG001
@@ -50,62 +42,40 @@ async def search(
     server: Server, request: FhirRequest, wanted: Asked, within: Sequence[str] = ()
 ) -> FhirResponse:
     """Return 200 with the matches of the types that ``_type`` names, or else of ``within``, or else of all."""
+    server, wanted = at_moment(server, request, wanted)
     types, text = _types(server, wanted.pairs, within)
     pairs = tuple(pair for pair in wanted.pairs if pair[0] != "_type")
     if text:
-        place = replace(wanted.place, pairs=(("_type", text),))
+        place = replace(wanted.place, pairs=(*wanted.place.pairs, ("_type", text)))
         wanted = replace(wanted, place=place, pairs=pairs)
         if len(types) == 1:
             return await search_type.search(server, request, types[0], wanted)
         return await _merged(server, request, wanted, types)
     pairs, ignored = _common(server, request, pairs)
     present = set(await server.store.types())
+    for words in {name for name, _ in pairs} & set(
+        FULL_TEXT
+    ):  # not every type has a narrative, or words in the index
+        types = [type_ for type_ in types if words in server.registry.parameters(type_).names]
+        ignored += _unsearched(server, words, present)
     # Without any, one type stands for all: the query is read and refused all the same.
     types = [type_ for type_ in types if type_ in present] or types[:1]
     return await _merged(server, request, replace(wanted, pairs=pairs), types, ignored)
 
 
+def _unsearched(server: Server, words: str, present: AbstractSet[str]) -> list[Issue]:
+    """Return what tells which types that are there aren't searched for words."""
+    without = sorted(present & server.registry.without_content) if words == "_content" else []
+    text = f"'_content' does not search {', '.join(without)} on this server (setting search.without_content)."
+    return [Issue("warning", "incomplete", text)] if without else []
+
+
 async def _merged(
-    server: Server,
-    request: FhirRequest,
-    wanted: Asked,
-    types: Sequence[str],
-    ignored: Sequence[Issue] = (),
+    server: Server, request: FhirRequest, wanted: Asked, types: Sequence[str], ignored: Sequence[Issue] = ()
 ) -> FhirResponse:
     server, wanted, explanations = to_explain(server, wanted)
-    place, position = wanted.place, wanted.position
     queries = _queries(server, request, wanted, types)
-    try:
-        queries = await asyncio.gather(*(answered(server, request, query) for query in queries))
-        pager: SystemPager[Stored] = SystemPager(queries, server.registry, position)
-        total = await counted(server, request, queries)
-        warnings = (*ignored, *warnings_of(queries, total))
-        shape = queries[0].results
-        rows: Sequence[Stored] = ()
-        if not shape.count_only:
-            rows = await _page(server, request, pager)
-        beside, told = await included(server, request, rows, shape.includes, types)
-    except TimeLimit as slow:
-        raise too_slow() from slow
-    if shape.count_only:
-        told = (*warnings, *explanations())
-        body = searchset(
-            request.base, (), links(server, request, place, queries[0]), total=total, warnings=told
-        )
-        return FhirResponse(200, (), (body,))
-    bodies, shown = parts_shown(server, shape, rows, beside)
-    first = Position() if position else None
-    neighbours = (("first", first), ("next", pager.next), ("previous", pager.previous))
-    body = searchset(
-        request.base,
-        rows,
-        links(server, request, place, queries[0], neighbours),
-        total=pager.total if total is None else total,
-        warnings=(*warnings, *told, *explanations()),
-        bodies=bodies,
-        includes=shown,
-    )
-    return FhirResponse(200, (), (body,), large=large_of((*rows, *beside)))
+    return await merged(server, request, wanted, queries, ignored=ignored, explanations=explanations)
 
 
 def _types(server: Server, pairs: Pairs, within: Sequence[str]) -> tuple[list[str], str]:
@@ -161,29 +131,6 @@ def _queries(server: Server, request: FhirRequest, wanted: Asked, types: Sequenc
             problems.update(dict.fromkeys(problem.issues))
     if problems:
         raise FhirError(*problems, status=400)
+    if found[0].results.contained != "false":
+        raise error("not-supported", "'_contained' is for searches of one type: [type]?...", status=400)
     return found
-
-
-async def _page(server: Server, request: FhirRequest, pager: SystemPager[Stored]) -> list[Stored]:
-    """Return the rows of the page: first the keys of all types, then the bodies of those that are shown."""
-    gate = asyncio.Semaphore(_AT_ONCE)
-
-    async def run(plan: SearchPlan) -> tuple[Stored, ...]:
-        async with gate:
-            return (await server.store.search(plan, request.access)).rows
-
-    while plans := pager.plans():
-        parts = await asyncio.gather(*(run(plan) for plan in plans))
-        pager.add([row for rows in parts for row in rows])
-    ids: dict[str, list[str]] = {}
-    for row in pager.rows:
-        ids.setdefault(row.type, []).append(row.id)
-    plans = tuple(
-        SearchPlan(type_, {"_id": {"$in": wanted}}, hint="_id_", projection=FIELDS)
-        for type_, wanted in ids.items()
-    )
-    whole = {
-        (row.type, row.id): row for rows in await asyncio.gather(*(run(p) for p in plans)) for row in rows
-    }
-    # A resource that was deleted in between is left out.
-    return [whole[row.type, row.id] for row in pager.rows if (row.type, row.id) in whole]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
+from fhir_server.interactions.search_contained import search_contained
 from fhir_server.interactions.steps.asking import (
     Asked,
     Place,
@@ -21,9 +22,13 @@ from fhir_server.interactions.steps.asking import (
 from fhir_server.interactions.steps.explaining import to_explain
 from fhir_server.interactions.steps.including import FIELDS, included
 from fhir_server.interactions.steps.leading import leading
+from fhir_server.interactions.steps.linking import Unselective
 from fhir_server.interactions.steps.lookups import answered
+from fhir_server.interactions.steps.moments import at_moment
 from fhir_server.interactions.steps.searchset import large_of, searchset
 from fhir_server.interactions.steps.subsetting import parts_shown
+from fhir_server.interactions.steps.walking import Walk, Walker
+from fhir_server.outcome import Issue
 from fhir_server.search import Pager, Position, SearchQuery
 from fhir_server.store.documents import Stored, TimeLimit
 
@@ -35,47 +40,50 @@ async def search_type(server: Server, request: FhirRequest, target: Target) -> F
 
 async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked) -> FhirResponse:
     """Return 200 with the matches of one type, asked for at any place."""
+    server, wanted = at_moment(server, request, wanted)
     server, wanted, explanations = to_explain(server, wanted)
     query = query_of(server, request, wanted, type_)
+    if query.results.contained != "false":
+        return await search_contained(server, request, wanted, query, explanations)
     place, position = wanted.place, wanted.position
     try:
-        query, choice = await leading(server, request, await answered(server, request, query))
-        total = await counted(server, request, [query])
-        warnings = warnings_of([query], total)
-        if query.results.count_only:
-            told = (*warnings, *explanations())
-            body = searchset(
-                request.base, (), links(server, request, place, query), total=total, warnings=told
-            )
-            return FhirResponse(200, (), (body,))
-        pager: Pager[Stored] = Pager(query, server.registry, position, choice)
-        await _page(server, request, query, pager)
-        beside, told = await included(server, request, pager.rows, query.results.includes, (type_,))
+        query, page, total, issues = await _page(server, request, query, position)
+        beside, told = await included(server, request, page.rows, query.results.includes, (type_,))
     except TimeLimit as slow:
-        raise too_slow() from slow
-    bodies, shown = parts_shown(server, query.results, pager.rows, beside)
+        raise too_slow(server, [query]) from slow
+    bodies, shown = parts_shown(server, query.results, page.rows, beside)
     first = Position() if position else None
-    neighbours = (
-        ("first", first),
-        ("previous", pager.previous),
-        ("next", pager.next),
-        ("last", pager.last),
-    )
+    neighbours = (("first", first), ("previous", page.previous), ("next", page.next), ("last", page.last))
     body = searchset(
         request.base,
-        pager.rows,
+        page.rows,
         links(server, request, place, query, neighbours),
-        total=pager.total if total is None else total,
-        warnings=(*warnings, *told, *explanations()),
+        total=page.total if total is None else total,
+        warnings=(*warnings_of([query], total), *issues, *told, *explanations()),
         bodies=bodies,
         includes=shown,
     )
-    return FhirResponse(200, (), (body,), large=large_of((*pager.rows, *beside)))
+    return FhirResponse(200, (), (body,), large=large_of((*page.rows, *beside)))
 
 
-async def _page(server: Server, request: FhirRequest, query: SearchQuery, pager: Pager[Stored]) -> None:
-    while (plan := pager.plan()) is not None:
+async def _page(
+    server: Server, request: FhirRequest, query: SearchQuery, position: Position | None
+) -> tuple[SearchQuery, Pager[Stored] | Walk, int | None, tuple[Issue, ...]]:
+    """Return the query as it was executed, its page, Bundle.total as it was asked for, and what to tell."""
+    try:
+        closed = await answered(server, request, query, thorough=False)
+    except Unselective:
+        walker = await Walker.of(server, request, query)
+        if walker is not None:
+            walk = await walker.page(position)
+            return walk.query, walk, None, walk.issues
+        closed = await answered(server, request, query)
+    query, choice = await leading(server, request, closed, is_first=position is None)
+    total = await counted(server, request, [query])
+    pager: Pager[Stored] = Pager(query, server.registry, position, choice)
+    while not query.results.count_only and (plan := pager.plan()) is not None:
         if query.results.includes:
             plan = replace(plan, projection=(*plan.projection, *FIELDS))
         page = await server.store.search(plan, request.access)
         pager.add(page.rows, is_cut=page.is_cut)
+    return query, pager, total, ()

@@ -20,7 +20,7 @@ from fhir_server.datatypes.json_format import decode
 from fhir_server.interactions.exchange import Server
 from fhir_server.search import SearchPlan
 from fhir_server.search.customizing import concerned, customize, defects, digest, is_effective
-from fhir_server.search.registry import Custom
+from fhir_server.search.search_parameter import Custom
 from fhir_server.store.documents import Stored, Unavailable
 
 _LOG = logging.getLogger("fhir_server")

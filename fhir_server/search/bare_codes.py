@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from fhir_server.search.choosing import Choice, bounded, criteria, keys_of
+from fhir_server.search.combining import Never, Or, all_of, any_of
 from fhir_server.search.entries import SearchPlan
-from fhir_server.search.expression import Equal, Expression, Never, Or, all_of, any_of
+from fhir_server.search.expression import Equal, Expression
 from fhir_server.search.parameters.token import AnySystem
 from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry

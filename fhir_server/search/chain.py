@@ -8,82 +8,28 @@ https://hl7.org/fhir/R4/search.html#chaining, https://hl7.org/fhir/R4/search.htm
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fhir_server.outcome import FhirError, Issue, error
-from fhir_server.search.expression import And, Elements, Equal, Expression, Never, Not, all_of, any_of
+from fhir_server.search.combining import Never, Not, all_of, any_of
+from fhir_server.search.expression import Equal, Expression
+from fhir_server.search.linked import URL_AND_VERSION, Answer, Back, Inside, Linked, refers_to
 from fhir_server.search.lookups import Open
 from fhir_server.search.parameters import Context
 from fhir_server.search.parameters.string import starting_with
-from fhir_server.search.registry import Parameter, TypeParameters
+from fhir_server.search.search_parameter import Parameter, TypeParameters
 
 #: Most links of one parameter; a chained reference and a ``_has`` are one each.
 MOST_LINKS = 4
 #: Most types that a chain without ``:Type`` is tried on.
 MOST_TYPES = 20
-#: The field that says which parameters of a document have entries of contained resources (``subject:Patient``).
-CONTAINED = "i._contained"
-
 _CANONICALS = frozenset({"canonical", "uri"})
 
 Clause = Callable[[str, str, TypeParameters, Context], Expression | None]
 """Reads one pair on a type: the function that reads the whole query's clauses."""
 
-
-@dataclass(frozen=True, slots=True)
-class Inside:
-    """The same question to contained resources: which resources of ``holder`` have a match inside themselves?
-
-    ``marker`` is the entry of CONTAINED, ``field`` holds the sub-documents.
-    """
-
-    holder: str
-    marker: str
-    field: str
-
-    def criterion(self, type_: str, inner: Expression) -> Expression:
-        """Return the expression on the holder."""
-        element = Elements(self.field, all_of([Equal("t", (type_,)), inner]))
-        return all_of([Equal(CONTAINED, (self.marker,)), element])
-
-
-@dataclass(frozen=True, slots=True)
-class Back:
-    """The way of a ``_has``: from the resources of ``outer`` back to the inner matches by their reference."""
-
-    outer: str
-    parameter: Parameter
-
-
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """Which values do the matches of an inner search have in ``field``?
-
-    ``is_canonical``: ``field`` holds canonicals, or belongs to resources that are found by theirs; values are then
-    arrays as they stand, (url, version) for the fields URL_AND_VERSION. ``clause`` names the parameter in refusals.
-    ``back`` is there for a ``_has``.
-    """
-
-    clause: str
-    type: str
-    expression: Expression = field(repr=False)
-    field: str
-    is_canonical: bool = False
-    inside: Inside | None = None
-    back: Back | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The distinct values, and the ids of resources that hold a match inside themselves."""
-
-    values: tuple[Any, ...] = ()
-    holders: tuple[str, ...] = ()
-
-
-#: What a canonical reference points to: the fields of the inner search's matches.
-URL_AND_VERSION = "url,version"
+Inner = Callable[[TypeParameters], Expression | None]
+"""Reads the rest of a chain on one of the types that a reference may have; None: there is no such parameter."""
 
 
 def links(name: str) -> int:
@@ -110,17 +56,23 @@ def chained(
         return None
     if parameter.type != "reference" or not rest:
         raise error("invalid", f"Parameter '{name}': '{base}' is no reference, or nothing follows it.")
+    return followed(name, parameter, type_, context, lambda known: clause(rest, value, known, context))
+
+
+def followed(name: str, parameter: Parameter, type_: str, context: Context, inner: Inner) -> Expression:
+    """Return the references whose targets match; ``type_`` is theirs, "" for all that have the rest of ``name``."""
+    rest = name.partition(".")[2]
     _check_type(name, type_, parameter, context)
     types = (type_,) if type_ else parameter.targets or context.registry.types.resource_types
-    read = list(_read(name, (rest, value), types, context, clause))
+    read = list(_read(name, rest, types, context, inner))
     if len(read) > MOST_TYPES:
         raise error(
             "too-costly",
-            f"Parameter '{name}': '{base}' may refer to {len(read)} types that have '{rest}'; "
-            f"name one, as in '{base}:{read[0][0]}.{rest}'.",
+            f"Parameter '{name}': '{parameter.name}' may refer to {len(read)} types that have '{rest}'; "
+            f"name one, as in '{parameter.name}:{read[0][0]}.{rest}'.",
             status=400,
         )
-    return any_of(_link(name, parameter, target, inner, context) for target, inner in read)
+    return any_of(_link(name, parameter, target, found, context) for target, found in read)
 
 
 def _check_type(name: str, type_: str, parameter: Parameter, context: Context) -> None:
@@ -137,21 +89,21 @@ def _check_type(name: str, type_: str, parameter: Parameter, context: Context) -
 
 
 def _read(
-    name: str, pair: tuple[str, str], types: Sequence[str], context: Context, clause: Clause
+    name: str, rest: str, types: Sequence[str], context: Context, inner_of: Inner
 ) -> Iterable[tuple[str, Expression]]:
     """Return the types that have the rest of a chain, with what it means there; at least one, or FhirError 400."""
     found: list[tuple[str, Expression]] = []
     problems: dict[Issue, None] = {}
     for type_ in types:
         try:
-            inner = clause(*pair, context.registry.parameters(type_), context)
+            inner = inner_of(context.registry.parameters(type_))
         except FhirError as problem:
             problems.update(dict.fromkeys(problem.issues))
             continue
         if inner is not None:
             found.append((type_, inner))
     if not found:
-        raise FhirError(*(problems or [_unknown(name, pair[0], types, context)]), status=400)
+        raise FhirError(*(problems or [_unknown(name, rest, types, context)]), status=400)
     return found
 
 
@@ -171,10 +123,10 @@ def _link(name: str, parameter: Parameter, type_: str, inner: Expression, contex
     """Return the criterion that waits for the resources of a type that a reference may point to."""
     if isinstance(inner, Never):
         return inner
-    inside = Inside(parameter.resource, f"{parameter.name}:{type_}", f"{parameter.field}-contained")
+    inside = Inside(parameter.resource, parameter.name)
     found: list[Expression] = []
     if not parameter.types <= _CANONICALS or not parameter.types:
-        question = Linked(name, type_, inner, "_id", inside=inside)
+        question = Linked(name, type_, inner, "_id", inside=inside, reference=parameter)
         found.append(Open(question, lambda answer: _references(parameter, type_, answer)))
     if parameter.types & _CANONICALS and "url" in context.registry.parameters(type_).by_name:
         canonical = Linked(name, type_, inner, URL_AND_VERSION, is_canonical=True)
@@ -188,15 +140,6 @@ def _references(parameter: Parameter, type_: str, answer: Answer) -> Expression:
     if answer.holders:
         found.append(Equal("_id", answer.holders))
     return any_of(found)
-
-
-def refers_to(parameter: Parameter, type_: str, ids: Sequence[str]) -> Expression:
-    """Return the expression of references to one of these resources of this server."""
-    if not ids:
-        return Never()
-    if parameter.at_home and type_ == "Patient":
-        return Equal("p", tuple(ids))
-    return Equal(parameter.field, tuple(f"{type_}/{id_}" for id_ in ids))
 
 
 def canonicals(parameter: Parameter, answer: Answer) -> Expression:
@@ -238,7 +181,7 @@ def has(name: str, value: str, parameters: TypeParameters, context: Context, cla
             f"Parameter '{name}': '{reference}' of {type_} never refers to {parameters.resource}; "
             f"it refers to {', '.join(parameter.targets)}.",
         )
-    [(_, inner)] = _read(name, (rest, value), (type_,), context, clause)
+    [(_, inner)] = _read(name, rest, (type_,), context, lambda inside: clause(rest, value, inside, context))
     if isinstance(inner, Never):
         return inner
     return _backwards(name, parameter, parameters, inner)
@@ -285,24 +228,3 @@ def _named(values: Iterable[Any]) -> Expression:
             elif url not in versioned:
                 found.append(Equal("i.url", (url,)))
     return any_of(found)
-
-
-def narrowed(expression: Expression) -> Expression:
-    """Return the criteria with each ``_has`` asked only about the resources that ``_id`` names anyway."""
-    operands = expression.operands if isinstance(expression, And) else (expression,)
-    named = [one.values for one in operands if isinstance(one, Equal) and one.field == "_id"]
-    if not named:
-        return expression
-    return all_of(_narrow(operand, named[0]) for operand in operands)
-
-
-def _narrow(operand: Expression, ids: Sequence[str]) -> Expression:
-    if not isinstance(operand, Open) or not isinstance(operand.question, Linked):
-        return operand
-    question = operand.question
-    if question.back is None:
-        return operand
-    reference = refers_to(question.back.parameter, question.back.outer, ids)
-    return replace(
-        operand, question=replace(question, expression=all_of([reference, question.expression]), back=None)
-    )

@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fhir_server.search.expression import And, Equal, Expression, Near, Or, Pattern, Within
+from fhir_server.search.combining import And, Or
+from fhir_server.search.expression import Equal, Expression, Near, Pattern, Within
 from fhir_server.search.indexes import indexes
 from fhir_server.search.main_dates import MAIN_DATES
 from fhir_server.search.parameters.token import AnySystem
@@ -36,6 +37,15 @@ class Choice:
     is_ordered: bool
     rank: int
 
+    @property
+    def is_scan(self) -> bool:
+        """Tell whether no criterion has an index: everything is read until the page is full."""
+        return self.rank == SCAN.rank
+
+
+#: Everything, by the time of its last update.
+SCAN = Choice("lu", "lu", True, 99)
+
 
 def criteria(expression: Expression) -> tuple[Expression, ...]:
     """Return the operands that must all match."""
@@ -52,7 +62,15 @@ def choose(query: SearchQuery, registry: Registry) -> tuple[Choice, ...]:
     found = [choice for keys in known if (choice := _through(keys, bound, query.type, registry)) is not None]
     firsts = {"_id", *(keys.fields[0] for keys in known if keys.fields)}
     found += [choice for leaf in leaves if (choice := _through_several(leaf, firsts, query.type)) is not None]
-    return tuple(sorted(found, key=lambda choice: choice.rank)) or (Choice("lu", "lu", True, 99),)
+    return tuple(sorted(found, key=lambda choice: choice.rank)) or (SCAN,)
+
+
+def is_wide(query: SearchQuery) -> bool:
+    """Tell whether a criterion has so many values that no index delivers their resources in an order."""
+    leaves = criteria(query.expression)
+    return any(
+        isinstance(leaf, Equal) and leaf.field != "_id" and len(leaf.values) > MOST_SCANS for leaf in leaves
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fhir_server.outcome import error
-from fhir_server.search.expression import Equal, Expression, all_of, any_of
+from fhir_server.search.combining import all_of, any_of
+from fhir_server.search.expression import Equal, Expression
 from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry
 

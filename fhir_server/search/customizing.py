@@ -16,7 +16,8 @@ from fhir_server.search.choosing import forget as forget_plans
 from fhir_server.search.indexing import Indexer
 from fhir_server.search.parameters import TYPES
 from fhir_server.search.paths import branches
-from fhir_server.search.registry import SEARCHABLE_TYPES, Custom, Registry
+from fhir_server.search.registry import SEARCHABLE_TYPES, Registry
+from fhir_server.search.search_parameter import Custom
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _TYPES = SEARCHABLE_TYPES - {"special"}

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.outcome import error
-from fhir_server.search.chain import Answer, canonicals, refers_to
-from fhir_server.search.expression import Equal, Expression, Never, all_of, any_of
+from fhir_server.search.chain import canonicals
+from fhir_server.search.combining import Never, all_of, any_of
+from fhir_server.search.expression import Equal, Expression
+from fhir_server.search.linked import Answer, refers_to
 from fhir_server.search.parameters.reference import local
 from fhir_server.search.paths import values_at
-from fhir_server.search.registry import Parameter, Registry, TypeParameters
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter, TypeParameters
 
 NAMES = frozenset({"_include", "_revinclude"})
 _ANY = "*"

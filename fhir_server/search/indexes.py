@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from fhir_server.search.entries import IndexDescriptor
 from fhir_server.search.main_dates import MAIN_DATES
-from fhir_server.search.registry import Parameter, Registry, TypeParameters
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import FULL_TEXT, Parameter, TypeParameters
 
 #: Most indexes of a type beside those that every type has.
 MOST_INDEXES = 12
@@ -53,6 +54,7 @@ def indexes(type_: str, registry: Registry) -> tuple[IndexDescriptor, ...]:
         IndexDescriptor("dl", (("dl", -1),), "dl"),
         IndexDescriptor("ck", (("ck", 1),), "ck", unique=True),
         IndexDescriptor("_contained", (("i._contained", 1),), "i._contained"),
+        IndexDescriptor("_content", (("i._content", 1),), "i._content"),
     ]
     if any(not known.by_name[name].at_home for name in known.compartment if name in known.by_name):
         order = "s" if type_ in MAIN_DATES else "lu"
@@ -61,6 +63,21 @@ def indexes(type_: str, registry: Registry) -> tuple[IndexDescriptor, ...]:
     customs = [text for p in known.by_name.values() if p.is_custom and (text := _for_custom(p))]
     own += [text for text in customs if text not in own][: max(0, MOST_INDEXES - len(own))]
     return (*always, *(_descriptor(text) for text in own))
+
+
+def indexed(type_: str, registry: Registry) -> tuple[str, ...]:
+    """Return the search parameters of a type that an index begins with."""
+    known = registry.parameters(type_)
+    found = ["_id", "_lastUpdated"]
+    for index in indexes(type_, registry):
+        first = index.keys[0][0]
+        if first == "p":
+            at_home = [parameter.name for parameter in known.by_name.values() if parameter.at_home]
+            found += ["patient"] if "patient" in at_home else at_home
+        name = first.removeprefix("i.").partition(".")[0].removesuffix("-range")
+        if name in known.by_name and name not in FULL_TEXT:
+            found.append(name)
+    return tuple(dict.fromkeys([*found, *(name for name in FULL_TEXT if name in known.names)]))
 
 
 def _for_custom(parameter: Parameter) -> str:

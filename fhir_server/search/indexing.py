@@ -16,10 +16,11 @@ from fhir_server.fhirpath import compile_extraction
 from fhir_server.search.containment import add_contained
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.main_dates import MAIN_DATES
-from fhir_server.search.parameters import TYPES, Output
+from fhir_server.search.parameters import TYPES, Output, full_text
 from fhir_server.search.parameters.reference import local
 from fhir_server.search.paths import Branch, Step
-from fhir_server.search.registry import ON_DOCUMENT, Parameter, Registry
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import ON_DOCUMENT, Parameter
 
 #: Where the stored document of a Binary (in ``x``) has the ``Type/id`` that stands for it when access is decided.
 SECURITY_CONTEXT = "security-context"
@@ -51,6 +52,7 @@ class Indexer:
         found = extract(resource, base)
         if "securityContext" in resource:  # only Binary has one
             found = _within(found, resource["securityContext"], base)
+        full_text.add(found, resource, of_content=type_ not in self._registry.without_content)
         if "contained" in resource or type_ == "Bundle":
             add_contained(found, resource, base, self._registry, self.entries)
         return found

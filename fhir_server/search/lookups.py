@@ -12,18 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.outcome import error
-from fhir_server.search.expression import (
-    And,
-    Document,
-    Elements,
-    Expression,
-    Filter,
-    Never,
-    Not,
-    Or,
-    all_of,
-    any_of,
-)
+from fhir_server.search.combining import And, Never, Not, Or, all_of, any_of
+from fhir_server.search.expression import Document, Elements, Expression, Filter
 
 Question = Hashable
 """A frozen dataclass; its type says how it is answered and what the answer looks like."""

@@ -13,8 +13,9 @@ from typing import Generic, TypeVar
 
 from fhir_server.outcome import error
 from fhir_server.search.choosing import Choice, choose
+from fhir_server.search.combining import Never
 from fhir_server.search.entries import SearchPlan
-from fhir_server.search.expression import Filter, Never
+from fhir_server.search.expression import Filter
 from fhir_server.search.plan import base_filter, distributed
 from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry
@@ -104,14 +105,24 @@ class Pager(Filling[R]):
         self._more: Cut | None = None
 
     @property
+    def is_streamed(self) -> bool:
+        """Tell whether an index delivers the rows in their order, from either end."""
+        order, choice = self._order, self._choice
+        if not isinstance(order, KeyOrder):
+            return False
+        return (
+            choice.index == "_id_"
+            if order.field == "_id"
+            else (choice.is_ordered and order.field == choice.order)
+        )
+
+    @property
     def last(self) -> Position | None:
         """The position of the last page, if this is not it and an index leads there."""
-        order, choice = self._order, self._choice
-        if self.next is None or not isinstance(order, KeyOrder):
+        if self.next is None or not self.is_streamed:
             return None
-        is_cheap = choice.index == "_id_" or (choice.is_ordered and order.field == choice.order)
-        end = Position(_END if order.field == "s" else None, backwards=True)
-        return end if is_cheap else None
+        has_missing = isinstance(self._order, KeyOrder) and self._order.field == "s"
+        return Position(_END if has_missing else None, backwards=True)
 
     @property
     def _wanted(self) -> int:

@@ -6,19 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fhir_server.search.choosing import IDENTIFIER, Choice, bounded, choose, criteria, keys_of
+from fhir_server.search.combining import And, Never, Or
 from fhir_server.search.entries import SearchPlan
-from fhir_server.search.expression import (
-    And,
-    Elements,
-    Equal,
-    Expression,
-    Filter,
-    Near,
-    Never,
-    Or,
-    Pattern,
-    Within,
-)
+from fhir_server.search.expression import Elements, Equal, Expression, Filter, Near, Pattern, Within
 from fhir_server.search.main_dates import MAIN_DATES
 from fhir_server.search.parameters.date import TIE_BITS
 from fhir_server.search.parameters.token import AnySystem
@@ -74,6 +64,18 @@ def order_bounds(query: SearchQuery) -> list[Filter]:
     return found
 
 
+def interval_bounds(query: SearchQuery, choice: Choice) -> list[Filter]:
+    """Return the upper bounds of an index on the beginnings of intervals: what ends in time has begun in time."""
+    found: list[Filter] = []
+    for leaf in criteria(query.expression):
+        if isinstance(leaf, Within) and not leaf.repeats and choice.index:
+            beginning = f"{leaf.field}.l"
+            _, greatest = leaf.bounds("l", "h")
+            if greatest is not None and f"i.{choice.index}_".startswith(f"{beginning}_"):
+                found.append({beginning: {"$lte": greatest}})
+    return found
+
+
 def base_filter(query: SearchQuery, choice: Choice) -> list[Filter]:
     """Return the conditions of a query that do not depend on the page; deletions never pass."""
     found = [query.expression.filter()] if query.expression != And(()) else []
@@ -83,7 +85,7 @@ def base_filter(query: SearchQuery, choice: Choice) -> list[Filter]:
         found.append({"lu": {"$exists": True}})
     if choice.order == "s":
         found += order_bounds(query)
-    return found
+    return found + interval_bounds(query, choice)
 
 
 def _excludes_deletions(leaf: Expression) -> bool:

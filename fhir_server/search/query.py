@@ -9,30 +9,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fhir_server.datatypes.primitives import is_id
 from fhir_server.outcome import FhirError, Issue, error
 from fhir_server.search import result_parameters
 from fhir_server.search.chain import chained, has
-from fhir_server.search.expression import Equal, Expression, Never, Not, all_of, any_of
+from fhir_server.search.combining import And, Not, all_of, any_of
+from fhir_server.search.expression import Equal, Expression
 from fhir_server.search.filtering import read_filter
 from fhir_server.search.include import NAMES as INCLUDES
 from fhir_server.search.include import Include, read_include
 from fhir_server.search.lexing import MAXIMUM_VALUES, split, unescape
-from fhir_server.search.lookups import ListedResources, Open
-from fhir_server.search.parameters import TYPES, Context
+from fhir_server.search.lists import listed
+from fhir_server.search.parameters import TYPES, Context, full_text
 from fhir_server.search.parameters.date import parse_last_updated
+from fhir_server.search.parameters.parameter_type import missing_if_not
 from fhir_server.search.parameters.reference import hierarchical
-from fhir_server.search.registry import Parameter, Registry, TypeParameters
+from fhir_server.search.registry import Registry
 from fhir_server.search.result_parameters import ResultParameters, SortKey
+from fhir_server.search.search_parameter import FULL_TEXT, ON_DOCUMENT, Parameter, TypeParameters
 
 #: Parameters of R4 that are known here and not supported, whatever the type, and what to do instead.
 _NOT_SUPPORTED = {
-    "_content": "full-text search is off on this server; search by a string parameter",
-    "_text": "full-text search is off on this server; search by a string parameter or by ':text' on a token",
     "_query": "this server has no named queries",
-    "_containedType": "leave it out",
     "_type": "it is for searches of the whole system, [base]?_type=...; here the address names the type",
-    "_at": "it is for histories ([type]/_history?_at=...); a search finds current resources",
+    "_at": "it is for searches and histories",
 }
 
 
@@ -104,20 +103,29 @@ def parse(
             )
         else:
             errors.append(Issue("error", "not-supported", _unknown(name, parameters)))
-    shape = ResultParameters()
+    expression, shape = all_of(expressions), ResultParameters()
     try:
         shape = result_parameters.read(results, parameters, tuple(includes))
+        _check_score(shape, expression)
     except FhirError as problem:
         errors += problem.issues
     if errors:
         raise FhirError(*errors, status=400)
     return SearchQuery(
         type_,
-        all_of(expressions),
+        expression,
         shape,
         tuple(warnings),
         (*sorted(criteria), *includes.values(), *_shown(results, shape)),
     )
+
+
+def _check_score(shape: ResultParameters, expression: Expression) -> None:
+    if any(key.name == result_parameters.SCORE for key in shape.sort) and not full_text.terms(expression):
+        raise error(
+            "invalid",
+            "Parameter '_sort': '_score' is the relevance for '_text' or '_content'; there is neither.",
+        )
 
 
 def _shown(results: dict[str, list[str]], shape: ResultParameters) -> list[tuple[str, str]]:
@@ -145,7 +153,7 @@ def _clause(name: str, value: str, parameters: TypeParameters, context: Context)
     if name == "_filter":
         return read_filter(value, parameters, context, _clause)
     if name == "_list":
-        return _listed(value, parameters, context)
+        return listed(value, parameters, context, _clause)
     if base == "_has":
         return has(name, value, parameters, context, _clause)
     if "." in name:
@@ -161,9 +169,12 @@ def _clause(name: str, value: str, parameters: TypeParameters, context: Context)
             status=400,
         )
     if not parameter.searchable:
+        reason = "is not supported"
+        if parameters.resource in context.registry.without_content and base in FULL_TEXT:
+            reason = "is not indexed on this server (setting search.without_content)"
         raise error(
             "not-supported",
-            f"Parameter '{base}' of {parameters.resource} ({parameter.type}) is not supported.",
+            f"Parameter '{base}' of {parameters.resource} ({parameter.type}) {reason}.",
             status=400,
         )
     _check_modifier(parameter, modifier, context.registry)
@@ -177,27 +188,6 @@ def _clause(name: str, value: str, parameters: TypeParameters, context: Context)
     if not values:
         raise error("invalid", f"Parameter '{name}': '{value}' holds no value.")
     return _expression(parameter, modifier, values, parameters, context)
-
-
-def _listed(value: str, parameters: TypeParameters, context: Context) -> Expression:
-    """Return the expression of ``_list``: resources that a List holds (https://hl7.org/fhir/R4/search.html#list)."""
-    found = []
-    for text in filter(None, split(value, ",")):
-        id_ = unescape(text, "_list").removeprefix(context.base + "/").removeprefix("List/")
-        if id_.startswith("$"):
-            raise error(
-                "not-supported", f"Parameter '_list': the list '{id_}' is not defined here.", status=400
-            )
-        if not is_id(id_):
-            raise error("invalid", f"Parameter '_list' takes the id of a List, not '{text}'.")
-        found.append(Open(ListedResources(id_, parameters.resource), _with_ids))
-    if not found:
-        raise error("invalid", "Parameter '_list' holds no value.")
-    return any_of(found)
-
-
-def _with_ids(ids: Sequence[str]) -> Expression:
-    return Equal("_id", tuple(ids)) if ids else Never()
 
 
 def _check_modifier(parameter: Parameter, modifier: str, registry: Registry) -> None:
@@ -216,8 +206,10 @@ def _check_modifier(parameter: Parameter, modifier: str, registry: Registry) -> 
             return
         if parameter.types <= {"canonical", "uri"} or hierarchical(parameter, registry):
             allowed |= {"above", "below"}
-    if parameter.name in {"_id", "_lastUpdated"}:
-        allowed &= {"not"}
+    if parameter.name in FULL_TEXT:
+        allowed = set()
+    elif parameter.name == "_id":
+        allowed = {"not", "missing"}
     if modifier not in allowed:
         known = ", ".join(f"':{name}'" for name in sorted(allowed)) or "none"
         raise error(
@@ -229,6 +221,10 @@ def _check_modifier(parameter: Parameter, modifier: str, registry: Registry) -> 
 def _expression(
     parameter: Parameter, modifier: str, values: list[str], parameters: TypeParameters, context: Context
 ) -> Expression:
+    if modifier == "missing" and parameter.name in ON_DOCUMENT:
+        return missing_if_not(parameter, values, And(()))
+    if parameter.name in FULL_TEXT:
+        return any_of(full_text.parse(parameter.name, unescape(value, parameter.name)) for value in values)
     if parameter.name == "_id":
         found = Equal("_id", tuple(dict.fromkeys(unescape(value, "_id") for value in values)))
         return Not(found) if modifier == "not" else found

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fhir_server.outcome import error
 from fhir_server.search.include import Include
-from fhir_server.search.registry import TypeParameters
+from fhir_server.search.search_parameter import FULL_TEXT, TypeParameters
 
 DEFAULT_COUNT = 50
 #: Most rows of a page, whatever the settings allow.
@@ -26,6 +26,7 @@ NAMES = (
     "_summary",
     "_elements",
     "_contained",
+    "_containedType",
     "_format",
     "_pretty",
 )
@@ -34,9 +35,13 @@ NAMES = (
 _TOTAL_METHODS = {"count": "accurate", "estimate": "estimate", "none": "none"}
 
 _SUMMARIES = frozenset({"true", "text", "data", "count", "false"})
+_CONTAINED = frozenset({"false", "true", "both"})
+_CONTAINED_TYPES = frozenset({"container", "contained"})
 _TOTALS = frozenset({"none", "estimate", "accurate"})
 #: Types of parameters that resources can't be sorted by.
 _UNORDERED = frozenset({"composite", "special"})
+#: How relevant a match is for the words of a text search: ``_sort=-_score``.
+SCORE = "_score"
 _ELEMENT = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 
 
@@ -58,6 +63,9 @@ class ResultParameters:
     summary: str = ""
     elements: tuple[str, ...] = ()
     includes: tuple[Include, ...] = ()
+    #: Whether contained resources are searched ("true": they alone, "both"), and what is shown of a match.
+    contained: str = "false"
+    contained_type: str = "container"
 
     @property
     def count_only(self) -> bool:
@@ -70,9 +78,6 @@ def read(
 ) -> ResultParameters:
     """Return the result parameters of a search; raises FhirError 400 for values that can't be read."""
     values = {name: _single(name, texts) for name, texts in given.items()}
-    contained = values.get("_contained", "false")
-    if contained != "false":
-        raise error("not-supported", f"Parameter '_contained' takes only 'false', not '{contained}'.")
     summary = _one_of("_summary", values.get("_summary", "false"), _SUMMARIES)
     elements = tuple(
         dict.fromkeys(part.strip() for part in values.get("_elements", "").split(",") if part.strip())
@@ -92,6 +97,8 @@ def read(
         "" if summary == "false" else summary,
         elements,
         includes,
+        _one_of("_contained", values.get("_contained", "false"), _CONTAINED),
+        _one_of("_containedType", values.get("_containedType", "container"), _CONTAINED_TYPES),
     )
 
 
@@ -120,7 +127,9 @@ def _sort(text: str, parameters: TypeParameters) -> tuple[SortKey, ...]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name = part.removeprefix("-")
         parameter = parameters.by_name.get(name)
-        if parameter is None or not parameter.searchable or parameter.type in _UNORDERED:
+        if name != SCORE and (
+            parameter is None or not parameter.searchable or parameter.type in _UNORDERED or name in FULL_TEXT
+        ):
             hint = parameters.closest(name)
             raise error(
                 "not-supported",

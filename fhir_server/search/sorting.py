@@ -8,14 +8,15 @@ the direction. https://hl7.org/fhir/R4/search.html#sort
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from fhir_server.search.expression import Filter
 from fhir_server.search.main_dates import MAIN_DATES
-from fhir_server.search.parameters import TYPES
+from fhir_server.search.parameters import TYPES, full_text
 from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry
+from fhir_server.search.result_parameters import NAMES, SCORE, SortKey
 
 
 class Row(Protocol):
@@ -127,19 +128,29 @@ class ComputedOrder:
 
 Order = KeyOrder | ComputedOrder
 
+#: The computed field that holds the relevance of a match, where matches are ordered by it.
+RELEVANCE = f"k{SCORE}"
+
 
 def order_of(query: SearchQuery, default: str, registry: Registry) -> Order:
     """Return the order that ``_sort`` asks for; without it, by the order key ``default``, newest first."""
-    if not query.sort:
-        return KeyOrder(default, descending=True)
-    first = query.sort[0]
+    rules = query.sort
+    terms = full_text.terms(query.expression)
+    if not rules:
+        if not terms:
+            return KeyOrder(default, descending=True)
+        rules = (SortKey(SCORE, descending=True),)
+    first = rules[0]
     if first.name in {"_lastUpdated", "_id"}:  # unique, or as good as: nothing after it can matter
         return KeyOrder({"_lastUpdated": "lu", "_id": "_id"}[first.name], first.descending)
     main = MAIN_DATES.get(query.type, ())
-    if len(query.sort) == 1 and first.descending and main == (first.name,):
+    if len(rules) == 1 and first.descending and main == (first.name,):
         return KeyOrder("s", descending=True)
     keys: list[tuple[str, Any, bool]] = []
-    for rule in query.sort:
+    for rule in rules:
+        if rule.name == SCORE:
+            keys.append((SCORE, full_text.relevance(terms), rule.descending))
+            continue
         if rule.name == "_id":
             expressions: tuple[Any, ...] = ("$_id",)
         elif rule.name == "_lastUpdated":
@@ -154,6 +165,20 @@ def is_order_of(query: SearchQuery, key: str, registry: Registry) -> bool:
     """Tell whether the matches are ordered by an order key alone, ``s`` or ``lu``."""
     order = order_of(query, key, registry)
     return isinstance(order, KeyOrder) and order.field == key
+
+
+def with_order(query: SearchQuery, key: str) -> SearchQuery | None:
+    """Return the query with its default order as ``_sort``, so that later pages keep it; None when none says it."""
+    if query.sort:
+        return query
+    main = MAIN_DATES.get(query.type, ())
+    name = "_lastUpdated" if key == "lu" else main[0] if len(main) == 1 else ""
+    if not name:
+        return None
+    results = replace(query.results, sort=(SortKey(name, descending=True),))
+    at = next(n for n, pair in enumerate((*query.self_parameters, ("_count", ""))) if pair[0] in NAMES)
+    pairs = (*query.self_parameters[:at], ("_sort", f"-{name}"), *query.self_parameters[at:])
+    return replace(query, results=results, self_parameters=pairs)
 
 
 def _expressions(type_: str, name: str, descending: bool, registry: Registry) -> tuple[Any, ...]:

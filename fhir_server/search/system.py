@@ -11,8 +11,9 @@ from typing import Protocol, TypeVar
 
 from fhir_server.outcome import error
 from fhir_server.search.choosing import choose
+from fhir_server.search.combining import Never
 from fhir_server.search.entries import SearchPlan
-from fhir_server.search.expression import Filter, Never
+from fhir_server.search.expression import Filter
 from fhir_server.search.paging import Filling, Position
 from fhir_server.search.plan import base_filter, distributed
 from fhir_server.search.query import SearchQuery

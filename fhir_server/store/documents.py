@@ -141,6 +141,21 @@ class Page:
     is_cut: bool = False
 
 
+def indexed(entries: IndexEntries, id_: str) -> dict[str, Any]:
+    """Return the fields of a stored document that index entries make; absent values have no field."""
+    made: dict[str, Any] = {}
+    if entries.patient is not None:
+        made["p"] = entries.patient
+    if entries.other_compartments:
+        made["cp"] = list(entries.other_compartments)
+    if entries.main_date is not None:
+        made["s"] = order_key(entries.main_date, id_)
+    made["i"] = entries.values
+    if entries.raw:
+        made["x"] = entries.raw
+    return made
+
+
 def fitting(rows: Sequence[Stored]) -> int:
     """Return how many rows fit on a page, one at least."""
     total = 0
@@ -161,22 +176,14 @@ def document(change: Change, token: bytes) -> dict[str, Any]:
         "lu": order_key(change.last_updated, change.id),
         "w": token,
         "m": change.method.value,
+        **indexed(entries, change.id),
     }
-    if entries.patient is not None:
-        made["p"] = entries.patient
-    if entries.other_compartments:
-        made["cp"] = list(entries.other_compartments)
-    if entries.main_date is not None:
-        made["s"] = order_key(entries.main_date, change.id)
     if change.claim is not None:
         made["ck"] = change.claim
     if change.security:
         made["_sec"] = change.security
     if change.references:
         made["rf"] = list(change.references)
-    made["i"] = entries.values
-    if entries.raw:
-        made["x"] = entries.raw
     if change.large:
         made["b"] = [content.document() for content in change.large]
     made["j"] = change.body

@@ -27,6 +27,15 @@ def test_every_definition_can_be_read(space: httpx.Client):
         assert answer.json()["meta"]["versionId"] == "1"
 
 
+def test_every_operation_has_its_definition(space: httpx.Client):
+    [rest] = space.get("/fhir/metadata").json()["rest"]
+    offered = {row["definition"] for one in (rest, *rest["resource"]) for row in one.get("operation", ())}
+    assert len(offered) > 5
+    for url in offered:
+        found = space.get("/fhir/OperationDefinition", params={"url": url}).json().get("entry", ())
+        assert [entry["resource"]["url"] for entry in found] == [url]
+
+
 def test_a_resource_is_judged_by_the_profile_that_it_claims(space: httpx.Client):
     bad = space.post(
         "/fhir/Patient",

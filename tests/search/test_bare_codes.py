@@ -3,7 +3,7 @@
 import pytest
 
 from fhir_server.search import bare_codes, choose, decode_pairs, parse, with_systems
-from fhir_server.search.expression import Never
+from fhir_server.search.combining import Never
 from tests.search.answers import of_any_type
 
 # query, field and codes to look at, index and filter

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fhir_server.search import decode_pairs, parse
-from fhir_server.search.chain import Answer, Linked, narrowed
-from fhir_server.search.expression import Equal, Never
+from fhir_server.search.combining import Never
+from fhir_server.search.expression import Equal
+from fhir_server.search.linked import Answer, Linked, narrowed
 from fhir_server.search.lookups import closed, questions
 
 

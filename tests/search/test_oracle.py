@@ -146,8 +146,8 @@ def reference_matches(resource, value, targets):
 
 def plain(text):
     decomposed = unicodedata.normalize("NFKD", text)
-    letters = "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
-    return " ".join(letters.replace("-", " ").replace("'", "").split())
+    letters = "".join(c for c in decomposed if not unicodedata.combining(c)).casefold().replace("ł", "l")
+    return " ".join(letters.replace("-", " ").replace("'", "").replace(".", "").split())
 
 
 def string_matches(resource, value, modifier):

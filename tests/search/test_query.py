@@ -6,7 +6,7 @@ import pytest
 
 from fhir_server.outcome import FhirError
 from fhir_server.search import decode_pairs, parse
-from fhir_server.search.expression import And, Never
+from fhir_server.search.combining import And, Never
 from fhir_server.search.result_parameters import ResultParameters, SortKey
 
 
@@ -17,24 +17,31 @@ def _parse(registry, text, type_="Patient", *, lenient=False):
 REFUSED = [
     (
         "brithdate=1970",
-        r"Patient has no search parameter 'brithdate'. Did you mean 'birthdate'\? Known: _id,",
+        r"Patient has no search parameter 'brithdate'. Did you mean 'birthdate'\? Known: _content, ",
     ),
-    ("zzzz=1", r"has no search parameter 'zzzz'\. Known: _id,"),
+    ("zzzz=1", r"has no search parameter 'zzzz'\. Known: _content, "),
     ("family:fuzzy=x", "modifier ':fuzzy' is not supported; supported: ':contains', ':exact', ':missing'"),
-    ("_id:missing=true", "modifier ':missing' is not supported"),
-    ("_lastUpdated:not=2020", "modifier ':not' is not supported; supported: none"),
+    ("_id:missing=maybe", "takes 'true' or 'false'"),
+    ("_id:exact=a", "modifier ':exact' is not supported; supported: ':missing', ':not'"),
+    ("_lastUpdated:not=2020", "modifier ':not' is not supported; supported: ':missing'"),
     ("_filter=name is x", "is no operator"),
-    ("_content=x", "'_content' is not supported"),
-    ("_text=x", "'_text' is not supported"),
-    ("_list=$current-problems", "is not defined here"),
+    ("_content:exact=x", "modifier ':exact' is not supported; supported: none"),
+    ("_content=(x", "a '\\)' is missing"),
+    ("_text=x and", "ends where a word should be"),
+    ("_text=x)", "'\\)' is left over"),
+    ("_text=!", "'!' holds no word"),
+    ("_sort=_score", "there is neither"),
+    ("_sort=_content", "can't be sorted by '_content'"),
+    ("_query=mine", "has no named queries"),
+    ("name=%20", "holds no text"),
+    ("_list=$current-problems", "holds resources of type Condition"),
     ("_query=x", "'_query' is not supported"),
     ("_type=Patient", "'_type' is not supported"),
-    ("_contained=true", "'_contained' takes only 'false'"),
-    ("_containedType=container", "'_containedType' is not supported"),
+    ("_contained=yes", "'_contained' takes one of both, false, true"),
+    ("_containedType=parent", "'_containedType' takes one of contained, container"),
     ("phonetic=smith", "'phonetic' of Patient .string. is not supported"),
     ("nonsense.name=x", "has no search parameter 'nonsense'"),
     ("_include=Patient:organization&_summary=text", "can't be used together with '_summary=text'"),
-    ("_sort=_score", "can't be sorted by '_score'"),
     ("_sort=nonsense", "can't be sorted by 'nonsense'"),
     ("_sort=-brithdate", "Did you mean 'birthdate'"),
     ("_count=-1", "whole number of at least 0"),

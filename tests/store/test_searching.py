@@ -140,3 +140,10 @@ async def test_a_query_is_stopped_at_its_time_limit(store):
 )
 def test_conditions_that_exclude_tombstones_are_recognised(condition, is_implied):
     assert asks_for_living(condition) is is_implied
+
+
+async def test_values_are_gathered_up_to_a_number_of_matches(store, rows):
+    plan = everything(filter={"i.code": "c"}, limit=100)
+    assert set(await store.values(plan, "p", OPEN)) == {"anne", "ben"}
+    assert set(await store.values(plan, "p", OPEN, most=19)) == {"anne", "ben"}
+    assert await store.values(plan, "p", OPEN, most=18) is None

@@ -15,9 +15,11 @@ from fhir_server.search import (
     LONGEST_FORM,
     Position,
     SearchQuery,
+    choose,
     count_plan,
     decode_pairs,
     in_compartment,
+    indexed,
     parse,
 )
 
@@ -148,9 +150,19 @@ def links(
     return found
 
 
-def too_slow() -> FhirError:
-    """Return the refusal of a search that the database stopped at its time limit."""
-    return error(
-        "too-costly",
-        "The search took too long. Narrow it: add a patient, a code with its system, an identifier or a date.",
-    )
+def too_slow(server: Server, queries: Sequence[SearchQuery]) -> FhirError:
+    """Return the refusal of a search that the database stopped at its time limit: which criteria would help."""
+    told = "The search took too long and was stopped."
+    if len(queries) > 1:
+        return error("too-costly", f"{told} Name fewer types, or add criteria that are indexed for them.")
+    [query] = queries
+    names = ", ".join(indexed(query.type, server.registry))
+    if choose(query, server.registry)[0].is_scan:
+        told += (
+            f" No index serves its criteria, so every {query.type} would have to be read. "
+            f"Add a criterion with an index: {names}. "
+            "A SearchParameter that you POST for what you search by gets an index, too."
+        )
+    else:
+        told += f" Its criteria find too much. Narrow it by further ones; these have an index: {names}."
+    return error("too-costly", told)

@@ -1,4 +1,4 @@
-"""Which index leads a search whose patient is not known, by counting; and which systems a bare code has."""
+"""Which index leads a search: by counting what each reads, by the systems of a bare code, by the order alone."""
 
 from __future__ import annotations
 
@@ -6,23 +6,36 @@ from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.search import (
     COUNT_CAP,
     FEW,
+    SCAN,
     Choice,
     SearchQuery,
     bare_codes,
     choose,
+    count_plan,
     is_order_of,
+    is_wide,
     rivals,
+    with_order,
     with_systems,
 )
+from fhir_server.store.moment import Moment
+
+#: More matches than this are not sorted for a page when they can be met in the order of their last update.
+MOST_SORTED = 10_000
 
 
 async def leading(
-    server: Server, request: FhirRequest, query: SearchQuery
+    server: Server, request: FhirRequest, query: SearchQuery, *, is_first: bool
 ) -> tuple[SearchQuery, Choice | None]:
     """Return the query, with systems for its bare codes, and the choice whose index reads the least.
 
-    None leaves the choice to the ranks (most searches).
+    None leaves the choice to the ranks (most searches). ``is_first`` tells that no page came before, whose order would
+    have to be kept.
     """
+    if isinstance(server.store, Moment):  # no index leads there
+        return query, None
+    if is_wide(query) and (is_first or query.sort) and (scanned := await _scanned(server, request, query)):
+        return scanned, SCAN
     choice = await _least(server, request, query)
     leader = choice or choose(query, server.registry)[0]
     bare = bare_codes(query, leader, server.registry)
@@ -37,6 +50,15 @@ async def leading(
     query = with_systems(query, bare, entries)
     same = (other for other in choose(query, server.registry) if other.index == leader.index)
     return query, next(same, None)
+
+
+async def _scanned(server: Server, request: FhirRequest, query: SearchQuery) -> SearchQuery | None:
+    """Return the query by the time of the last update when its matches are too many to be sorted; else None."""
+    ordered = with_order(query, "lu")
+    if ordered is None or not is_order_of(ordered, "lu", server.registry) or query.results.count_only:
+        return None
+    number = await server.store.count(count_plan(query, server.registry), request.access, MOST_SORTED + 1)
+    return ordered if number > MOST_SORTED else None
 
 
 async def _least(server: Server, request: FhirRequest, query: SearchQuery) -> Choice | None:

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from fhir_server.interactions.exchange import FhirRequest, Server
-from fhir_server.outcome import FhirError, error
-from fhir_server.search.chain import URL_AND_VERSION, Answer, Linked
-from fhir_server.search.expression import Never
+from fhir_server.outcome import FhirError, Issue
+from fhir_server.search.combining import Never
+from fhir_server.search.linked import URL_AND_VERSION, Answer, Linked
 from fhir_server.search.plan import keys_plan
 
 #: Most values that an inner search may hand to the outer one, and most URLs of a canonical reference.
@@ -20,10 +20,18 @@ MOST_KEYS = 10_000
 MOST_CANONICALS = 200
 
 
-async def linked(server: Server, request: FhirRequest, question: Linked) -> Answer:
-    """Return what a closed inner search finds; raises FhirError 422 (too-costly) when that is too much."""
+class Unselective(FhirError):  # noqa: N818 (the name says what the inner search is)
+    """An inner search finds too much to be handed to the outer one."""
+
+
+async def linked(server: Server, request: FhirRequest, question: Linked, *, thorough: bool = True) -> Answer:
+    """Return what a closed inner search finds; raises Unselective when that is too much.
+
+    Without ``thorough`` that is said of a ``_has`` already when its matches, and not only the resources that they refer
+    to, are too many to be read.
+    """
     inside = question.inside
-    asked = [_values(server, request, question)]
+    asked = [_values(server, request, question, thorough=thorough)]
     if inside is not None:
         criterion = inside.criterion(question.type, question.expression)
         holders_of = Linked(question.clause, inside.holder, criterion, "_id")
@@ -32,19 +40,25 @@ async def linked(server: Server, request: FhirRequest, question: Linked) -> Answ
     return Answer(values, *holders)
 
 
-async def _values(server: Server, request: FhirRequest, question: Linked) -> tuple[Any, ...]:
-    if isinstance(question.expression, Never):
+async def _values(
+    server: Server, request: FhirRequest, question: Linked, *, thorough: bool = True
+) -> tuple[Any, ...]:
+    if isinstance(question.expression, Never) or question.among == ():
         return ()
     type_, field = question.type, question.field
     most = MOST_CANONICALS if question.is_canonical else MOST_KEYS
-    plan = keys_plan(type_, question.expression, server.registry, most + 1)
+    plan = keys_plan(type_, question.criterion, server.registry, most + 1)
+    most_read = 0 if thorough or question.back is None else most + 1
+    found: tuple[Any, ...] | None
     if field == URL_AND_VERSION:
         page = await server.store.search(replace(plan, projection=("i",), keys_only=True), request.access)
         found = tuple(_url_and_version(row.fields["i"]) for row in page.rows if "url" in row.fields["i"])
     else:
-        found = await server.store.values(plan, field, request.access, whole=question.is_canonical)
-    if len(found) > most:
-        raise too_many(question.clause, type_, most)
+        found = await server.store.values(
+            plan, field, request.access, whole=question.is_canonical, most=most_read
+        )
+    if found is None or len(found) > most:
+        raise _unselective(question.clause, type_, most)
     return found
 
 
@@ -52,10 +66,9 @@ def _url_and_version(entries: dict[str, Any]) -> tuple[str, str]:
     return entries["url"], entries.get("version", "|").rpartition("|")[0]
 
 
-def too_many(clause: str, type_: str, most: int) -> FhirError:
-    """Return the refusal of an inner search without bounds."""
-    return error(
-        "too-costly",
+def _unselective(clause: str, type_: str, most: int) -> Unselective:
+    text = (
         f"Parameter '{clause}' leads through more than {most} resources ({type_}). Narrow it with a more selective "
-        "value, or start the search from the other side.",
+        "value, or start the search from the other side."
     )
+    return Unselective(Issue("error", "too-costly", text))

@@ -17,7 +17,7 @@ from fhir_server.interactions.steps.id_lookups import listed, related, types_of_
 from fhir_server.interactions.steps.linking import linked
 from fhir_server.outcome import error
 from fhir_server.search import SearchQuery
-from fhir_server.search.chain import Linked, narrowed
+from fhir_server.search.linked import Linked, narrowed
 from fhir_server.search.lookups import (
     ListedResources,
     Question,
@@ -36,27 +36,31 @@ _MOST_ROUNDS = 10
 Answer = Callable[[Server, FhirRequest, Any], Awaitable[Any]]
 
 
-async def answered(server: Server, request: FhirRequest, query: SearchQuery) -> SearchQuery:
+async def answered(
+    server: Server, request: FhirRequest, query: SearchQuery, *, thorough: bool = True
+) -> SearchQuery:
     """Return the query without open questions; most have none and come back as they are.
 
-    Raises FhirError when a question has no answer here (an unknown value set), or one that is too large.
+    Raises FhirError when a question has no answer here (an unknown value set), or one that is too large (Unselective
+    for a chain or ``_has``; without ``thorough`` sooner).
     """
     for _ in range(_MOST_ROUNDS):
         if not questions(query.expression):
             return query
         query = replace(query, expression=narrowed(query.expression))
         asked = questions(query.expression)
-        answers = await asyncio.gather(*(_answer(server, request, one) for one in asked))
+        answers = await asyncio.gather(*(_answer(server, request, one, thorough) for one in asked))
         known = dict(zip(asked, answers, strict=True))
         query = replace(query, expression=closed(query.expression, known))
     raise error("too-costly", f"The search nests more than {_MOST_ROUNDS} levels of look-ups.", status=400)
 
 
-async def _answer(server: Server, request: FhirRequest, question: Any) -> Any:
+async def _answer(server: Server, request: FhirRequest, question: Any, thorough: bool) -> Any:
     if isinstance(question, Linked):  # an inner search, which may ask questions of its own
         inner = SearchQuery(question.type, question.expression, ResultParameters(), (), ())
-        found = await answered(server, request, inner)
-        return await linked(server, request, replace(question, expression=found.expression))
+        found = await answered(server, request, inner, thorough=thorough)
+        closed_one = replace(question, expression=found.expression)
+        return await linked(server, request, closed_one, thorough=thorough)
     return await ANSWERS[type(question)](server, request, question)
 
 

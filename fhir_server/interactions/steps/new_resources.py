@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from fhir_server.interactions.steps.transaction_writes import Write
 from fhir_server.outcome import error
-from fhir_server.search.expression import And, Equal, Expression, texts
+from fhir_server.search.combining import And
+from fhir_server.search.expression import Equal, Expression, texts
 from fhir_server.search.lookups import questions
 from fhir_server.store.documents import order_key
 

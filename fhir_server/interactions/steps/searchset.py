@@ -11,6 +11,7 @@ from typing import Any
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.steps.prepare import instant
 from fhir_server.outcome import Issue, operation_outcome
+from fhir_server.search.sorting import RELEVANCE
 from fhir_server.store.content import Content
 from fhir_server.store.documents import Method, Stored
 
@@ -31,8 +32,8 @@ def searchset(
     ``includes`` are the entries of mode include, each with the bytes to show.
     """
     entries = [
-        b'{"fullUrl":"%b/%b/%b","resource":%b,"search":{"mode":"match"}}'
-        % (base.encode(), row.type.encode(), row.id.encode(), body)
+        b'{"fullUrl":"%b/%b/%b","resource":%b,"search":{"mode":"match"%b}}'
+        % (base.encode(), row.type.encode(), row.id.encode(), body, _score(row))
         for row, body in zip(rows, bodies or [row.body for row in rows], strict=True)
     ]
     entries += [
@@ -44,6 +45,11 @@ def searchset(
         outcome = encode(operation_outcome(warnings))
         entries.append(b'{"resource":%b,"search":{"mode":"outcome"}}' % outcome)
     return _bundle("searchset", links, entries, total)
+
+
+def _score(row: Stored) -> bytes:
+    score = row.fields.get(RELEVANCE)
+    return b"" if score is None else b',"score":%.4f' % score
 
 
 def large_of(rows: Iterable[Stored]) -> tuple[Content, ...]:

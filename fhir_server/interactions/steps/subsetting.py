@@ -58,7 +58,8 @@ def subsetted(server: Server, stored: Stored, summary: str, elements: Collection
             for key, value in resource.items()
             if key == "resourceType" or _element(key, info) in wanted or _is_mandatory(key, info)
         }
-    meta = {**resource["meta"], "tag": [*resource["meta"].get("tag", ()), SUBSETTED]}
+    meta = resource.get("meta", {})  # a contained resource may have none
+    meta = {**meta, "tag": [*meta.get("tag", ()), SUBSETTED]}
     return encode({**{k: v for k, v in kept.items() if k == "resourceType"}, "id": stored.id, "meta": meta, **{
         k: v for k, v in kept.items() if k not in ("resourceType", *_ALWAYS)
     }})  # fmt: skip

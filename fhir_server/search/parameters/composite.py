@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fhir_server.outcome import error
-from fhir_server.search.expression import Elements, Expression, all_of, any_of
+from fhir_server.search.combining import all_of, any_of
+from fhir_server.search.expression import Elements, Expression
 from fhir_server.search.lexing import split
 from fhir_server.search.parameters import date, number, quantity, reference, string, token, uri
 from fhir_server.search.parameters.parameter_type import Context, Converter, Output, ParameterType, each
 from fhir_server.search.paths import values_at
-from fhir_server.search.registry import Component, Parameter, Registry
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Component, Parameter
 
 _COMPONENTS: Mapping[str, ParameterType] = {
     type_.name: type_

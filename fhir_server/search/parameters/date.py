@@ -23,7 +23,8 @@ from fhir_server.search.parameters.parameter_type import (
     order_by,
 )
 from fhir_server.search.parameters.prefix import split_prefix
-from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter
 
 #: Low bits of an order key that don't belong to its milliseconds (see store: order keys).
 TIE_BITS = 15

@@ -20,7 +20,8 @@ from fhir_server.search.parameters.parameter_type import (
     order_by,
 )
 from fhir_server.search.parameters.prefix import Bounds, read_number, split_prefix
-from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter
 
 #: Ends of a Range without low or high.
 _INFINITE = float("inf")

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.outcome import FhirError, error
-from fhir_server.search.expression import Exists, Expression, Not, any_of
-from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.combining import Not, any_of
+from fhir_server.search.expression import Exists, Expression, Pattern
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,6 @@ class ParameterType:
     convert: Callable[[str, str, Parameter, Registry], Converter | None]
     parse: Callable[[Parameter, str, Sequence[str], Context], Expression]
     sort: Callable[[Parameter, bool], tuple[Any, ...]]
-    #: Companion fields that also say that a value is there (for ``:missing``).
-    companions: tuple[str, ...] = ()
 
 
 def invalid(parameter: Parameter, text: str, expected: str) -> FhirError:
@@ -69,17 +69,24 @@ def invalid(parameter: Parameter, text: str, expected: str) -> FhirError:
     return error("invalid", f"Parameter '{parameter.name}': '{text}' is not {expected}.")
 
 
-def missing(parameter: Parameter, values: Sequence[str], companions: Sequence[str] = ()) -> Expression:
-    """Return the expression of ``:missing=true|false`` (https://hl7.org/fhir/R4/search.html#modifiers)."""
+def missing(parameter: Parameter, values: Sequence[str], *others: Expression) -> Expression:
+    """Return the expression of ``:missing=true|false``; ``others`` say, too, that a value is there.
+
+    https://hl7.org/fhir/R4/search.html#modifiers
+    """
+    if parameter.contact:  # the field holds the contact points of all systems
+        return missing_if_not(parameter, values, Pattern(parameter.field, rf"\|{parameter.contact}$"))
+    home = [Exists("p")] if parameter.at_home else []
+    return missing_if_not(parameter, values, any_of([*home, Exists(parameter.field), *others]))
+
+
+def missing_if_not(parameter: Parameter, values: Sequence[str], present: Expression) -> Expression:
+    """Return the expression of ``:missing`` for a parameter that is there where ``present`` matches."""
     wanted = set(values)
     if not wanted <= {"true", "false"}:
         raise error(
             "invalid", f"Parameter '{parameter.name}:missing' takes 'true' or 'false', not '{values[0]}'."
         )
-    fields = [parameter.field, *(parameter.field + suffix for suffix in companions)]
-    if parameter.at_home:
-        fields.insert(0, "p")
-    present = any_of(Exists(field) for field in fields)
     return any_of([present if value == "false" else Not(present) for value in sorted(wanted)])
 
 

@@ -15,7 +15,8 @@ from functools import lru_cache
 from typing import Any
 
 from fhir_server.datatypes import ucum
-from fhir_server.search.expression import Expression, Test, Within, any_of
+from fhir_server.search.combining import any_of
+from fhir_server.search.expression import Exists, Expression, Test, Within
 from fhir_server.search.lexing import split, unescape
 from fhir_server.search.parameters.number import alternatives, double
 from fhir_server.search.parameters.parameter_type import (
@@ -30,7 +31,8 @@ from fhir_server.search.parameters.parameter_type import (
 )
 from fhir_server.search.parameters.prefix import Bounds, read_number, split_prefix
 from fhir_server.search.parameters.token import hash_of
-from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter
 
 _CURRENCY = "urn:iso:std:iso:4217"
 _INFINITE = float("inf")
@@ -150,7 +152,7 @@ def canonical_double(number: Any, system: str, code: str) -> tuple[float, str]:
 def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: Context) -> Expression:  # noqa: ARG001
     """Return the expression of a quantity clause."""
     if modifier == "missing":
-        return missing(parameter, values, ("-range",))
+        return missing(parameter, values, Exists(f"{parameter.field}-range"))
     return each(values, lambda text: _one(parameter, text))
 
 
@@ -225,5 +227,4 @@ TYPE = ParameterType(
     convert,
     parse,
     sort,
-    companions=("-range",),
 )

@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any
 
 from fhir_server.outcome import error
-from fhir_server.search.expression import Equal, Expression, Never, any_of
+from fhir_server.search.combining import Never, any_of
+from fhir_server.search.expression import Equal, Exists, Expression
 from fhir_server.search.lexing import unescape
 from fhir_server.search.lookups import Open, RelatedResources, TypesOfId
 from fhir_server.search.parameters import token
@@ -24,22 +25,22 @@ from fhir_server.search.parameters.parameter_type import (
     missing,
     order_by,
 )
+from fhir_server.search.parameters.string import starting_with
 from fhir_server.search.parameters.uri import canonical_entries, canonical_value
 from fhir_server.search.paths import Branch
-from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter
 
-#: Fields that also say that a reference is there: by identifier only, to a contained resource.
-_COMPANIONS = ("-ident", "-contained")
 _CANONICAL = frozenset({"canonical", "uri"})
 _IDENTIFIER = (Branch((), "Identifier", "Reference.identifier"),)
 
 
 def local(reference: str, base: str) -> str | None:
-    """Return a reference as the index holds it, or None for contained resources and URNs.
+    """Return a reference as the index holds it, or None for contained resources.
 
-    Relative, or below ``base``: ``Type/id`` without version. Anything else: the URL without version.
+    Relative, or below ``base``: ``Type/id`` without version. Anything else: the URL without version, or the URN.
     """
-    if reference.startswith(("#", "urn:")):
+    if reference.startswith("#"):
         return None
     if "://" in reference and base and reference.startswith(base + "/"):
         reference = reference[len(base) + 1 :]
@@ -86,7 +87,9 @@ def _resource(value: dict[str, Any], base: str, out: list[Any], identifiers: lis
 def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: Context) -> Expression:
     """Return the expression of a reference clause; ``modifier`` may be a resource type."""
     if modifier == "missing":
-        return missing(parameter, values, _COMPANIONS)
+        # A reference is also there if it has an identifier only, or leads to a contained resource.
+        inside = starting_with("i._contained", f"{parameter.name}:")
+        return missing(parameter, values, Exists(f"{parameter.field}-ident"), inside)
     if modifier == "identifier":
         field = f"{parameter.field}-ident"
         identifier = Parameter(parameter.name, "token", parameter.resource, branches=_IDENTIFIER)
@@ -180,5 +183,4 @@ TYPE = ParameterType(
     convert,
     parse,
     sort,
-    companions=_COMPANIONS,
 )

@@ -22,7 +22,8 @@ from fhir_server.search.parameters.parameter_type import (
     invalid,
     missing,
 )
-from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter
 
 #: Kilometres of a unit, by the codes of UCUM and what people write for them.
 _KILOMETRES = {

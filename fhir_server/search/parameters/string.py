@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 from fhir_server.outcome import error
-from fhir_server.search.expression import Equal, Expression, Pattern, all_of
+from fhir_server.search.combining import all_of
+from fhir_server.search.expression import Equal, Expression, Pattern
 from fhir_server.search.lexing import unescape
 from fhir_server.search.parameters.parameter_type import (
     Context,
@@ -22,10 +23,11 @@ from fhir_server.search.parameters.parameter_type import (
     each,
     missing,
 )
-from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter
 
 #: Letters that Unicode does not decompose into a base letter and a mark.
-_LETTERS = str.maketrans(
+LETTERS = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ß": "ss", "\u0131": "i"}
 )
 #: Apostrophes and accents that stand alone, full stops, commas.
@@ -37,8 +39,6 @@ _SPECIAL = re.compile(r"[^\w\s]")
 
 #: Most suffixes that one name or address part is found by.
 _MOST_SUFFIXES = 6
-#: Shortest text for :contains: shorter ones match nearly everything.
-_SHORTEST_PART = 3
 #: Longest entry: what follows can't be searched, and index keys stay bounded.
 _LONGEST = 2000
 
@@ -60,7 +60,7 @@ def fold(text: str) -> str:
         text = "".join(c for c in text if not unicodedata.combining(c))
     folded = text.casefold()
     if not folded.isascii():
-        folded = folded.translate(_LETTERS)
+        folded = folded.translate(LETTERS)
     plain = _SEPARATORS.sub(" ", _REMOVED.sub("", folded)).strip()
     return plain or folded.strip()
 
@@ -140,13 +140,9 @@ def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: C
             found = Equal(parameter.field, (fold(text),))
             return all_of([found, Equal(f"x.{parameter.name}", (text,))])
         folded = fold(text)
+        if not folded:
+            raise error("invalid", f"Parameter '{parameter.name}': '{text}' holds no text.", status=400)
         if modifier == "contains":
-            if len(folded) < _SHORTEST_PART:
-                raise error(
-                    "too-costly",
-                    f"Parameter '{parameter.name}:contains' needs at least {_SHORTEST_PART} characters.",
-                    status=400,
-                )
             return Pattern(parameter.field, literal(folded))
         return starting_with(parameter.field, folded)
 

@@ -16,17 +16,8 @@ from hashlib import sha256
 from typing import Any
 
 from fhir_server.outcome import error
-from fhir_server.search.expression import (
-    Document,
-    Equal,
-    Expression,
-    Filter,
-    Never,
-    Not,
-    Pattern,
-    any_of,
-    texts,
-)
+from fhir_server.search.combining import Never, Not, any_of
+from fhir_server.search.expression import Document, Equal, Expression, Filter, Pattern, texts
 from fhir_server.search.lexing import split, unescape
 from fhir_server.search.lookups import Open, RelatedCodes, ValueSetCodes
 from fhir_server.search.parameters.parameter_type import (
@@ -39,7 +30,8 @@ from fhir_server.search.parameters.parameter_type import (
     order_by,
 )
 from fhir_server.search.parameters.string import fold, literal
-from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter
 
 #: Types whose codes are never folded: a wrong match of an identity is worse than none.
 _EXACT = frozenset({"Identifier", "id", "code", "boolean", "uri", "canonical"})

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fhir_server.outcome import error
-from fhir_server.search.expression import Equal, Expression, Pattern, all_of
+from fhir_server.search.combining import all_of
+from fhir_server.search.expression import Equal, Expression, Pattern
 from fhir_server.search.lexing import split, unescape
 from fhir_server.search.parameters.parameter_type import (
     Context,
@@ -21,7 +22,8 @@ from fhir_server.search.parameters.parameter_type import (
     order_by,
 )
 from fhir_server.search.parameters.string import literal, starting_with
-from fhir_server.search.registry import Parameter, Registry
+from fhir_server.search.registry import Registry
+from fhir_server.search.search_parameter import Parameter
 
 
 def convert(type_: str, element: str, parameter: Parameter, registry: Registry) -> Converter | None:  # noqa: ARG001

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fhir_server.outcome import FhirError
-from fhir_server.search.expression import Never
+from fhir_server.search.combining import Never
 
 
 def _observation(reference=None, **more):
@@ -27,7 +27,8 @@ CASES = [
     (_observation("http://elsewhere/fhir/Patient/1"), "subject", {"http://elsewhere/fhir/Patient/1"}, {"1", "Patient/1"}),
     (_observation("http://elsewhere/fhir/Patient/1"), "patient", {"http://elsewhere/fhir/Patient/1"}, {"1"}),
     (_observation("#p"), "subject", set(), {"p", "Patient/p"}),
-    (_observation("urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"), "subject:missing", {"true"}, {"false"}),
+    (_observation("urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"), "subject:missing", {"false"}, {"true"}),
+    (_observation("urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"), "subject", {"urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"}, {"urn:uuid:1"}),
     (_observation(identifier={"system": "http://a", "value": "X"}), "subject:identifier", {"X", "http://a|X", "http://a|"}, {"x", "http://b|X", "|X"}),
     (_observation(identifier={"system": "http://a", "value": "X"}), "subject:missing", {"false"}, {"true"}),
     ({"resourceType": "Patient", "generalPractitioner": [{"reference": "Practitioner/1"}, {"reference": "Organization/2"}]}, "general-practitioner",
