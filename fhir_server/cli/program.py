@@ -10,6 +10,7 @@ from fhir_server import __version__
 from fhir_server.cli import (
     audit,
     config,
+    conformance,
     doctor,
     fhirpath,
     load,
@@ -55,6 +56,7 @@ program.command("fhirpath", epilog=fhirpath.EPILOG)(fhirpath.fhirpath)
 program.command("schema", epilog=schema.EPILOG)(schema.schema)
 program.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 program.add_typer(audit.program, name="audit")
+program.add_typer(conformance.program, name="conformance")
 program.add_typer(config.program, name="config")
 program.add_typer(packages.program, name="packages")
 program.add_typer(terminology.program, name="terminology")
