@@ -55,7 +55,7 @@ async def docref(server: Server, request: FhirRequest, target: Target) -> FhirRe
     link = f"{request.base}/DocumentReference/$docref?{urlencode(_executed(given, patient, wanted))}"
     total = None if told else len(rows)
     body = searchset(request.base, rows, {"self": link}, total=total, warnings=told)
-    return FhirResponse(200, (), (body,), large=large_of(rows))
+    return FhirResponse(200, (), (body,), large=large_of(rows), shown=rows)
 
 
 def _types(given: Inputs) -> Pairs:

@@ -45,7 +45,7 @@ async def document(server: Server, request: FhirRequest, target: Target) -> Fhir
     if given.flag("persist"):
         return await _stored(server, request, rows)
     body = document_bundle(instant(server.clock()), (entry_of(request.base, row) for row in rows))
-    return FhirResponse(200, (), (body,), large=large_of(rows))
+    return FhirResponse(200, (), (body,), large=large_of(rows), shown=rows)
 
 
 def _named(request: FhirRequest, target: Target, text: str) -> Target:
@@ -86,7 +86,7 @@ async def _stored(server: Server, request: FhirRequest, rows: Sequence[Stored]) 
     body = document_bundle(instant(server.clock()), entries)
     sent = FhirRequest("POST", ("Bundle",), body=body, base=request.base, access=request.access)
     made = await create(server, sent, Target("Bundle"))
-    return FhirResponse(200, made.headers, made.body, large=made.large)
+    return FhirResponse(200, made.headers, made.body, large=made.large, shown=rows)
 
 
 def entry_of(base: str, row: Stored, body: bytes | None = None) -> bytes:

@@ -96,7 +96,8 @@ async def everything(server: Server, request: FhirRequest, target: Target) -> Fh
         warnings=told,
         includes=[(row, row.body) for row in linked],
     )
-    return FhirResponse(200, (), (body,), large=large_of((*rows, *linked)))
+    shown = (*rows, *linked)
+    return FhirResponse(200, (), (body,), large=large_of(shown), shown=shown)
 
 
 async def _linked(

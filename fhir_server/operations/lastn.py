@@ -79,7 +79,7 @@ async def lastn(server: Server, request: FhirRequest, target: Target) -> FhirRes
     executed = [pair for pair in query.self_parameters if pair[0] != "_count"]
     self_link = f"{request.base}/Observation/$lastn?{urlencode([*executed, ('max', most)])}"
     body = searchset(request.base, rows, {"self": self_link}, total=len(rows), warnings=query.warnings)
-    return FhirResponse(200, (), (body,), large=large_of(rows))
+    return FhirResponse(200, (), (body,), large=large_of(rows), shown=rows)
 
 
 def _read(request: FhirRequest) -> tuple[list[tuple[str, str]], int]:

@@ -46,7 +46,8 @@ def page(told: Told, titles: Mapping[str, str], language: str, now: int) -> Fhir
         f"<body><header><h1>{_both(titles, languages)}</h1><p>{made}</p></header>"
         f"<main>{sections}</main></body></html>\n"
     )
-    return FhirResponse(200, _HEADERS, (text.encode(),), content_type="text/html; charset=utf-8")
+    body = (text.encode(),)
+    return FhirResponse(200, _HEADERS, body, content_type="text/html; charset=utf-8", shown=told.rows)
 
 
 def _section(told: Told, filled: Filled, languages: tuple[str, ...]) -> str:

@@ -117,7 +117,7 @@ async def stats(server: Server, request: FhirRequest, target: Target) -> FhirRes
     shown = rows[: limit or len(rows)] if given.flag("include") else []
     parameters += [{"name": "source", "resource": msgspec.Raw(row.body)} for row in shown]
     body = encode({"resourceType": "Parameters", "parameter": parameters})
-    return FhirResponse(200, (), (body,), large=large_of(shown))
+    return FhirResponse(200, (), (body,), large=large_of(shown), shown=rows)
 
 
 def _codings(given: Inputs) -> list[dict[str, Any]]:

@@ -102,7 +102,7 @@ def answer(server: Server, told_: Told, title: str, language: str, *, is_ips: bo
     made = [_made(composition, first), entry_of(told_.base, told_.patient), _made(device, maker)]
     entries = made + [entry_of(told_.base, row) for row in told_.rows[1:]]
     body = document_bundle(moment, entries, _IPS + "Bundle-uv-ips" if is_ips else "")
-    return FhirResponse(200, (), (body,), large=large_of(told_.rows))
+    return FhirResponse(200, (), (body,), large=large_of(told_.rows), shown=told_.rows)
 
 
 def _made(full_url: str, resource: Mapping[str, Any]) -> bytes:

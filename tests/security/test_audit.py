@@ -266,3 +266,20 @@ def test_the_statement_says_what_there_is_of_the_audit(site: httpx.Client) -> No
         )
         params = {"patient": "x", parameter["name"]: value}
         assert site.get("AuditEvent", params=params).status_code == 200, parameter
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "Patient/{id}/$everything",
+        "Observation/$lastn?patient=Patient/{id}&category=vital-signs",
+        "Observation/$stats?subject=Patient/{id}&code=http://loinc.org|8867-4&duration=1&statistic=count",
+    ],
+)
+def test_c21_an_operation_tells_whose_data_it_gave(site: httpx.Client, events: Any, address: str) -> None:
+    id_ = patient(site, "Vidal")
+    site.post("Observation", json=observation(id_))
+    events()
+    answer = site.get(address.format(id=id_))
+    assert answer.status_code == 200, answer.text
+    assert [told(event)[:4] for event in events()] == [("operation", "E", "0", f"Patient/{id_}")]
