@@ -17,7 +17,6 @@ from fhir_server.demo.codes import (
     SECTOR,
     THO,
     Json,
-    coding,
     concept,
     reference,
     resource,
@@ -85,14 +84,16 @@ def contact(
     priority: int,
     roles: Sequence[str] = ("ECON",),
 ) -> Json:
-    """Return a person to warn in an emergency; the roles say whether also trusted or a legal representative."""
+    """Return a person to warn in an emergency; the roles say whether also trusted or a legal representative.
+
+    FR Core wants one relationship for each system, so HL7's codes stand apart from the French ones.
+    """
     relationship = [
-        {"coding": [coding(ROLE_CLASS, r, ROLES[r][0]), coding(f"{THO}/v3-RoleClass", r, ROLES[r][1])]}
-        for r in roles
+        *(concept(ROLE_CLASS, role, ROLES[role][0]) for role in roles),
+        concept(ROLE_CODE, relation),
+        *(concept(f"{THO}/v3-RoleClass", role, ROLES[role][1]) for role in roles),
+        concept(f"{THO}/v3-RoleCode", relation, RELATIONS[relation]),
     ]
-    relationship.append(
-        {"coding": [coding(ROLE_CODE, relation), coding(f"{THO}/v3-RoleCode", relation, RELATIONS[relation])]}
-    )
     return resource("RelatedPerson", id_, "hs-emergency-contact") | {
         "extension": [{"url": f"{HS}/StructureDefinition/hs-contact-priority", "valuePositiveInt": priority}],
         "identifier": [{"system": "urn:ietf:rfc:3986", "value": uuid(f"contact {id_}")}],
