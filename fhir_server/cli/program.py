@@ -9,6 +9,7 @@ import typer
 from fhir_server import __version__
 from fhir_server.cli import (
     config,
+    conformance,
     demo,
     doctor,
     fhirpath,
@@ -55,6 +56,7 @@ program.command("fhirpath", epilog=fhirpath.EPILOG)(fhirpath.fhirpath)
 program.command("schema", epilog=schema.EPILOG)(schema.schema)
 program.command("demo", epilog=demo.EPILOG)(demo.demo)
 program.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
+program.add_typer(conformance.program, name="conformance")
 program.add_typer(config.program, name="config")
 program.add_typer(packages.program, name="packages")
 program.add_typer(terminology.program, name="terminology")
