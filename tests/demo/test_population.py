@@ -10,12 +10,9 @@ from typing import Any
 import pytest
 
 from fhir_server.datatypes.json_format import decode, encode
-from fhir_server.definitions import Definitions
-from fhir_server.definitions.content import own_definitions
 from fhir_server.demo import population
 from fhir_server.demo.population import MOST, MOST_SEED
-from fhir_server.terminology import CodeSets
-from fhir_server.validation import Validator
+from tests.examples.references import references
 
 CITIZENS = 150
 #: Codes of ours beside HL7's in an extensible binding: allowed, and said by every validator.
@@ -31,19 +28,11 @@ def resources() -> list[dict[str, Any]]:
     return made(CITIZENS)
 
 
-@pytest.fixture(scope="module")
-def validator() -> Validator:
-    definitions = Definitions()
-    for _, _, body in own_definitions():
-        definitions.add(decode(body))
-    return Validator(definitions, CodeSets(definitions))
-
-
-def test_every_resource_is_valid_without_warnings(validator, resources):
+def test_every_resource_is_valid_without_warnings(space_validator, resources):
     found = [
         (i.rule, i.expression, r["id"])
         for r in resources
-        for i in validator.validate(r)
+        for i in space_validator.validate(r)
         if not i.rule.startswith(ALLOWED)
     ]
     assert found == []
@@ -63,15 +52,6 @@ def test_records_claim_our_profiles(resources):
     )
     assert {type_: claiming[type_] for type_ in ours} == {type_: everyone[type_] for type_ in ours}
     assert all(everyone[type_] for type_ in ours)
-
-
-def references(node: Any) -> list[str]:
-    if isinstance(node, list):
-        return [found for item in node for found in references(item)]
-    if isinstance(node, dict):
-        own = [node["reference"]] if isinstance(node.get("reference"), str) else []
-        return own + [found for value in node.values() for found in references(value)]
-    return []
 
 
 def test_references_lead_to_what_was_made_before(resources):

@@ -12,10 +12,6 @@ from typing import Any
 import pytest
 
 from fhir_server.datatypes.json_format import decode
-from fhir_server.definitions import Definitions
-from fhir_server.definitions.content import own_definitions
-from fhir_server.terminology import CodeSets
-from fhir_server.validation import Validator
 
 PASS = sorted((Path(__file__).parents[2] / "examples" / "pass").glob("*/*.json"))
 OURS = "https://health-space.example/fhir/StructureDefinition/"
@@ -51,17 +47,9 @@ def read(path: Path) -> dict[str, Any]:
 RESOURCES = {f"{path.parent.name}/{path.stem}": read(path) for path in PASS}
 
 
-@pytest.fixture(scope="module")
-def validator() -> Validator:
-    definitions = Definitions()
-    for _, _, body in own_definitions():
-        definitions.add(decode(body))
-    return Validator(definitions, CodeSets(definitions))
-
-
 @pytest.mark.parametrize("path", PASS, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_each_is_valid_without_warnings_but_the_allowed(validator, path):
-    found = validator.validate(decode(path.read_bytes()))
+def test_each_is_valid_without_warnings_but_the_allowed(space_validator, path):
+    found = space_validator.validate(decode(path.read_bytes()))
     assert [(i.rule, i.expression, i.diagnostics) for i in found if not i.rule.startswith(ALLOWED)] == []
 
 

@@ -17,6 +17,7 @@ from fhir_server.definitions import Definitions
 from fhir_server.outcome import FhirError, Issue
 from fhir_server.terminology import CodeSets
 from fhir_server.validation import Validator
+from tests.examples.references import references
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PASS = sorted((EXAMPLES / "pass").glob("*/*.json"))
@@ -93,15 +94,6 @@ def test_there_are_enough_of_each_type(type_):
     bad = Counter(file.split("/")[0] for file in EXPECTED)
     assert good[type_] >= (5 if type_ in RECORD_TYPES else 4)
     assert bad[type_] >= 3
-
-
-def references(node: Any) -> list[str]:
-    if isinstance(node, list):
-        return [found for item in node for found in references(item)]
-    if isinstance(node, dict):
-        own = [node["reference"]] if isinstance(node.get("reference"), str) else []
-        return own + [found for value in node.values() for found in references(value)]
-    return []
 
 
 def test_good_examples_refer_to_each_other_only():
