@@ -22,6 +22,7 @@ UNLABELLED = LEVELS["N"]
 
 #: Codes of TRE_A07 that hide a document, and from whom.
 _MASKS = {"MASQUE_PS": "professional", "MASQUE_PSOCIAL": "social", "MASQUE_PT": "third-party"}
+_DOCUMENT = "DocumentReference"
 _DELAYS = {"INVISIBLE_PATIENT": "citizen", "INVISIBLE_REPRESENTANTS_LEGAUX": "representative"}
 
 
@@ -33,6 +34,13 @@ def keys(resource: Mapping[str, Any], *, authors: Iterable[str] = ()) -> dict[st
     ``conf`` the confidentiality as a number, ``lab`` other labels, ``mask`` and ``hid`` who must not see it,
     ``auth`` the depositors, ``ver`` the version of the rules. Empty lists are left out.
     """
+    type_ = resource["resourceType"]
+    made: dict[str, Any] = {"cls": [type_], "conf": UNLABELLED, "ver": RULES_VERSION}
+    depositors = sorted(set(authors))
+    if depositors:
+        made["auth"] = depositors
+    if type_ != _DOCUMENT and "contained" not in resource and "security" not in resource.get("meta", {}):
+        return made  # most resources: hot in every write
     codings = list(_labels(resource))
     levels = [
         LEVELS[c["code"]] for c in codings if c.get("system") == CONFIDENTIALITY and c.get("code") in LEVELS
@@ -41,16 +49,12 @@ def keys(resource: Mapping[str, Any], *, authors: Iterable[str] = ()) -> dict[st
     labels = {
         c["code"] for c in codings if c.get("system") not in (CONFIDENTIALITY, VISIBILITY) and "code" in c
     }
-    made: dict[str, Any] = {
-        "cls": list(_classes(resource)),
-        "conf": max(levels, default=UNLABELLED),
-        "ver": RULES_VERSION,
-    }
+    made["cls"] = list(_classes(resource))
+    made["conf"] = max(levels, default=UNLABELLED)
     for name, values in (
         ("lab", labels),
         ("mask", {who for code, who in _MASKS.items() if code in visibility}),
         ("hid", {who for code, who in _DELAYS.items() if code in visibility}),
-        ("auth", set(authors)),
     ):
         if values:
             made[name] = sorted(values)
@@ -60,7 +64,7 @@ def keys(resource: Mapping[str, Any], *, authors: Iterable[str] = ()) -> dict[st
 def _labels(resource: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     """Yield the codings of the labels in meta.security and DocumentReference.securityLabel; contained ones count."""
     yield from resource.get("meta", {}).get("security", ())
-    if resource.get("resourceType") == "DocumentReference":
+    if resource.get("resourceType") == _DOCUMENT:
         for concept in resource.get("securityLabel", ()):
             yield from concept.get("coding", ())
     for inner in resource.get("contained", ()):
@@ -70,7 +74,7 @@ def _labels(resource: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
 def _classes(resource: Mapping[str, Any]) -> Iterable[str]:
     type_ = resource["resourceType"]
     yield type_
-    if type_ == "DocumentReference":
+    if type_ == _DOCUMENT:
         for coding in resource.get("type", {}).get("coding", ()):
             if "code" in coding:
                 yield f"{type_}#{coding['code']}"

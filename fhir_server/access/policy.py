@@ -14,6 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+#: Where a document has its home patient, and where a deletion has it.
+HOME, HOME_OF_DELETED = "p", "_sec.own"
+
 
 class Clause(Protocol):
     """One condition on a document."""
@@ -221,8 +224,20 @@ def grants(clause: Clause) -> Clause:
     return clause
 
 
+def of_deletions(condition: Any) -> Any:
+    """Return a filter as it has to be to find the deletions that it admits."""
+    if isinstance(condition, Mapping):
+        return {HOME_OF_DELETED if k == HOME else k: of_deletions(v) for k, v in condition.items()}
+    return list(map(of_deletions, condition)) if isinstance(condition, list) else condition
+
+
 def _held(document: Mapping[str, Any], field: str) -> tuple[Any, ...]:
-    """Return the values of a dotted field; none when it is missing."""
+    """Return the values of a dotted field; none when it is missing.
+
+    The home patient of a deletion stands in ``_sec.own``, so that no index of living documents has it.
+    """
+    if field == HOME and field not in document:
+        field = HOME_OF_DELETED
     value: Any = document
     for name in field.split("."):
         if not isinstance(value, Mapping) or name not in value:

@@ -23,7 +23,9 @@ async def relabel(connection: Connection, change: Change) -> None:
     known = change.replaces.source if change.replaces is not None else None
     assert known is not None, "labels are changed on a version that was read whole"
     made = document(change, os.urandom(8))
-    replaced: dict[str, Any] = {"$set": {name: made[name] for name in ("w", "i", "x", "j") if name in made}}
+    replaced: dict[str, Any] = {
+        "$set": {name: made[name] for name in ("w", "i", "x", "_sec", "j") if name in made}
+    }
     if "x" not in made:
         replaced["$unset"] = {"x": ""}
     command = {

@@ -5,10 +5,11 @@ import random
 
 import pytest
 
-from fhir_server.access import OPEN, AccessContext
+from fhir_server.access import OPEN
 from fhir_server.outcome import FhirError
 from fhir_server.store.documents import order_key
 from fhir_server.store.history_scope import Scope, Span
+from tests.store import changes as changes_of
 from tests.store.changes import START, create, delete, update
 
 
@@ -241,7 +242,7 @@ async def test_history_is_filtered_at_all_levels(store):
     await store.commit(update("a", 1, patient="ben"))
     await store.commit(delete("a", 2))
     await store.commit(create("b", patient="anne"))
-    anne = AccessContext("anne", {"$or": [{"p": "anne"}, {"_sec.own": "anne"}]})
+    anne = changes_of.own("anne")
     assert names(await pages(store, "Observation", "a", 10, anne)) == [("Observation", "a", 1)]
     assert {(row.id, row.version) for row in await pages(store, "Observation", None, 10, anne)} == {
         ("a", 1),

@@ -82,7 +82,13 @@ async def find_current(
         if write.id or (write.method == "PUT" and not write.found and write.given_id)
     ]
     read = await _at_once(
-        server.store.read(write.type, write.id or write.given_id or "", request.access) for write in named
+        server.store.read(
+            write.type,
+            write.id or write.given_id or "",
+            request.access,
+            "d" if write.method == "DELETE" else "u",
+        )
+        for write in named
     )
     current = {write.entry.number: stored for write, stored in zip(named, read, strict=True)}
     for write in writes:

@@ -21,6 +21,7 @@ from fhir_server.interactions.steps.criteria import (
     read_criteria,
 )
 from fhir_server.interactions.steps.full_urls import Place
+from fhir_server.interactions.steps.guard import check_deletion, secured
 from fhir_server.interactions.steps.preconditions import (
     refuse_criteria_in_address,
 )
@@ -108,10 +109,14 @@ class Write:
         if self.method == "DELETE":
             for target in self.targets:
                 at = max(now, target.last_updated + 1)
-                self.change = Change(Method.DELETE, self.type, target.id, target.version, at, replaces=target)
+                check_deletion(self.request, target)
+                self.change = Change(
+                    Method.DELETE, self.type, target.id, target.version, at, replaces=target, security={}
+                )
                 yield self.change
             return
         assert self.resource is not None
+        assert self.entries is not None
         current = self.targets[0] if self.targets else None
         at = max(now, current.last_updated + 1) if current else now
         claim = self.criteria.claim if self.criteria is not None and not self.found else None
@@ -126,6 +131,7 @@ class Write:
             self.entries,
             claim,
             current,
+            security=secured(self.request, self.resource, self.entries, current),
             references=self.kept,
         )
         yield self.change
