@@ -51,8 +51,15 @@ bench-validate: $(VENV)/.dev ## CPU time and detection of the validator beside o
 bench-detection: $(VENV)/.dev ## all defects that can be made in FR Core's examples, and a sample in R4's: found, and where
 	$(BIN)/python -m benchmarks.detection
 
+bench-terminology: $(VENV)/.dev ## expand, validate-code, lookup on 100,000 codes, in one worker
+	$(BIN)/python benchmarks/bench_terminology.py
+
 bench-search: $(VENV)/.dev ## thirty shapes of search on Synthea data at two sizes (needs FHIR_SUITES; minutes)
 	$(BIN)/python benchmarks/bench_search.py
+
+oracle: $(VENV)/.dev ## compare verdicts with the reference validator (needs Java 17, Maven and FHIR_SUITES; minutes)
+	mvn -q -B -f benchmarks/oracle/pom.xml dependency:build-classpath -Dmdep.outputFile=$(abspath $(VENV))/oracle.txt
+	$(BIN)/python benchmarks/oracle/compare.py --classpath $(VENV)/oracle.txt
 
 oracle-search: $(VENV)/.dev ## 10,000 random searches against a slow oracle; others with ORACLE_FIRST= (minutes)
 	ORACLE_ROUNDS=$${ORACLE_ROUNDS:-200} $(BIN)/python -m pytest --quiet tests/interactions/test_search_oracle.py

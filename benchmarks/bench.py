@@ -203,7 +203,7 @@ async def drive(args: argparse.Namespace) -> None:
         base, process = start_server(Path(scratch))
         try:
             bench = Bench(base, Processes(process.pid))
-            load = await bench.load(args.load, args.patients, 32)
+            load = await bench.load(args.load, args.patients or max(1, args.load // 400), 32)
             rows = []
             for workload in WORKLOADS:
                 for connections in args.connections:
@@ -290,7 +290,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--load", type=int, default=20_000, help="Observations to load first (default 20000)")
-    parser.add_argument("--patients", type=int, default=50, help="how many patients they are of (default 50)")
+    parser.add_argument(
+        "--patients", type=int, help="how many patients they are of (default: one for 400 Observations)"
+    )
     parser.add_argument("--seconds", type=float, default=3, help="seconds per point (default 3)")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32, 64])
     parser.add_argument("--json", type=argparse.FileType("w"), help="also write the figures to this file")

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from fhir_server.messages import ENGLISH, LANGUAGE, languages, translated
+from fhir_server.messages import ENGLISH, LANGUAGE, TRANSLATION, languages, translated
 
 #: Numbers that keep their own text are written as Decimal writes them: another text of the same number.
 _patches = msgspec.json.Encoder(
@@ -129,8 +129,6 @@ def _spoken(name: str, text: str) -> dict[str, Any]:
     return {name: spoken[first], **({f"_{name}": {"extension": others}} if others else {})}
 
 
-#: The extension that holds a text in another language.
-TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
 #: The extension that holds a suggested fix (profiles/StructureDefinition-issue-fix.json).
 FIX = "urn:fhir-space-server:StructureDefinition:issue-fix"
 #: Code system of the stable rule ids in ``issue.details``.

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from fhir_server.cli.sources import Document
     from fhir_server.datatypes.xml_format import XmlFormat
     from fhir_server.definitions import TypeModel
+    from fhir_server.validation import Validator
 
+#: Steps that one expression may take on one resource: some seconds.
+MAX_STEPS = 1_000_000
 EPILOG = """\b
 Examples:
   fhir-server fhirpath 'name.given.first()' patient.json
@@ -41,6 +44,8 @@ def fhirpath(
     from fhir_server.datatypes.xml_format import XmlFormat
     from fhir_server.definitions import Definitions
     from fhir_server.fhirpath import FhirPathError, parse
+    from fhir_server.terminology import CodeSets
+    from fhir_server.validation import Validator
 
     try:
         parse(expression)
@@ -49,8 +54,10 @@ def fhirpath(
         stop(Exit.USAGE, refused.issues[0].diagnostics)
     except (FileNotFoundError, ValueError) as reason:
         stop(Exit.USAGE, str(reason))
-    types = Definitions().types
-    evaluated = _Evaluation(expression, types, XmlFormat(types))
+    definitions = Definitions()
+    types = definitions.types
+    validator = Validator(definitions, CodeSets(definitions))
+    evaluated = _Evaluation(expression, types, XmlFormat(types), validator)
     failed = False
     for file in files:
         try:
@@ -66,26 +73,26 @@ def fhirpath(
 class _Evaluation:
     """The expression, compiled for each resource type that comes along."""
 
-    def __init__(self, expression: str, types: TypeModel, xml: XmlFormat) -> None:
+    def __init__(self, expression: str, types: TypeModel, xml: XmlFormat, validator: Validator) -> None:
         self._expression = expression
         self._types = types
         self._xml = xml
+        self._validator = validator
         self._compiled: dict[str, Any] = {}
         self._told: set[str] = set()
 
     def on(self, document: Document, *, names: bool) -> bool:
         """Print the results on one document; say why and return False when there are none to be had."""
         import sys
-        from datetime import UTC, datetime
 
         from fhir_server.datatypes.json_format import encode
-        from fhir_server.fhirpath import Env
         from fhir_server.outcome import FhirError
 
         place = f"{document.source}:{document.line}"
         try:
             resource = self._read(document.body)
-            env = Env(resource, resource, clock=lambda: datetime.now(UTC))
+            env = self._validator.environment(resource)
+            env.steps = MAX_STEPS
             found = self._of_type(resource.get("resourceType")).evaluate(resource, env)
         except FhirError as refused:
             text = refused.issues[0].diagnostics

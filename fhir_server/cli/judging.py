@@ -31,7 +31,9 @@ class Judge:
     def __init__(self, task: Task) -> None:
         """Load the definitions; raises FhirError for a package that can't be read."""
         from fhir_server import settings
+        from fhir_server.datatypes.json_format import decode
         from fhir_server.definitions import Definitions
+        from fhir_server.definitions.content import own_definitions
         from fhir_server.definitions.packages import PackageStore, add
         from fhir_server.messages import LANGUAGE
         from fhir_server.terminology import CodeSets
@@ -40,6 +42,9 @@ class Judge:
         self._task = task
         self._settings = settings.load()
         self.definitions = Definitions()
+        if self._settings.content.load:
+            for _, _, body in own_definitions():
+                self.definitions.add(decode(body))
         store = PackageStore(settings.packages_folder(self._settings))
         store.load(self.definitions)
         #: Dependencies of the packages that aren't at hand.

@@ -6,10 +6,12 @@ https://hl7.org/fhir/R4/narrative.html
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 from xml.parsers import expat
 
 from fhir_server.datatypes.primitives import MAX_STRING
+from fhir_server.datatypes.xhtml_structure import Structure
 from fhir_server.messages import say
 
 NAMESPACE = "http://www.w3.org/1999/xhtml"
@@ -40,20 +42,40 @@ _LINKING = {"href": _LINK, "cite": _LINK, "longdesc": _LINK, "usemap": _LINK, "s
 
 #: Texts whose result is remembered before all are forgotten; only the hash of a text is kept.
 _REMEMBERED = 4096
-_results: dict[tuple[int, int], tuple[str, str] | None] = {}
-_UNKNOWN = ("", "")
+_results: dict[tuple[int, int], Narrative] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Narrative:
+    """What was read of one narrative.
+
+    ``problem`` is the rule (txt-1, txt-2 or xhtml) and a sentence for the first thing wrong, or None; ``doubt`` a
+    sentence about its structure, or "". ``links`` are the ids that it refers to, ``names`` those that it has,
+    ``languages`` those of its sections.
+    """
+
+    problem: tuple[str, str] | None
+    doubt: str = ""
+    links: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
+    languages: frozenset[str] = frozenset()
+
+
+_NO_TEXT = Narrative(("xhtml", "The narrative must be a string that holds XHTML."))
 
 
 def problem(value: Any) -> tuple[str, str] | None:
-    """Return rule (txt-1, txt-2 or xhtml) and a sentence for the first thing wrong in a narrative, or None.
+    """Return rule (txt-1, txt-2 or xhtml) and a sentence for the first thing wrong in a narrative, or None."""
+    return examined(value).problem
 
-    ``value`` is any JSON value. Results are remembered by the text's hash and length.
-    """
+
+def examined(value: Any) -> Narrative:
+    """Return what a narrative, any JSON value, is. Results are remembered by the text's hash and length."""
     if type(value) is not str:
-        return "xhtml", "The narrative must be a string that holds XHTML."
+        return _NO_TEXT
     key = (hash(value), len(value))
-    found = _results.get(key, _UNKNOWN)
-    if found is _UNKNOWN:
+    found = _results.get(key)
+    if found is None:
         if len(_results) >= _REMEMBERED:
             _results.clear()
         found = _results[key] = _examine(value)
@@ -79,10 +101,24 @@ class _Refused(Exception):  # noqa: N818 - it carries a finding, it isn't an err
     pass
 
 
-def _examine(text: str) -> tuple[str, str] | None:
+def _examine(text: str) -> Narrative:
+    reader = _Reader()
+    problem = _problem(text, reader)
+    if problem is not None:
+        return Narrative(problem)
+    structure = reader.structure
+    return Narrative(
+        None,
+        structure.problem,
+        tuple(structure.links),
+        frozenset(structure.names),
+        frozenset(structure.languages),
+    )
+
+
+def _problem(text: str, reader: _Reader) -> tuple[str, str] | None:
     if len(text) > MAX_STRING:
         return "xhtml", say("The narrative must have at most {limit} characters.", limit=MAX_STRING)
-    reader = _Reader()
     try:
         reader.read(text)
     except _Refused as found:
@@ -114,6 +150,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.has_content = False
+        self.structure = Structure()
         self._depth = 0
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
@@ -149,6 +186,7 @@ class _Reader:
             )
         if name == "img":
             self.has_content = True
+        self.structure.start(name, attributes)
         for attribute, value in attributes.items():
             self._attribute(name, attribute, value)
 
@@ -180,10 +218,12 @@ class _Reader:
 
     def _end(self, _: str) -> None:
         self._depth -= 1
+        self.structure.end()
 
     def _text(self, text: str) -> None:
-        if not self.has_content and not text.isspace():
+        if not text.isspace():
             self.has_content = True
+            self.structure.text()
 
     def _doctype(self, *_: object) -> None:
         raise _Refused("xhtml", "The narrative must not have a DOCTYPE: remove it.")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fhir_server.fhirpath.checking import check
+from fhir_server.fhirpath.corrections import corrected
+from fhir_server.fhirpath.costs import is_costly
 from fhir_server.fhirpath.env import Env
 from fhir_server.fhirpath.errors import FhirPathError
 from fhir_server.fhirpath.evaluation.compiler import compile_tree
@@ -20,6 +24,7 @@ __all__ = [
     "FhirPathError",
     "Invariant",
     "Node",
+    "compile_bounded",
     "compile_expression",
     "compile_extraction",
     "compile_invariant",
@@ -33,6 +38,18 @@ def compile_invariant(expression: str, type_name: str, types: Types) -> Invarian
     Raises FhirPathError when the expression is malformed.
     """
     return generate_invariant(expression, type_name, types, fallback(types))
+
+
+def compile_bounded(expression: str, type_name: str, types: Types) -> Callable[..., bool] | None:
+    """Return a constraint that keeps to ``env.steps`` and counts them down; None if its cost is bounded by its input.
+
+    It is called as one of ``compile_invariant``, which is much faster.
+    """
+    tree = parse(corrected(expression))
+    if not is_costly(tree):
+        return None
+    part = fallback(types)(tree, type_name)
+    return lambda node, env, sibling=None: part(node, sibling, env) is True
 
 
 def compile_extraction(expression: str, type_name: str, types: Types) -> Extraction:

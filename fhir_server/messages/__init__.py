@@ -21,6 +21,9 @@ ENGLISH = "en"
 #: The language of the answer that is being made.
 LANGUAGE: ContextVar[str] = ContextVar("language", default=ENGLISH)
 
+#: The extension that holds a text in another language.
+TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
+
 _FOLDER = Path(__file__).parent
 
 
@@ -40,6 +43,29 @@ class Message(str):
         sentence.template = template
         sentence.parameters = parameters
         return sentence
+
+
+class Definition(Message):
+    """A sentence of a definition, which brings its translations itself (the extension ``translation``)."""
+
+    __slots__ = ("texts",)
+    texts: dict[str, str]
+
+
+def defined(text: str, beside: object) -> str:
+    """Return a text of a definition; ``beside`` is what stands beside it in JSON (``_human``), or None."""
+    found: dict[str, str] = {}
+    extensions = beside.get("extension", ()) if isinstance(beside, dict) else ()
+    for extension in extensions:
+        if extension.get("url") == TRANSLATION:
+            parts = {part.get("url"): part for part in extension.get("extension", ())}
+            language = str(parts.get("lang", {}).get("valueCode", "")).partition("-")[0]
+            found[language] = str(parts.get("content", {}).get("valueString", ""))
+    if not found:
+        return text
+    sentence = Definition(text, {})
+    sentence.texts = found
+    return sentence
 
 
 def say(template: str, /, **parameters: object) -> str:
@@ -80,6 +106,8 @@ def translated(sentence: str, language: str) -> str | None:
     """
     if language == ENGLISH:
         return str(sentence)
+    if isinstance(sentence, Definition):
+        return sentence.texts.get(language)
     catalogue = translations(language)
     if not isinstance(sentence, Message) or not sentence.parameters:
         return catalogue.get(sentence)

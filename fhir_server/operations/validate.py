@@ -23,7 +23,8 @@ from fhir_server.search import decode_pairs
 from fhir_server.store.documents import Stored
 
 _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
-_MODES = ("create", "update", "delete")
+#: https://hl7.org/fhir/R4/valueset-resource-validation-mode.html
+_MODES = ("create", "update", "delete", "profile")
 _SHAPING = ("_format", "_pretty")
 
 
@@ -57,7 +58,7 @@ async def validate(server: Server, request: FhirRequest, target: Target) -> Fhir
             issues = [*located(issues, request.sent, question.place)]
     if not issues:
         issues = [Issue("information", "informational", "No issues were found: the resource is valid.")]
-    return FhirResponse(200, (), (encode(operation_outcome(issues)),))
+    return FhirResponse(200, (("Vary", "Accept-Language"),), (encode(operation_outcome(issues)),))
 
 
 def _question(request: FhirRequest, target: Target) -> Question:
@@ -111,7 +112,9 @@ def _place(body: dict[str, Any]) -> str:
 def _check_mode(question: Question, target: Target) -> None:
     mode = question.mode
     if mode and mode not in _MODES:
-        raise error("value", "mode is one of create, update and delete.")
+        raise error("value", "mode is one of create, update, delete and profile.")
+    if mode == "profile" and not question.profile:
+        raise error("required", "mode=profile needs the parameter profile.")
     if mode in ("update", "delete") and not target.id:
         raise error(
             "value",
@@ -176,7 +179,7 @@ def _content(
     issues += server.validator.validate(resource, profiles)
     issues = [*server.validator.corrected(issues, resource, target.type)]
     issues += server.validator.unchecked(resource, profiles)
-    if question.mode:
+    if question.mode in ("create", "update"):
         issues += _acceptable(server, request, target, question, current)
     return issues
 

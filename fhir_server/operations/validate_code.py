@@ -20,11 +20,12 @@ from fhir_server.operations.terminology_inputs import (
 )
 from fhir_server.outcome import error, operation_outcome
 from fhir_server.terminology import Library
-from fhir_server.terminology.code_validation import Answer, CodeValidator, Options, message_of
+from fhir_server.terminology.code_validation import Answer, CodeValidator, Options
 from fhir_server.terminology.expansion import parameters_of, supplements_of
 from fhir_server.terminology.issues import MissingValueSetError, TerminologyIssue, issue, refused
 from fhir_server.terminology.library import with_supplements
 from fhir_server.terminology.membership import name_of
+from fhir_server.terminology.remarks import message_of
 
 _TABLE = {
     **COMMON, "url": "text", "code": "text", "display": "text", "coding": "object", "codeableConcept": "object",

@@ -23,10 +23,12 @@ from fhir_server.terminology.questions import Selection
 
 _REGISTER = "code_systems"
 _SEPARATOR = "\x1f"
+#: Follows every character that a word may hold.
+_LAST = "\U0010ffff"
 #: The counter that tells workers of a new code system.
 COUNTER = "code-systems"
-#: Matches are counted up to here; beyond, the total is not told.
-_MOST_COUNTED = 100_000
+#: A page that ends here or before is found in the same pass that counts.
+_MOST_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,15 @@ class CodeSystems:
         return {row["_id"]: _row(row) for row in rows}
 
     async def select(self, key: str, wanted: Selection) -> tuple[int | None, list[StoredConcept]]:
-        """Return how many concepts are selected (None: too many to count), and the wanted stretch of them."""
+        """Return how many concepts are selected, and the wanted stretch of them."""
         condition = _condition(wanted)
+        # Of one word, or of none, an index yields the page in order; of several, one pass is half the work of two.
+        if (
+            len(wanted.words) > 1
+            and wanted.count is not None
+            and wanted.offset + wanted.count <= _MOST_AT_ONCE
+        ):
+            return await self._page(key, condition, wanted.offset, wanted.count)
         rows: list[dict[str, Any]] = []
         if wanted.count != 0:
             command: dict[str, Any] = {
@@ -148,13 +157,26 @@ class CodeSystems:
             if wanted.count is not None:
                 command["limit"] = wanted.count
             rows = await self._connection.find(command)
-        if wanted.count is None or (rows and len(rows) < wanted.count):
-            return wanted.offset + len(rows), [_row(row) for row in rows]
+        if wanted.count is None:
+            return len(rows), [_row(row) for row in rows]
         counted = await self._connection.query(
-            {"count": key, "query": condition, "limit": _MOST_COUNTED} if condition else {"count": key}
+            {"count": key, "query": condition} if condition else {"count": key}
         )
-        total = int(counted["n"])
-        return None if condition and total == _MOST_COUNTED else total, [_row(row) for row in rows]
+        return int(counted["n"]), [_row(row) for row in rows]
+
+    async def _page(
+        self, key: str, condition: dict[str, Any], offset: int, count: int
+    ) -> tuple[int, list[StoredConcept]]:
+        """Return the number of matches and one page of them, in one pass over the matches."""
+        end = offset + count
+        first = {"$topN": {"n": end, "sortBy": {"n": 1}, "output": "$$ROOT"}}
+        group = {"_id": None, "total": {"$sum": 1}, **({"rows": first} if end else {})}
+        found = await self._connection.find(
+            {"aggregate": key, "pipeline": [{"$match": condition}, {"$group": group}], "cursor": {}}
+        )
+        if not found:
+            return 0, []
+        return found[0]["total"], [_row(row) for row in found[0].get("rows", ())[offset:]]
 
 
 def _digest(text: str) -> str:
@@ -182,7 +204,9 @@ def _condition(wanted: Selection) -> dict[str, Any]:
     """Return the Mongo filter of a selection."""
     # The longest word is the rarest: the index serves the first condition on it.
     longest_first = sorted(wanted.words, key=len, reverse=True)
-    parts: list[dict[str, Any]] = [{"w": {"$regex": "^" + re.escape(word)}} for word in longest_first]
+    parts: list[dict[str, Any]] = [
+        {"w": {"$elemMatch": {"$gte": word, "$lt": word + _LAST}}} for word in longest_first
+    ]
     parts += [_filter(one) for one in wanted.filters]
     if wanted.active_only:
         parts.append({"i": False})

@@ -37,7 +37,7 @@ class DataDirectory:
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self.descriptor = descriptor
-        self.socket = _socket_directory(path) / "mongod.sock"
+        self.socket = socket_of(path)
         self.log = path / "mongod.log"
         self.output = path / "mongod.out"
 
@@ -126,6 +126,11 @@ def _alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return True
+
+
+def socket_of(path: Path) -> Path:
+    """Return the socket that the mongod of a data directory listens on."""
+    return _socket_directory(path.expanduser().absolute()) / "mongod.sock"
 
 
 def _socket_directory(path: Path) -> Path:

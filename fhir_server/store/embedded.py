@@ -22,7 +22,12 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from fhir_server.store.data_directory import DataDirectory, DataDirectoryInUse, EmbeddedMongodError
+from fhir_server.store.data_directory import (
+    DataDirectory,
+    DataDirectoryInUse,
+    EmbeddedMongodError,
+    socket_of,
+)
 from fhir_server.store.mongod_binary import MongodBinary, find_binary
 
 __all__ = ["DataDirectoryInUse", "EmbeddedMongod", "EmbeddedMongodError"]
@@ -35,6 +40,15 @@ _LONGEST_PAUSE = 30.0
 _log = logging.getLogger(__name__)
 
 
+def running_uri(data_dir: str | Path) -> str:
+    """Return the URI of the mongod that another process of this user runs on a data directory."""
+    return _uri(socket_of(Path(data_dir)))
+
+
+def _uri(socket_: Path) -> str:
+    return f"mongodb://{urllib.parse.quote(str(socket_), safe='')}/?replicaSet={_REPLICA_SET}"
+
+
 class EmbeddedMongod:
     """A running mongod; made by ``start``.
 
@@ -44,9 +58,7 @@ class EmbeddedMongod:
 
     def __init__(self, directory: DataDirectory, binary: MongodBinary, cache_gb: float) -> None:
         self.version = binary.version
-        self.uri = (
-            f"mongodb://{urllib.parse.quote(str(directory.socket), safe='')}/?replicaSet={_REPLICA_SET}"
-        )
+        self.uri = _uri(directory.socket)
         self.restarts = 0
         self._directory = directory
         self._binary = binary

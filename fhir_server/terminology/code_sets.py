@@ -143,16 +143,6 @@ class CodeSets:
             self._known[url] = self._expanded(url)
         return self._known[url]
 
-    def subsumes(self, system: str, above: str, below: str) -> bool | None:
-        """Tell whether a code is another one or above it; None when that can't be known."""
-        if above == below:
-            return True
-        known = self._library.system(system)
-        try:
-            return None if known is None or not known.is_complete else above in known.ancestors(below)
-        except Needed:
-            return None
-
     def _expanded(self, url: str) -> CodeSet | None:
         rule_set = RULE_SETS.get(url.partition("|")[0])
         if rule_set is not None:

@@ -5,33 +5,28 @@ https://hl7.org/fhir/R4/valueset-operation-validate-code.html, https://hl7.org/f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server.definitions.core import version_order
 from fhir_server.terminology.code_system import CodeSystem
-from fhir_server.terminology.concept import Concept, text_of
+from fhir_server.terminology.concept import Concept
 from fhir_server.terminology.display_check import display_issues
-from fhir_server.terminology.expansion_rendering import state_of
-from fhir_server.terminology.issues import MissingValueSetError, TerminologyIssue, issue, refused
+from fhir_server.terminology.included import clauses_of
+from fhir_server.terminology.issues import TerminologyIssue, issue
 from fhir_server.terminology.languages import Languages, best
 from fhir_server.terminology.library import Library
-from fhir_server.terminology.membership import Asked, Membership, Verdict, imported, name_of
-from fhir_server.terminology.versions import is_match
-
-#: Issues that are not repeated in the message of an answer.
-_QUIET = frozenset(
-    {
-        "CODE_CASE_DIFFERENCE",
-        "CONCEPT_DEPRECATED_IN_VALUESET",
-        "MSG_DEPRECATED",
-        "MSG_DRAFT",
-        "MSG_EXPERIMENTAL",
-        "MSG_WITHDRAWN",
-        "UNKNOWN_CODE_IN_FRAGMENT",
-    }
+from fhir_server.terminology.membership import Asked, Membership, Verdict, name_of
+from fhir_server.terminology.remarks import (
+    at_,
+    deprecated_in,
+    not_in_value_set,
+    remarks,
+    row_of,
+    states,
+    unknown_code,
 )
+from fhir_server.terminology.versions import is_match
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +79,7 @@ class CodeValidator:
         url = self._system_of(value_set, coding, at, answer)
         if not url:
             return answer
-        clauses = list(self._clauses(value_set, url, ()))
+        clauses = [one for one in clauses_of(self._library, value_set) if one["system"] == url]
         if not clauses:
             self._outside(value_set, url, at, answer)
             return answer
@@ -121,75 +116,39 @@ class CodeValidator:
         code = str(coding.get("code", ""))
         if url:
             if "://" not in url and not url.startswith("urn:"):
-                answer.issues.append(issue("Terminology_TX_System_Relative", at=_at(at, "system")))
+                answer.issues.append(issue("Terminology_TX_System_Relative", at=at_(at, "system")))
             elif self._library.system(url) is None and self._library.value_set(url) is not None:
-                answer.issues.append(issue("Terminology_TX_System_ValueSet2", url, at=_at(at, "system")))
+                answer.issues.append(issue("Terminology_TX_System_ValueSet2", url, at=at_(at, "system")))
             return url
         if self._options.infer_system:
             systems = {
                 str(clause["system"])
-                for clause in self._all_clauses(value_set, ())
+                for clause in clauses_of(self._library, value_set)
                 if self._membership.in_value_set(value_set, Asked(clause["system"], code)) is True
             }
             if len(systems) == 1:
                 [url] = systems
                 answer.coding["system"] = url
                 return url
-        answer.issues.append(self._not_in(value_set, coding, at))
+        answer.issues.append(not_in_value_set(value_set, coding, at))
         if self._options.infer_system:
             named = name_of(value_set).rstrip("|")
-            answer.issues.append(issue("UNABLE_TO_INFER_CODESYSTEM", code, named, at=_at(at, "code")))
+            answer.issues.append(issue("UNABLE_TO_INFER_CODESYSTEM", code, named, at=at_(at, "code")))
         else:
             answer.issues.append(issue("Coding_has_no_system__cannot_validate", at=at or "code"))
         return ""
 
-    def _clauses(
-        self, value_set: dict[str, Any], url: str, trail: tuple[str, ...]
-    ) -> Iterator[dict[str, Any]]:
-        return (clause for clause in self._all_clauses(value_set, trail) if clause["system"] == url)
-
-    def _all_clauses(self, value_set: dict[str, Any], trail: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-        """Yield the includes with a system, also those of imported value sets."""
-        name = name_of(value_set)
-        if name in trail:
-            return
-        compose = value_set.get("compose")
-        if compose is None:
-            for row in value_set.get("expansion", {}).get("contains", ()):
-                if "system" in row:
-                    yield {"system": row["system"], "version": row.get("version", "")}
-            return
-        for index, clause in enumerate(compose.get("include", ())):
-            if "system" in clause:
-                self._check_filters(clause, index)
-                yield clause
-            for other in clause.get("valueSet", ()):
-                found = imported(self._library, value_set, other)
-                if found is None:
-                    raise MissingValueSetError(other)
-                if "system" not in clause:
-                    yield from self._all_clauses(found, (*trail, name))
-
-    @staticmethod
-    def _check_filters(clause: dict[str, Any], index: int) -> None:
-        for number, row in enumerate(clause.get("filter", ())):
-            if not row.get("value"):
-                raise refused(
-                    "UNABLE_TO_HANDLE_SYSTEM_FILTER_WITH_NO_VALUE", clause["system"], row.get("property", ""),
-                    row.get("op", ""), at=f"ValueSet.compose.include[{index}].filter[{number}]",
-                )  # fmt: skip
-
     def _outside(self, value_set: dict[str, Any], url: str, at: str, answer: Answer) -> None:
         """Say that a value set has no code of this system."""
         version = str(answer.coding.get("version", ""))
-        answer.issues.append(self._not_in(value_set, answer.coding, at))
+        answer.issues.append(not_in_value_set(value_set, answer.coding, at))
         system = self._known(url, version, at, answer, "unknown-and-not-in-vs")
         if system is None:
             return
         answer.system = system
         answer.concept = system.find(str(answer.coding.get("code", "")))
         if answer.concept is None:
-            answer.issues.append(self._unknown_code(system, str(answer.coding.get("code", "")), at))
+            answer.issues.append(unknown_code(system, str(answer.coding.get("code", "")), at))
         else:
             self._show(answer)
 
@@ -204,10 +163,10 @@ class CodeValidator:
         if version and known:
             listed = " or ".join(sorted(known, key=version_order))
             answer.issues.append(
-                issue("UNKNOWN_CODESYSTEM_VERSION", url, version, listed, at=_at(at, "system"))
+                issue("UNKNOWN_CODESYSTEM_VERSION", url, version, listed, at=at_(at, "system"))
             )
         else:
-            answer.issues.append(issue(message, url, at=_at(at, "system")))
+            answer.issues.append(issue(message, url, at=at_(at, "system")))
         answer.unknown_system = f"{url}|{version}" if version else url
         return None
 
@@ -228,14 +187,14 @@ class CodeValidator:
             self._mismatch(clause, version, system, at, answer)
         if system is None:
             if not self._library.versions(url):
-                answer.issues.append(self._not_in(value_set, coding, at))
+                answer.issues.append(not_in_value_set(value_set, coding, at))
             self._known(url, version, at, answer)
             return
         answer.system = system
         wanted = rules.check.get(url)
         if wanted is not None and not is_match(system.version, wanted):
             answer.issues.insert(
-                0, issue("VALUESET_VERSION_CHECK", url, system.version, wanted, at=_at(at, "version"))
+                0, issue("VALUESET_VERSION_CHECK", url, system.version, wanted, at=at_(at, "version"))
             )
         answer.concept = system.find(code)
         answer.is_member = self._membership.in_value_set(value_set, Asked(url, code, system.version))
@@ -246,7 +205,7 @@ class CodeValidator:
     ) -> None:
         url, included = str(clause["system"]), str(clause.get("version", ""))
         own = str(answer.coding["version"])
-        place = _at(at, "version")
+        place = at_(at, "version")
         if not version:
             used = "" if system is None else system.version
             answer.issues.append(issue("VALUESET_VALUE_MISMATCH_DEFAULT", url, used, own, at=place))
@@ -264,23 +223,30 @@ class CodeValidator:
         if concept is None:
             if system.is_complete:
                 answer.is_member = False
-                answer.issues.append(self._not_in(value_set, answer.coding, at))
+                answer.issues.append(not_in_value_set(value_set, answer.coding, at))
             elif answer.is_member is None:
                 answer.is_member = True
-            answer.issues.append(self._unknown_code(system, code, at))
+            answer.issues.append(unknown_code(system, code, at))
             return
         self._show(answer)
         if answer.is_member is not True:
-            answer.issues.append(self._not_in(value_set, answer.coding, at))
+            answer.issues.append(not_in_value_set(value_set, answer.coding, at))
         else:
-            answer.issues += self._states(value_set, system)
-        answer.issues += self._remarks(system, concept, code, at)
+            answer.issues += states(self._library, value_set, system)
+        answer.issues += remarks(
+            system,
+            concept,
+            code,
+            at,
+            active_only=self._options.active_only,
+            allow_abstract=self._options.allow_abstract,
+        )
         if answer.is_member is True:
-            answer.issues += self._deprecated_in(value_set, system, concept, at)
+            answer.issues += deprecated_in(value_set, system, concept, at)
         if answer.coding.get("display") and not self._options.membership_only:
             answer.issues += display_issues(
                 system, concept, str(answer.coding["display"]), self._options.languages,
-                at=_at(at, "display"), extra=self._row(value_set, system, concept),
+                at=at_(at, "display"), extra=row_of(value_set, system, concept),
                 lenient=self._options.lenient_display,
             )  # fmt: skip
 
@@ -292,17 +258,24 @@ class CodeValidator:
         answer.concept = concept = system.find(code)
         if concept is None:
             answer.is_member = not system.is_complete
-            answer.issues.append(self._unknown_code(system, code, at))
+            answer.issues.append(unknown_code(system, code, at))
             return answer
         answer.is_member = True
         self._show(answer)
-        answer.issues += self._remarks(system, concept, code, at)
+        answer.issues += remarks(
+            system,
+            concept,
+            code,
+            at,
+            active_only=self._options.active_only,
+            allow_abstract=self._options.allow_abstract,
+        )
         if system.status(concept) == "deprecated":
-            answer.issues.append(issue("DEPRECATED_CONCEPT_FOUND", "", code, at=_at(at, "code")))
+            answer.issues.append(issue("DEPRECATED_CONCEPT_FOUND", "", code, at=at_(at, "code")))
         if coding.get("display"):
             answer.issues += display_issues(
                 system, concept, str(coding["display"]), self._options.languages,
-                at=_at(at, "display"), lenient=self._options.lenient_display,
+                at=at_(at, "display"), lenient=self._options.lenient_display,
             )  # fmt: skip
         return answer
 
@@ -312,101 +285,6 @@ class CodeValidator:
         assert concept is not None
         display, _ = best(concept.display, system.language, concept.designations, self._options.languages)
         answer.display = display or concept.display
-
-    def _remarks(
-        self, system: CodeSystem, concept: Concept, code: str, at: str
-    ) -> Iterator[TerminologyIssue]:
-        if code != concept.code:
-            yield issue("CODE_CASE_DIFFERENCE", code, concept.code, system.canonical, at=_at(at, "code"))
-        if system.is_inactive(concept):
-            status = system.status(concept)
-            shown = f"{status} and inactive" if status and status != "inactive" else "inactive"
-            yield issue("INACTIVE_CONCEPT_FOUND", shown, code, at=at or "code")
-            if self._options.active_only:
-                yield issue("STATUS_CODE_WARNING_CODE", code, at=_at(at, "code"))
-        if not self._options.allow_abstract and system.is_abstract(concept):
-            yield issue("ABSTRACT_CODE_NOT_ALLOWED", system.url, code, at=_at(at, "code"))
-
-    @staticmethod
-    def _row(value_set: dict[str, Any], system: CodeSystem, concept: Concept) -> dict[str, Any]:
-        """Return the ``compose.include.concept`` of a code, or an empty object."""
-        for clause in value_set.get("compose", {}).get("include", ()):
-            if clause.get("system") == system.url:
-                for row in clause.get("concept", ()):
-                    if row["code"] == concept.code:
-                        return dict(row)
-        return {}
-
-    def _deprecated_in(
-        self, value_set: dict[str, Any], system: CodeSystem, concept: Concept, at: str
-    ) -> Iterator[TerminologyIssue]:
-        for row in self._row(value_set, system, concept).get("extension", ()):
-            name = row.get("url", "").rpartition("/")[2]
-            status = text_of(row)
-            if name == "valueset-deprecated" and status == "true":
-                status = "deprecated"
-            if name in {"valueset-deprecated", "structuredefinition-standards-status"} and status in {
-                "deprecated", "withdrawn",
-            }:  # fmt: skip
-                named = name_of(value_set).rstrip("|")
-                yield issue(
-                    "CONCEPT_DEPRECATED_IN_VALUESET",
-                    system.url,
-                    concept.code,
-                    status,
-                    named,
-                    at=_at(at, "code"),
-                )
-                return
-
-    def _states(self, value_set: dict[str, Any], system: CodeSystem) -> Iterator[TerminologyIssue]:
-        others = [value_set]
-        for clause in value_set.get("compose", {}).get("include", ()):
-            found = (imported(self._library, value_set, url) for url in clause.get("valueSet", ()))
-            others += [one for one in found if one is not None]
-        for resource, kind, name in (
-            (system.header, "CodeSystem", system.canonical),
-            *((one, "ValueSet", name_of(one).rstrip("|")) for one in others),
-        ):
-            state = state_of(resource)
-            if state and not (kind == "ValueSet" and state in {"draft", "experimental"}):
-                yield issue(f"MSG_{state.upper()}", name, kind)
-
-    def _unknown_code(self, system: CodeSystem, code: str, at: str) -> TerminologyIssue:
-        place = _at(at, "code")
-        if not system.is_complete:
-            return issue("UNKNOWN_CODE_IN_FRAGMENT", code, system.url, system.version, at=place)
-        if system.version:
-            return issue("Unknown_Code_in_Version", code, system.url, system.version, at=place)
-        return issue("Unknown_Code_in", code, system.url, at=place)
-
-    @staticmethod
-    def _not_in(value_set: dict[str, Any], coding: dict[str, Any], at: str) -> TerminologyIssue:
-        return not_in_value_set(value_set, coding, at)
-
-
-def not_in_value_set(value_set: dict[str, Any], coding: dict[str, Any], at: str) -> TerminologyIssue:
-    """Return the issue that a code is not in a value set: an error, but one of many in a CodeableConcept."""
-    system, display = coding.get("system", ""), coding.get("display")
-    shown = f"{system}{'|' + coding['version'] if coding.get('version') else ''}#{coding.get('code', '')}"
-    if display:
-        shown = f"{shown} ('{display}')"
-    is_one_of_many = at.startswith("CodeableConcept")
-    message = (
-        "this-code-not-in-vs" if is_one_of_many else "None_of_the_provided_codes_are_in_the_value_set_one"
-    )
-    return issue(message, name_of(value_set).rstrip("|"), shown, at=_at(at, "code"))
-
-
-def message_of(issues: list[TerminologyIssue]) -> str:
-    """Return the message of an answer: its errors, or else what else there is to say."""
-    spoken = {one.diagnostics for one in issues if one.severity == "error" or one.type == "invalid-data"}
-    others = {one.diagnostics for one in issues if one.message_id not in _QUIET}
-    return "; ".join(sorted(spoken or others))
-
-
-def _at(place: str, name: str) -> str:
-    return f"{place}.{name}" if place else name
 
 
 def _rank(answer: Answer) -> tuple[bool, bool, int]:

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fhir_server.outcome import error
 from fhir_server.terminology.code_system import CodeSystem
 from fhir_server.terminology.concept import Concept
-from fhir_server.terminology.filters import Filter
+from fhir_server.terminology.filters import OPERATORS, Filter, pattern
 from fhir_server.terminology.questions import Codes, Needed, Question, Selected, Selection
 
 #: Concepts that a worker remembers; a concept with its texts takes about 1 KB.
@@ -113,6 +114,11 @@ class ImportedSystem(CodeSystem):
 
     def _resolved(self, wanted: Selection) -> Selection:
         """Return the selection without ``generalizes``, which is about the ancestors of one concept."""
+        for one in wanted.filters:
+            if one.op == "regex":
+                pattern(one.value)  # what can't be run in linear time is refused, not handed on
+            elif one.op not in OPERATORS:
+                raise error("not-supported", f"The filter operator '{one.op}' is none of R4.", status=422)
         if not any(one.op == "generalizes" for one in wanted.filters):
             return wanted
         filters = tuple(

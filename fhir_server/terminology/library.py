@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from fhir_server.definitions.core import version_order
 from fhir_server.terminology.code_system import CodeSystem, ListedSystem
@@ -54,6 +54,8 @@ class Shelf:
         self.sources = sources
         self.imported = Imported()
         self._read: dict[tuple[str, str, tuple[str, ...]], CodeSystem] = {}
+        #: What was chosen for a URL and version, False for nothing.
+        self.places: dict[tuple[str, str, bool, tuple[str, ...]], CodeSystem | Literal[False]] = {}
         self._sets: dict[str, dict[str, Any]] | None = None
         self._resources: dict[tuple[str, str], Mapping[str, dict[str, Any]]] = {}
         self._generation = sources.generation
@@ -66,6 +68,7 @@ class Shelf:
     def forget(self) -> None:
         """Drop what was read."""
         self._generation = self.sources.generation
+        self.places.clear()
         self._read.clear()
         self._resources.clear()
         self._sets = None
@@ -143,6 +146,19 @@ class Library:
 
     def system(self, url: str, version: str = "") -> CodeSystem | None:
         """Return a code system with concepts; None when it isn't here in this version ("": the highest)."""
+        if self.resources:
+            return self._system(url, version)
+        places, key = self.shelf.places, (url, version, self.lenient, self.supplements)
+        place = places.get(key)
+        if place is None:
+            if len(places) >= _KEPT:
+                places.clear()
+            place = places[key] = self._system(url, version) or False
+        if isinstance(place, ImportedSystem):
+            return ImportedSystem(place.key, place.header, self.shelf.imported.concepts, self.answers)
+        return place or None
+
+    def _system(self, url: str, version: str) -> CodeSystem | None:
         listed = {v: r for v, r in self._all("CodeSystem", url).items() if r.get("content") in _WITH_CONCEPTS}
         imported = self.shelf.imported.systems.get(url, {})
         known = [*listed, *imported]

@@ -15,9 +15,6 @@ from fhir_server.terminology.languages import Languages, best
 
 Parameter = dict[str, Any]
 
-#: Asked for when no property is named: what is always returned.
-_STANDARD = ("inactive",)
-
 
 def lookup(
     system: CodeSystem, concept: Concept, languages: Languages, properties: tuple[str, ...] = ()

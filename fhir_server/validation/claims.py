@@ -1,4 +1,4 @@
-"""Which profiles a resource is checked against: those it claims, those imposed on its type, those asked for.
+"""Which profiles a resource is checked against: those it claims, that its code implies, that are imposed or asked for.
 
 https://hl7.org/fhir/R4/resource.html#Meta
 """
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_server.messages import say
 from fhir_server.validation.protocols import Handler
-from fhir_server.validation.report import Findings, Run
+from fhir_server.validation.report import JUDGED, Findings, Run, has_errors
+from fhir_server.validation.rules.implied_profile import implied_profile
 
 if TYPE_CHECKING:
     from fhir_server.validation.compiler import Compiler
@@ -26,7 +27,7 @@ class Claims:
 
     def __init__(self, compiler: Compiler) -> None:
         self._compiler = compiler
-        self._known: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Handler] = {}
+        self._known: dict[tuple[str, tuple[str, ...], tuple[str, ...], str], Handler] = {}
         self._logged: set[str] = set()
 
     def forget(self) -> None:
@@ -38,18 +39,19 @@ class Claims:
         meta = resource.get("meta")
         claimed = meta.get("profile") if type(meta) is dict else None
         imposed = self._compiler.policy.imposed
-        if claimed is None and not asked and not imposed:
+        implied = implied_profile(resource) if name == "Observation" else ""
+        if claimed is None and not asked and not imposed and not implied:
             return self._compiler.function(name)
         claims = tuple(c for c in claimed if type(c) is str) if type(claimed) is list else ()
-        key = (name, claims, tuple(asked))
+        key = (name, claims, tuple(asked), implied)
         known = self._known.get(key)
         if known is None:
-            known = self._made(name, claims, (*asked, *imposed.get(name, ())))
+            known = self._made(name, claims, (*asked, *imposed.get(name, ())), implied)
             if len(self._known) < _REMEMBERED:
                 self._known[key] = known
         return known
 
-    def _made(self, name: str, claims: tuple[str, ...], asked: tuple[str, ...]) -> Handler:
+    def _made(self, name: str, claims: tuple[str, ...], asked: tuple[str, ...], implied: str) -> Handler:
         self._log(claims + asked, name)
         checks: dict[str, Handler] = {}
         problems: list[tuple[str, str, str, str]] = []
@@ -59,6 +61,8 @@ class Claims:
             if problem is not None:
                 problems.append((*problem, path))
         handlers = list(checks.values()) or [self._compiler.function(name)]
+        if implied and not any(self._derives(url.partition("|")[0], implied) for url in checks):
+            handlers[-1] = _with_implied(handlers[-1], self._compiler.function(implied), is_base=not checks)
         if len(handlers) == 1 and not problems:
             return handlers[0]
 
@@ -71,6 +75,15 @@ class Claims:
             return found or None
 
         return handler
+
+    def _derives(self, url: str, ancestor: str) -> bool:
+        """Tell whether a profile is, or is derived from, another one."""
+        seen = set()
+        while url and url != ancestor and url not in seen:
+            seen.add(url)
+            definition = self._compiler.definitions.structure(url)
+            url = str(definition.get("baseDefinition", "")) if definition is not None else ""
+        return url == ancestor
 
     def _log(self, profiles: tuple[str, ...], name: str) -> None:
         """Tell the operator, once for each profile and start, which of its constraints can't be checked."""
@@ -123,6 +136,27 @@ class Claims:
                 say("The profile {url} can't be used: {reason}.", url=_shown(url), reason=reason),
             )
         return None
+
+
+def _with_implied(claimed: Handler, implied: Handler, *, is_base: bool) -> Handler:
+    """Return what checks a resource against what it claims and a profile that its code implies.
+
+    The implied profile contains the base definition (``is_base``: nothing else is claimed): what keeps it keeps both.
+    """
+
+    def handler(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
+        more = implied(value, parent, run)
+        if more is None and is_base:
+            return None
+        found = claimed(value, parent, run)
+        if not more or (found and has_errors(found)):
+            return found
+        for finding in more:
+            if finding.severity == "error":
+                finding.severity = JUDGED
+        return [*(found or ()), *more]
+
+    return handler
 
 
 def _shown(url: str) -> str:

@@ -239,7 +239,9 @@ class Compiler:
         self._pending[key] = fills
         function = writer.compiled(rows, segments)
         if schema.kind == "resource" and schema.type_name == "QuestionnaireResponse":
-            function = with_questionnaire(function, self.definitions.questionnaire, self.code_sets.membership)
+            function = with_questionnaire(
+                function, self.definitions.questionnaire, self.code_sets.membership, self.invariants.holds
+            )
         self._functions[key] = function
         return function
 

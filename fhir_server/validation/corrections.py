@@ -24,8 +24,10 @@ from fhir_server.validation.corrected_values import BY_FORM, meant
 from fhir_server.validation.protocols import CodeSets
 from fhir_server.validation.rules.value import equals
 
-#: Issues that get a fix at most: looking for similar words is slow.
+#: Issues that get a fix at most, codes among which a similar one is looked for, and the longest word: all that is slow.
 _MOST = 50
+_MOST_CODES = 300
+_LONGEST = 100
 
 _ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos);)[A-Za-z][A-Za-z0-9]*;")
 _REFERENCE = re.compile(r"/?([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(/_history/[A-Za-z0-9\-.]{1,64})?").fullmatch
@@ -151,7 +153,8 @@ class Corrections:
             return (
                 Fix({"op": "add", "path": pointer, "value": type_}) if type_ and not place.pointer else None
             )
-        near = next((t for t in self._types if type(name) is str and t.lower() == name.strip().lower()), "")
+        word = name.strip().lower() if type(name) is str and len(name) <= _LONGEST else ""
+        near = next((known for known in self._types if known.lower() == word), "")
         if near:
             return Fix({"op": "replace", "path": pointer, "value": near})
         guess = str(said.get("near", ""))
@@ -175,13 +178,10 @@ class Corrections:
             else [(c, f"{place.pointer}/coding/{i}") for i, c in enumerate(codings) if type(c) is dict]
         ):
             system, code = holder.get("system"), holder.get("code")
-            if type(code) is not str:
+            if type(code) is not str or len(code) > _LONGEST or len(str(system)) > _LONGEST:
                 continue
-            near = [
-                (s, c)
-                for s, c in pairs
-                if _bare(c) == _bare(code) and (not system or _address(s) == _address(system))
-            ]
+            word, address = _bare(code), _address(str(system or ""))
+            near = [(s, c) for s, c in pairs if _bare(c) == word and (not system or _address(s) == address)]
             if len(near) == 1:
                 wanted, known = near[0]
                 if code != known:
@@ -209,7 +209,7 @@ class Corrections:
 
     def _reference(self, place: Place) -> Fix | None:
         value = place.value
-        parts = _REFERENCE(value) if type(value) is str else None
+        parts = _REFERENCE(value) if type(value) is str and len(value) <= 2 * _LONGEST else None
         name = next((t for t in self._types if parts is not None and t.lower() == parts[1].lower()), "")
         if parts is None or not name:
             return None
@@ -245,10 +245,13 @@ def _renamed(place: Place, said: dict[str, object]) -> Fix | None:
 
 def _similar(place: Place, codes: frozenset[str]) -> Fix | None:
     value = place.value
-    same = [code for code in codes if _bare(code) == _bare(value)]
+    if len(value) > _LONGEST:
+        return None
+    word = _bare(value)
+    same = [code for code in codes if _bare(code) == word]
     if len(same) == 1:
         return place.written(same[0])
-    near = get_close_matches(value[:64], sorted(codes), 1, 0.75)
+    near = get_close_matches(value, sorted(codes), 1, 0.75) if len(codes) <= _MOST_CODES else ()
     return place.written(near[0], say('"{name}" is meant', name=near[0])) if near else None
 
 

@@ -20,10 +20,18 @@ from fhir_server.validation.handlers import (
 )
 from fhir_server.validation.profile_schema import read_facets
 from fhir_server.validation.protocols import Handler
-from fhir_server.validation.report import Findings, Run
-from fhir_server.validation.rules import binding, cardinality, coding, contained, primitive
+from fhir_server.validation.report import JUDGED, Findings, Run
+from fhir_server.validation.rules import (
+    binding,
+    cardinality,
+    coding,
+    contained,
+    narrative_language,
+    primitive,
+)
 from fhir_server.validation.rules.extension import Extensions
 from fhir_server.validation.rules.reference import References
+from fhir_server.validation.rules.system import URIS
 from fhir_server.validation.rules.value import with_facets
 from fhir_server.validation.schema import (
     ElementSchema,
@@ -99,7 +107,8 @@ class Elements:
         assert type_ is not None
         if not element.is_list:
             return self._item(structure, schema, element, type_, key)
-        if element.facets is None and not element.constraints and element.strength == "required":
+        is_plain = element.facets is None and type_.code not in URIS
+        if is_plain and not element.constraints and element.strength == "required":
             test = self._test(element, type_)
             if test is not None:
                 return cardinality.list_of_scalars(test[0], element)
@@ -224,8 +233,11 @@ class Elements:
         handler = (
             self._extension(schema, element, type_) if type_.code == "Extension" else self._profiled(type_)
         )
-        if type_.code == "Coding":
+        if type_.code in {"Coding", "Quantity"}:
             handler = coding.known_in_system(handler, compiler.code_sets.displays)
+        if type_.code == "Narrative" and element.element is not None:
+            asked = narrative_language.controls(element.element.definition)
+            handler = narrative_language.with_languages(handler, asked) if asked else handler
         if element.node:
             inline = compiler.node(element.owner or structure, element.node)
             handler = both(handler, inline) if type_.profiles else inline
@@ -258,11 +270,14 @@ class Elements:
         unknown = [p for p in profiles if p not in known]
         checks = [self._compiler.function(p) for p in known]
         if unknown:
-            checks.append(self._unchecked(plain, unknown))
+            checks.append(self._unchecked(plain, unknown, is_all=not known))
         return checks[0] if len(checks) == 1 else any_of(tuple(checks), ", ".join(known))
 
-    def _unchecked(self, handler: Handler, profiles: list[str]) -> Handler:
-        return unchecked(handler, ", ".join(profiles), self._compiler.policy.unknown_profile)
+    def _unchecked(self, handler: Handler, profiles: list[str], *, is_all: bool = False) -> Handler:
+        severity = self._compiler.policy.unknown_profile
+        # Where a value could be judged by no profile at all, the verdict can't be that it is right.
+        severity = JUDGED if is_all and severity == "warning" else severity
+        return unchecked(handler, ", ".join(profiles), severity)
 
     def _resources(self, structure: str, element: ElementSchema) -> Handler:
         compiler = self._compiler

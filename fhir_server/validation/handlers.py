@@ -101,8 +101,12 @@ def with_questionnaire(
     handler: Handler,
     find: Callable[[str], dict[str, Any] | None],
     membership: Callable[[str, str, str], bool | None],
+    holds: Callable[[str, Run], bool | None],
 ) -> Handler:
-    """Return the handler of a QuestionnaireResponse that also looks at its Questionnaire, if that is at hand."""
+    """Return the handler of a QuestionnaireResponse that also looks at its Questionnaire, if that is at hand.
+
+    ``holds`` tells whether a FHIRPath on the response is true.
+    """
 
     def with_answers(value: Any, parent: dict[str, Any], run: Run) -> Findings | None:
         found = handler(value, parent, run)
@@ -112,7 +116,8 @@ def with_questionnaire(
         questionnaire = run.target(canonical) if canonical[:1] == "#" else find(canonical)
         if questionnaire is None or questionnaire.get("resourceType") != "Questionnaire":
             return found
-        return [*(found or ()), *(answers(value, questionnaire, membership, run) or ())] or None
+        more = answers(value, questionnaire, membership, lambda text: holds(text, run), run)
+        return [*(found or ()), *(more or ())] or None
 
     return with_answers
 

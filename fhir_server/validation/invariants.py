@@ -12,11 +12,23 @@ from typing import Any, Protocol
 
 from fhir_server.datatypes import xhtml
 from fhir_server.definitions import TypeModel
-from fhir_server.fhirpath import Env, Expression, FhirPathError, compile_expression, compile_invariant, parse
+from fhir_server.fhirpath import (
+    Env,
+    Expression,
+    FhirPathError,
+    compile_bounded,
+    compile_expression,
+    compile_invariant,
+    parse,
+)
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run
 from fhir_server.validation.rules.invariant import NATIVE, Presence
 from fhir_server.validation.schema import Constraint, NodeSchema
+
+
+class TooCostly(Exception):  # noqa: N818 - what the invariant is
+    """The invariant of this key takes more steps than one validation may."""
 
 
 class Surroundings(Protocol):
@@ -125,7 +137,7 @@ class Invariants:
                 if presence.test(tree) is not None:
                     checks.append(Check(constraint, presence.guard(tree), None))
                     continue
-                evaluate = self._evaluation(constraint, schema.type_name)
+                evaluate = self._evaluation(constraint, schema.type_name, is_ours=not schema.profile)
             except FhirPathError as reason:
                 self._give_up(constraint.key, schema.path, reason.issues[0].diagnostics)
                 continue
@@ -143,7 +155,7 @@ class Invariants:
         for constraint in constraints:
             if self._is_wanted(constraint, type_name):
                 try:
-                    checks.append((constraint, self._evaluation(constraint, type_name)))
+                    checks.append((constraint, self._evaluation(constraint, type_name, is_ours=False)))
                 except FhirPathError as reason:
                     self._give_up(constraint.key, type_name, reason.issues[0].diagnostics)
         if not checks:
@@ -177,26 +189,40 @@ class Invariants:
     def _give_up(self, key: str, path: str, reason: str) -> None:
         self._not_evaluated[key, path] = NotEvaluated(key, path, reason)
 
-    def _evaluation(self, constraint: Constraint, type_name: str) -> Callable[..., bool]:
+    def _evaluation(self, constraint: Constraint, type_name: str, *, is_ours: bool) -> Callable[..., bool]:
+        """Return what tells whether a constraint is kept; those of R4's own types (``is_ours``) need no budget."""
         shortcut = _SHORTCUTS.get(constraint.expression)
         if shortcut is not None:
             return lambda value, _run, _sibling=None: shortcut(value)
-        check = compile_invariant(constraint.expression, type_name, self._types)
+        bounded = None if is_ours else compile_bounded(constraint.expression, type_name, self._types)
+        check = bounded or compile_invariant(constraint.expression, type_name, self._types)
         key = constraint.key
 
         def evaluate(value: Any, run: Run, sibling: Any = None) -> bool:
             environment = run.environment
             if environment is None:
-                environment = self._environment(run)
+                environment = self.environment(run)
             try:
                 return check(value, environment, sibling)
-            except FhirPathError:
+            except FhirPathError as reason:
+                if reason.phase == "budget":
+                    raise TooCostly(key) from None
                 run.unevaluated.append(key)
                 return True
 
-        return evaluate
+        def counted(value: Any, run: Run, sibling: Any = None) -> bool:
+            environment = run.environment or self.environment(run)
+            environment.steps = run.steps[0]
+            try:
+                return evaluate(value, run, sibling)
+            finally:
+                run.steps[0] = environment.steps
+                environment.steps = None
 
-    def _environment(self, run: Run) -> Env:
+        return counted if bounded is not None else evaluate
+
+    def environment(self, run: Run) -> Env:
+        """Return, and keep in the run, the surroundings of expressions on its resource."""
         hooks = _Hooks(run, self._around, self._around.elements)
         run.environment = Env(
             resource=run.resource,
@@ -212,6 +238,18 @@ class Invariants:
 
     def selects(self, expression: str, holder: dict[str, Any], run: Run) -> bool:
         """Tell whether a FHIRPath on the resource selects this element; one that can't be read doesn't."""
+        return any(
+            item is True or getattr(item, "value", None) is holder or getattr(item, "sibling", None) is holder
+            for item in self._items(expression, run) or ()
+        )
+
+    def holds(self, expression: str, run: Run) -> bool | None:
+        """Tell whether a FHIRPath on the resource is true; None if it can't be read or evaluated."""
+        found = self._items(expression, run)
+        return None if found is None else any(getattr(item, "value", item) is not False for item in found)
+
+    def _items(self, expression: str, run: Run) -> list[Any] | None:
+        """Return what a FHIRPath on the resource evaluates to; None if it can't be."""
         if expression not in self._selections:
             try:
                 self._selections[expression] = compile_expression(expression, self._types, published=True)
@@ -219,12 +257,8 @@ class Invariants:
                 self._selections[expression] = None
         compiled = self._selections[expression]
         if compiled is None:
-            return False
+            return None
         try:
-            found = compiled.items(run.resource, run.environment or self._environment(run))
+            return list(compiled.items(run.resource, run.environment or self.environment(run)))
         except FhirPathError:
-            return False
-        return any(
-            item is True or getattr(item, "value", None) is holder or getattr(item, "sibling", None) is holder
-            for item in found
-        )
+            return None

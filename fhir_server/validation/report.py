@@ -15,6 +15,11 @@ from fhir_server.outcome import Issue
 #: Issues that one validation lists at most: it stops after so many errors, and lists no more warnings.
 MAX_ISSUES = 100
 MAX_WARNINGS = 50
+#: Steps of FHIRPath that the costly invariants of one resource may take, about a second, and more for each entry.
+MAX_STEPS = 1_000_000
+ENTRY_STEPS = 2_000
+#: Severity of what is an error in a verdict, but only a warning about a resource that is to be stored.
+JUDGED = "judged"
 
 
 class Finding:
@@ -54,7 +59,8 @@ class Misplaced(Finding):
         # The first entry is the extension itself, seen from the element that holds it.
         if self.urls and self.trail[1:2] == ["Extension.value[x]"]:
             holder = found_at(resource, self.path.rpartition(".value")[0])
-            return isinstance(holder, dict) and holder.get("url") in self.urls
+            url = holder.get("url") if isinstance(holder, dict) else None
+            return isinstance(url, str) and url in self.urls
         suffix = ""
         for number, entry in enumerate(self.trail[1:]):
             path = entry.replace("[x]", "")
@@ -118,7 +124,7 @@ class Run:
 
     __slots__ = (
         "base", "bundle", "checking", "contained", "element_ids", "environment", "is_conditional", "left",
-        "resource", "root", "unevaluated", "warnings_left",
+        "resource", "root", "steps", "unevaluated", "warnings_left",
     )  # fmt: skip
 
     def __init__(self, resource: dict[str, Any]) -> None:
@@ -136,11 +142,18 @@ class Run:
         self.is_conditional = False
         self.element_ids: dict[str, int] = {}
         self.unevaluated: list[str] = []
+        #: The steps that are left for invariants whose cost isn't bounded by the size of the resource.
+        self.steps = [MAX_STEPS]
 
     def error(self, code: str, text: str, rule: str, path: str = "") -> Findings:
         """Return one new finding of severity error, or none if there are too many already."""
         self.left -= 1
         return [Finding("error", code, text, rule, path)] if self.left >= 0 else []
+
+    def judged(self, code: str, text: str, rule: str, path: str = "") -> Findings:
+        """Return one new finding that is an error in a verdict, but a warning when the resource is to be stored."""
+        self.left -= 1
+        return [Finding(JUDGED, code, text, rule, path)] if self.left >= 0 else []
 
     def warning(self, code: str, text: str, rule: str, path: str = "") -> Findings:
         """Return one new finding of severity warning, or none if there are too many already."""
@@ -158,7 +171,7 @@ class Run:
         """Return a run that asks, without any effect on this one, whether something is valid."""
         run = Run(self.resource)
         run.root, run.bundle, run.base, run.checking = self.root, self.bundle, self.base, self.checking
-        run.contained, run.is_conditional = self.contained, self.is_conditional
+        run.contained, run.is_conditional, run.steps = self.contained, self.is_conditional, self.steps
         return run
 
     def target(self, text: str) -> dict[str, Any] | None:
@@ -220,10 +233,13 @@ def issues(
     root: str,
     as_warnings: frozenset[str],
     types_of: Callable[[str], Iterable[str]],
+    *,
+    lenient: bool = False,
 ) -> tuple[Issue, ...]:
     """Return the issues of these findings below ``root``; the last one tells if some were left out.
 
-    Those of the rules ``as_warnings`` are of severity warning. What several profiles find alike is one issue.
+    Those of the rules ``as_warnings`` are of severity warning, and if ``lenient`` those that are judged. What
+    several profiles find alike is one issue.
     """
     listed = []
     seen = set()
@@ -236,6 +252,8 @@ def issues(
             if finding.is_allowed(types_of, run.root):
                 continue
             severity = "error"
+        if severity == JUDGED:
+            severity = "warning" if lenient else "error"
         same = (finding.code, finding.path, finding.text)
         if same in seen:
             continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from fhir_server.messages import defined
 from fhir_server.validation.element_tree import Element
 
 _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
@@ -177,10 +178,17 @@ def _element(
     )
 
 
+#: R4 binds the values of the components of vital signs to these units by mistake: an inhaled oxygen flow in L/min
+#: could not be sent. R4B and the reference implementation say extensible.
+_MILDER = frozenset({"http://hl7.org/fhir/ValueSet/ucum-vitals-common"})
+
+
 def bound(definition: dict[str, Any]) -> tuple[str, str, str]:
     """Return value set and strength of a binding that matters (required, extensible), and the largest set allowed."""
     binding = definition.get("binding", {})
     strength = binding.get("strength", "")
+    if binding.get("valueSet", "").partition("|")[0] in _MILDER:
+        strength = "extensible"
     value_set = binding.get("valueSet", "") if strength in {"required", "extensible"} else ""
     largest = next(
         (
@@ -236,7 +244,7 @@ def constraints(definition: dict[str, Any], source: str = "") -> tuple[Constrain
         Constraint(
             c["key"],
             c["severity"],
-            c["human"],
+            defined(c["human"], c.get("_human")),
             c.get("expression", ""),
             any(e["url"] == BEST_PRACTICE and e.get("valueBoolean") for e in c.get("extension", [])),
         )

@@ -9,13 +9,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fhir_server.definitions import Definitions
+from fhir_server.fhirpath import Env
+from fhir_server.messages import say
 from fhir_server.outcome import Issue
 from fhir_server.validation.compiler import Compiler
 from fhir_server.validation.corrections import Corrections
-from fhir_server.validation.invariants import NotEvaluated
+from fhir_server.validation.invariants import NotEvaluated, TooCostly
 from fhir_server.validation.policy import Policy
 from fhir_server.validation.protocols import CodeSets
-from fhir_server.validation.report import BundleIndex, Run, issues
+from fhir_server.validation.report import ENTRY_STEPS, BundleIndex, Run, issues
 from fhir_server.validation.rules.contained import holds_conditional_references, resource_type
 from fhir_server.validation.unevaluated import claimed
 
@@ -47,13 +49,16 @@ class Validator:
         self._generation = definitions.generation
         self._as_warnings = as_warnings
 
-    def validate(self, resource: dict[str, Any], profiles: Sequence[str] = ()) -> tuple[Issue, ...]:
+    def validate(
+        self, resource: dict[str, Any], profiles: Sequence[str] = (), *, lenient: bool = False
+    ) -> tuple[Issue, ...]:
         """Return the issues of a resource as ``json_format.decode`` gave it; empty when it is valid.
 
         Issues of severity warning don't make it invalid. There is one issue for each defect, at most 100,
         and one more that tells if others were left out. Expressions are FHIRPaths from the resource's type
         on. ``profiles`` are canonical URLs (``url`` or ``url|version``) to check against, besides those that
-        ``meta.profile`` claims.
+        ``meta.profile`` claims. ``lenient`` is for resources that are to be stored: rules which the reference
+        implementation has, but whose breach is common and does no harm here, give warnings.
         """
         compiler = self._compiler
         if self._generation != self._definitions.generation:
@@ -67,15 +72,35 @@ class Validator:
         if name == "Bundle":
             run.is_conditional = holds_conditional_references(resource)
             run.bundle = BundleIndex(resource)
+            run.steps[0] += (
+                ENTRY_STEPS * len(resource["entry"]) if isinstance(resource.get("entry"), list) else 0
+            )
         try:
             found = compiler.claims.handler(resource, name, profiles)(resource, {}, run)
         except RecursionError:
             return (
                 Issue("error", "structure", "The resource is nested too deeply: flatten it.", name, "depth"),
             )
+        except TooCostly as reason:
+            text = say(
+                "The rule {key} takes too many steps on this resource: make the resource smaller, or the rule simpler.",
+                key=str(reason),
+            )
+            return (Issue("error", "too-costly", text, name, str(reason)),)
         if found is None and not run.unevaluated:
             return ()
-        return issues(found or [], run, name, self._as_warnings, compiler.types_of)
+        return issues(found or [], run, name, self._as_warnings, compiler.types_of, lenient=lenient)
+
+    def environment(self, resource: dict[str, Any]) -> Env:
+        """Return the surroundings in which FHIRPath expressions on a resource are evaluated.
+
+        With them ``resolve()`` finds contained resources and entries of the same Bundle, and ``memberOf()``,
+        ``conformsTo()`` and ``htmlChecks()`` answer from the definitions. Set ``steps`` for expressions of strangers.
+        """
+        run = Run(resource)
+        if resource.get("resourceType") == "Bundle":
+            run.bundle = BundleIndex(resource)
+        return self._compiler.invariants.environment(run)
 
     def unchecked(self, resource: dict[str, Any], profiles: Sequence[str] = ()) -> tuple[Issue, ...]:
         """Return a warning for each constraint that can't be checked, of the profiles that ``validate`` goes by."""

@@ -39,6 +39,39 @@ def test_results_are_json_lines(expression, text, output):
     assert (result.returncode, result.stdout, result.stderr) == (0, output, "")
 
 
+RICH = (
+    '{"resourceType":"Patient","gender":"male","text":{"status":"generated","div":"<div xmlns=\\"http://www.w3.org/1999/xhtml\\">x</div>"},'
+    '"contained":[{"resourceType":"Organization","id":"o","name":"O"}],"managingOrganization":{"reference":"#o"}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("expression", "output"),
+    [
+        ("gender.memberOf('http://hl7.org/fhir/ValueSet/administrative-gender')", "true\n"),
+        ("gender.memberOf(%`vs-administrative-gender`)", "true\n"),
+        ("id.combine('x').memberOf('http://hl7.org/fhir/ValueSet/administrative-gender')", "false\n"),
+        ("conformsTo('http://hl7.org/fhir/StructureDefinition/Patient')", "true\n"),
+        ("conformsTo('http://hl7.org/fhir/StructureDefinition/Group')", "false\n"),
+        ("text.div.htmlChecks()", "true\n"),
+        ("managingOrganization.resolve().name", '"O"\n'),
+        ("%ucum", '"http://unitsofmeasure.org"\n'),
+    ],
+)
+def test_functions_of_fhir_answer_from_the_definitions(expression, output):
+    result = run(expression, stdin=RICH)
+    assert (result.returncode, result.stdout, result.stderr) == (0, output, "")
+
+
+def test_an_expression_that_explodes_is_stopped():
+    nested = "%resource.descendants()"
+    for _ in range(9):
+        nested = f"%resource.descendants().select({nested})"
+    result = run(f"{nested}.count()", stdin=RICH)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "more steps than are allowed" in result.stderr
+
+
 def test_names(tmp_path):
     file = tmp_path / "a.json"
     file.write_text(PATIENT)

@@ -21,6 +21,16 @@ def get(url):
         return answer.status, answer.read().decode()
 
 
+def sent(method, url, resource):
+    """Send a resource on a connection of its own."""
+    body = None if method == "DELETE" else json.dumps(resource).encode()
+    headers = {"content-type": "application/fhir+json", "connection": "close"}
+    with urllib.request.urlopen(
+        urllib.request.Request(url, body, headers, method=method), timeout=30
+    ) as answer:
+        return answer.status, answer.read().decode()
+
+
 def stopped(process):
     """Stop the server as an operator does; return its exit code and the seconds that it took."""
     start = time.monotonic()
@@ -96,6 +106,35 @@ def test_several_workers_and_kills(serving, tmp_path):
     with running(serving, tmp_path / "data", port=port, workers=2):
         assert len(list((tmp_path / "data").glob("metrics-*"))) == 1  # the killed server's is gone
     assert list((tmp_path / "data").glob("metrics-*")) == []
+
+
+def test_a_stored_profile_counts_in_every_worker(serving, tmp_path):
+    """At once in the worker that took it; in the others when they have looked, a quarter of a second later."""
+    url = "https://example.org/StructureDefinition/gendered"
+    profile = {
+        "resourceType": "StructureDefinition", "id": "gendered", "url": url, "name": "Gendered", "status": "active",
+        "kind": "resource", "abstract": False, "type": "Patient", "derivation": "constraint",
+        "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+        "differential": {"element": [{"id": "Patient.gender", "path": "Patient.gender", "min": 1}]},
+    }  # fmt: skip
+    patient = {"resourceType": "Patient", "meta": {"profile": [url]}, "active": True}
+
+    def verdicts(base):
+        """Return the severities that 24 connections get, which the system spreads over the workers."""
+        found = set()
+        for _ in range(24):
+            status, answer = sent("POST", f"{base}/Patient/$validate", patient)
+            assert status == 200
+            found.add(json.loads(answer)["issue"][0]["severity"])
+        return found
+
+    with running(serving, tmp_path / "data", workers=2) as (process, base, _):
+        assert len(workers_of(process)) == 2
+        assert verdicts(base) == {"warning"}  # nobody knows the profile
+        for method, expected in (("PUT", {"error"}), ("DELETE", {"warning"}), ("PUT", {"error"})):
+            assert sent(method, f"{base}/StructureDefinition/gendered", profile)[0] in (200, 201, 204)
+            time.sleep(1)  # four looks
+            assert verdicts(base) == expected
 
 
 @pytest.fixture

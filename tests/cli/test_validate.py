@@ -108,14 +108,14 @@ def test_xml_from_standard_input():
     assert "-:2:2: error Patient" in result.stdout
 
 
-WARNING = '{"resourceType":"Bundle","type":"collection","entry":[{"fullUrl":"http://h/Patient/1","resource":{"resourceType":"Patient","id":"2"}}]}'
+WARNING = '{"resourceType":"ValueSet","status":"draft","name":"a b"}'
 
 
 @pytest.mark.parametrize(("severity", "listed"), [("error", False), ("warning", True), ("information", True)])
 def test_severity_chooses_what_is_listed(severity, listed):
     result = run("-", "--severity", severity, stdin=WARNING)
     assert result.returncode == 0
-    assert ("warning Bundle.entry[0].fullUrl" in result.stdout) is listed
+    assert ("warning ValueSet" in result.stdout) is listed
 
 
 def test_junit(tmp_path):

@@ -13,8 +13,10 @@ from fhir_server.datatypes.primitives import JSON_TYPES, PRIMITIVES
 from fhir_server.definitions import Definitions
 from fhir_server.messages import (
     ENGLISH,
+    TRANSLATION,
     alternatives,
     chosen,
+    defined,
     languages,
     say,
     together,
@@ -110,6 +112,17 @@ def test_what_the_sender_wrote_is_never_translated() -> None:
         '{path} has no property "{key}": {advice}', path="a string", key="{advice}", advice=say("remove it.")
     )
     assert translated(sentence, "fr") == "a string n'a pas de propriété « {advice} » : retirez-le."
+
+
+def test_a_definition_brings_its_translations() -> None:
+    parts = [{"url": "lang", "valueCode": "fr-FR"}, {"url": "content", "valueString": "Pas de {x}."}]
+    text = defined("No {x}.", {"extension": [{"url": TRANSLATION, "extension": parts}, {"url": "urn:other"}]})
+    assert (text, translated(text, "fr")) == ("No {x}.", "Pas de {x}.")
+    assert (
+        translated(say("{text} (profile {profile})", text=text, profile="p"), "fr")
+        == "Pas de {x}. (profil p)"
+    )
+    assert type(defined("No {x}.", None)) is str
 
 
 def test_a_sentence_without_translation_stays_english() -> None:

@@ -148,11 +148,26 @@ def test_each_issue_has_its_line_and_column_in_the_sent_text(fhir):
     assert cut["issue"][0]["location"] == ["Line[2] Col[1]"]
 
 
-def test_a_profile_of_the_core_package_is_judged(fhir):
+def test_a_vital_sign_is_judged_by_its_code_but_stored_with_warnings(fhir):
     body = {
         "resourceType": "Observation",
         "status": "final",
         "code": {"coding": [{"system": "http://loinc.org", "code": "29463-7"}]},
+        "subject": {"reference": "Patient/x"},
+    }
+    judged = fhir.post("Observation/$validate", json=body).json()["issue"]
+    assert {i["expression"][0] for i in judged if i["severity"] == "error"} >= {"Observation"}
+    stored = fhir.post("Observation", json=body, headers={"Prefer": "return=OperationOutcome"})
+    assert stored.status_code == 201
+    assert {i["severity"] for i in stored.json()["issue"]} <= {"warning", "information"}
+    assert any("bodyweight" in i["diagnostics"] for i in stored.json()["issue"])
+
+
+def test_a_profile_of_the_core_package_is_judged(fhir):
+    body = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2339-0"}]},
         "subject": {"reference": "Patient/x"},
         "effectiveDateTime": "2026-01-01",
     }
@@ -208,3 +223,10 @@ def test_constraints_that_can_t_be_checked_are_named(fhir):
             patient["meta"] = {"profile": [url]}
         issues = fhir.post(path, json=patient).json()["issue"]
         assert [(i["severity"], i["details"]["coding"][0]["code"]) for i in issues] == [("warning", "u-1")]
+
+
+def test_mode_profile_only_looks_at_the_content(fhir, stored):
+    profile = BASE + "Patient"
+    for path in ("Patient/$validate", f"Patient/{stored['id']}/$validate"):
+        answer = fhir.post(path, json=parameters(GOOD, mode="profile", profile=profile))
+        assert [issue["severity"] for issue in answer.json()["issue"]] == ["information"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -41,3 +42,22 @@ def test_fix(validator, case):
 
 def decode_patch(fix):
     return json.loads(fix.patch(), parse_float=Decimal)
+
+
+def test_hostile_values_cost_little(validator):
+    """Long words in many places: no fix, and no time."""
+    long = "A_" * 100_000
+    resource = {
+        "resourceType": "Patient",
+        "gender": long,
+        "birthDate": "1" * 100_000,
+        "deceasedDateTime": "1/" * 50_000,
+        "communication": [{"language": {"coding": [{"system": long, "code": long}]}}],
+        "generalPractitioner": [{"reference": long}] * 50,
+        "contact": [{"gender": long}] * 50,
+    }
+    started = time.process_time()
+    issues = validator.corrected(validator.validate(resource), resource)
+    assert time.process_time() - started < 2
+    assert len(issues) > 50
+    assert all(issue.fix is None for issue in issues)

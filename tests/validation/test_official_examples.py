@@ -38,7 +38,7 @@ def test_examples() -> None:
             resource = decode(body)
             as_text = json.loads(body, parse_float=str, parse_int=str)
             assert json.loads(encode(resource), parse_float=str, parse_int=str) == as_text, member.name
-            errors = {i.rule for i in validator.validate(resource) if i.severity == "error"}
+            errors = {i.rule for i in validator.validate(resource, lenient=True) if i.severity == "error"}
             if errors:
                 rejected[Path(member.name).name] = errors
     assert rejected == {name: set(rules) for name, rules in known.items()}

@@ -170,11 +170,17 @@ def test_profiles_of_types_that_nobody_loaded_are_reported(
     element: dict[str, Any], value: dict[str, Any], severity: str
 ) -> None:
     checked = validator(element, type_="Patient", policy=Policy(unknown_profile=severity))
-    found = checked.validate(patient(**value), (URL,))
+    found = checked.validate(patient(**value), (URL,), lenient=True)
     assert [(i.severity, i.code) for i in found] == (
         [(severity, "not-found")] if severity != "ignore" else []
     )
     assert all(UNKNOWN in i.diagnostics for i in found)
+
+
+def test_a_value_that_no_known_profile_judges_is_an_error_of_the_verdict() -> None:
+    element = {"path": "name", "type": [{"code": "HumanName", "profile": [UNKNOWN]}]}
+    found = validator(element, type_="Patient").validate(patient(name=[TEXT]), (URL,))
+    assert [(i.severity, i.code) for i in found] == [("error", "not-found")]
 
 
 def test_one_of_several_profiles_is_enough_even_if_another_is_unknown() -> None:

@@ -19,6 +19,8 @@ DEFINITIONS = Definitions()
 CODE_SETS = CodeSets(DEFINITIONS)
 VALIDATOR = Validator(DEFINITIONS, CODE_SETS)
 CASES = json.loads((HERE / "cases.json").read_text())
+#: What the reference implementation refuses, but we store: errors of a verdict, warnings of a write.
+JUDGED = json.loads((HERE / "judged.json").read_text())
 
 
 @pytest.mark.parametrize("case", CASES, ids=[c["name"] for c in CASES])
@@ -26,6 +28,17 @@ def test_case(case: dict[str, Any]) -> None:
     resource = decode(json.dumps(case["resource"]).encode())
     found = [[i.severity, i.code, i.expression, i.rule] for i in VALIDATOR.validate(resource)]
     assert sorted(found) == sorted(case["issues"])
+
+
+@pytest.mark.parametrize("case", JUDGED, ids=[c["name"] for c in JUDGED])
+def test_judged(case: dict[str, Any]) -> None:
+    resource = decode(json.dumps(case["resource"]).encode())
+    errors = [[i.expression, i.rule] for i in VALIDATOR.validate(resource) if i.severity == "error"]
+    assert errors[:1] == case["errors"]
+    lenient = VALIDATOR.validate(resource, lenient=True)
+    assert [i for i in lenient if i.severity == "error"] == []
+    warnings = [[i.expression, i.rule] for i in lenient if i.severity == "warning"]
+    assert all(error in warnings for error in case["errors"])
 
 
 @pytest.mark.parametrize(

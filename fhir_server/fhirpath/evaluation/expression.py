@@ -84,6 +84,8 @@ def fallback(types: Types) -> Callable[[Tree, str], Callable[..., bool | None]]:
                 raise
             except DecimalException:  # as above: a number is out of range
                 return None
+            finally:
+                env.steps = run.steps
 
         return part
 

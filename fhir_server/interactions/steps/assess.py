@@ -17,7 +17,7 @@ def assess(server: Server, resource: dict[str, Any]) -> tuple[Issue, ...]:
 
     The status is 400 when an error concerns structure or values, else 422 (invariants, codes, business rules).
     """
-    issues = server.validator.validate(resource)
+    issues = server.validator.validate(resource, lenient=True)
     if resource["resourceType"] == "SearchParameter":
         issues = (*issues, *_of_search_parameter(server, resource))
     if not issues:

@@ -169,7 +169,7 @@ def check_envelope(server: Server, bundle: dict[str, Any]) -> None:
     if isinstance(entries, list):
         check_identities(entries)
         bundle = {**bundle, "entry": [_without_resource(entry) for entry in entries]}
-    issues = server.validator.validate(bundle)
+    issues = server.validator.validate(bundle, lenient=True)
     if any(issue.severity in ("error", "fatal") for issue in issues):
         raise FhirError(*issues, status=400)
 

@@ -16,7 +16,8 @@ from fhir_server.interactions.steps.whole_rows import whole_rows
 from fhir_server.outcome import Issue
 from fhir_server.search import Pager, Position, SearchQuery, with_order
 from fhir_server.search.choosing import choose, criteria
-from fhir_server.search.expression import Expression, all_of
+from fhir_server.search.combining import all_of
+from fhir_server.search.expression import Expression
 from fhir_server.search.linked import asked_about, can_be_asked_about
 from fhir_server.search.lookups import questions
 from fhir_server.store.documents import Stored

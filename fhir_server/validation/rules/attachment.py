@@ -18,12 +18,17 @@ def stated_size(attachment: dict[str, Any], run: Run) -> Findings | None:
     data, size = attachment.get("data"), attachment.get("size")
     if data is None or size is None:
         return None
-    text = "".join(data.split())
-    if size == len(text) // 4 * 3 - text[-2:].count("="):
+    if size == decoded_size(data):
         return None
     return run.error(
         "business-rule", "The size must be the number of bytes in data before base64.", "size@", ".size"
     )
+
+
+def decoded_size(data: str) -> int:
+    """Return how many bytes a text in base64 stands for."""
+    text = "".join(data.split())
+    return len(text) // 4 * 3 - text[-2:].count("=")
 
 
 def stated_hash(content: dict[str, Any], run: Run) -> Findings | None:

@@ -33,46 +33,22 @@ LONG_LISTS = frozenset(
 _ELE_1 = "An element must have a value or children other than an id: give it one or leave it out."
 
 
-def _shape(values: Any, element: ElementSchema, run: Run) -> Findings | None:
-    """Return what is wrong with an array as such; None if its items can be looked at."""
+def _misshapen(values: Any, element: ElementSchema, limit: int, run: Run) -> Findings:
+    """Return what is wrong with an array as such: it is none, is empty, or has too many or too few items."""
+    name = element.name
     if type(values) is not list:
-        return run.error(
-            "structure",
-            say("The value must be an array: put it in [ ] ({name} may repeat).", name=element.name),
-            "type@",
-        )
-    if not values:
-        return run.error(
-            "structure", "The array must not be empty: leave the element out instead.", "cardinality@"
-        )
-    return None
-
-
-def _count(values: list[Any], element: ElementSchema, limit: int, run: Run) -> Findings | None:
+        text = say("The value must be an array: put it in [ ] ({name} may repeat).", name=name)
+        return run.error("structure", text, "type@")
     count = len(values)
+    if not count:
+        text = "The array must not be empty: leave the element out instead."
+        return run.error("structure", text, "cardinality@")
     if count > limit:
-        return run.error(
-            "structure",
-            say(
-                "There must be at most {limit} {name}, not {count}.",
-                limit=limit,
-                name=element.name,
-                count=count,
-            ),
-            "cardinality@",
-        )
-    if count < element.minimum:
-        return run.error(
-            "required",
-            say(
-                "There must be at least {minimum} {name}, not {count}.",
-                minimum=element.minimum,
-                name=element.name,
-                count=count,
-            ),
-            "cardinality@",
-        )
-    return None
+        text = say("There must be at most {limit} {name}, not {count}.", limit=limit, name=name, count=count)
+        return run.error("structure", text, "cardinality@")
+    least = element.minimum
+    text = say("There must be at least {minimum} {name}, not {count}.", minimum=least, name=name, count=count)
+    return run.error("required", text, "cardinality@")
 
 
 def limit_of(element: ElementSchema) -> int:
@@ -90,13 +66,11 @@ def indexed(findings: Findings, index: int) -> Findings:
 def list_of(item: Handler, element: ElementSchema) -> Handler:
     """Return the handler of a repeated element whose items are objects."""
     limit = limit_of(element)
-    minimum = element.minimum
+    least = element.minimum or 1
 
     def handler(values: Any, parent: dict[str, Any], run: Run) -> Findings | None:
-        if type(values) is not list or not values:
-            return _shape(values, element, run)
-        if not minimum <= len(values) <= limit:
-            return _count(values, element, limit, run)
+        if type(values) is not list or not least <= len(values) <= limit:
+            return _misshapen(values, element, limit, run)
         found: Findings | None = None
         for index, value in enumerate(values):
             problem = item(value, parent, run)
@@ -113,14 +87,12 @@ def list_of_scalars(test: Scalar, element: ElementSchema) -> Handler:
     """Return the handler of a repeated primitive; null stands for a value that only has extensions."""
     accepts = test.accepts
     limit = limit_of(element)
-    minimum = element.minimum
+    least = element.minimum or 1
     sibling = f"_{element.name}"
 
     def handler(values: Any, parent: dict[str, Any], run: Run) -> Findings | None:
-        if type(values) is not list or not values:
-            return _shape(values, element, run)
-        if not minimum <= len(values) <= limit:
-            return _count(values, element, limit, run)
+        if type(values) is not list or not least <= len(values) <= limit:
+            return _misshapen(values, element, limit, run)
         found: Findings | None = None
         for index, value in enumerate(values):
             if accepts(value):
@@ -150,14 +122,12 @@ def list_of_scalars(test: Scalar, element: ElementSchema) -> Handler:
 def list_of_values(item: Handler, element: ElementSchema) -> Handler:
     """Return the handler of a repeated primitive whose values each need a handler of their own."""
     limit = limit_of(element)
-    minimum = element.minimum
+    least = element.minimum or 1
     sibling = f"_{element.name}"
 
     def handler(values: Any, parent: dict[str, Any], run: Run) -> Findings | None:
-        if type(values) is not list or not values:
-            return _shape(values, element, run)
-        if not minimum <= len(values) <= limit:
-            return _count(values, element, limit, run)
+        if type(values) is not list or not least <= len(values) <= limit:
+            return _misshapen(values, element, limit, run)
         found: Findings = []
         for index, value in enumerate(values):
             if value is None and _item(parent.get(sibling), index) is not None:
@@ -194,10 +164,8 @@ def sibling_of_list(element_type: Handler, element: ElementSchema) -> Handler:
     key = element.name
 
     def handler(values: Any, parent: dict[str, Any], run: Run) -> Findings | None:
-        if type(values) is not list or not values:
-            return _shape(values, element, run)
-        if len(values) > limit:
-            return _count(values, element, limit, run)
+        if type(values) is not list or not 0 < len(values) <= limit:
+            return _misshapen(values, element, limit, run)
         partner = parent.get(key)
         found: Findings = []
         for index, value in enumerate(values):

@@ -1,6 +1,6 @@
 """Codings whose code system is at hand: does the system have the code, and is the display one of its texts?
 
-Breaches are warnings: displays change, and are translated. https://hl7.org/fhir/R4/datatypes.html#Coding
+A display that differs is a warning: displays change, and are translated. https://hl7.org/fhir/R4/datatypes.html#Coding
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def known_in_system(inner: Handler, displays: Displays) -> Handler:
         if texts is None:
             return found
         if not texts:
-            problem = run.warning("code-invalid", "The code system doesn't have this code.", "code@", ".code")
+            problem = run.judged("code-invalid", "The code system doesn't have this code.", "code@", ".code")
         else:
             display = value.get("display")
             if display is None or display in texts or _folded(display) in map(_folded, texts):

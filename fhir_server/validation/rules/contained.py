@@ -103,6 +103,7 @@ def contained_rules(node: dict[str, Any], run: Run) -> Findings | None:
     contained = node["contained"]
     found: Findings = []
     wanted: set[str] | None = None
+    ids = set()
     for index, inner in enumerate(contained):
         path = f".contained[{index}]"
         meta = inner.get("meta", {})
@@ -116,6 +117,10 @@ def contained_rules(node: dict[str, Any], run: Run) -> Findings | None:
             text = "A contained resource must not have meta.security: label the outermost resource."
             found += run.error("invariant", text, "dom-5", path)
         if "id" in inner:
+            if inner["id"] in ids:
+                text = "The id of a contained resource must be the only one of its kind: choose another one."
+                found += run.error("duplicate", text, "contained-id", f"{path}.id")
+            ids.add(inner["id"])
             if wanted is None:
                 wanted = set(_local_references(node))
             if "#" + inner["id"] not in wanted and "#" not in _local_references(inner):

@@ -74,7 +74,7 @@ class Extensions:
                 return plain(value, parent, run)
             known = self._of(profile or url)
             if known is None:
-                return join(plain(value, parent, run), self._report_unknown(url, run, is_modifier))
+                return join(plain(value, parent, run), self._report_unknown(url, run, holder, is_modifier))
             found = known.check(value, parent, run)
             if known.is_modifier != is_modifier:
                 found = join(found, self._wrong_kind(known, run))
@@ -103,9 +103,12 @@ class Extensions:
             self._known[url] = known
         return known
 
-    def _report_unknown(self, url: str, run: Run, is_modifier: bool) -> Findings:
+    def _report_unknown(self, url: str, run: Run, holder: str, is_modifier: bool) -> Findings:
         if ":" not in url:
-            return []  # a part of a complex extension
+            if holder == "Extension":
+                return []  # a part of a complex extension
+            text = "The url of an extension must be absolute, except in the parts of another extension."
+            return run.judged("value", text, "extension-url@", ".url")
         if is_modifier:
             text = (
                 "The modifier extension isn't known to this server, so the element can't be understood safely:"

@@ -14,6 +14,7 @@ from fhir_server.datatypes import xhtml
 from fhir_server.datatypes.primitives import MAX_STRING, PRIMITIVES, Primitive, is_string
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run
+from fhir_server.validation.rules.system import URIS, uri_problem
 
 #: Element.id "may be any string value that does not contain spaces".
 ELEMENT_ID = Primitive(
@@ -51,7 +52,7 @@ def single(test: Scalar, type_code: str = "") -> Handler:
     if type_code in {"string", "markdown"}:
         return _single_string(test)
     if type_code in _right:
-        return _single_word(test, _right[type_code])
+        return _single_word(test, _right[type_code], type_code)
     accepts = test.accepts
 
     def handler(value: Any, _: dict[str, Any], run: Run) -> Findings | None:
@@ -79,13 +80,13 @@ def _single_string(test: Scalar) -> Handler:
 
 
 #: Texts that were right, by type: the same few URIs and codes come again and again.
-_right: dict[str, set[str]] = {name: set() for name in ("uri", "url", "canonical", "code")}
+_right: dict[str, set[str]] = {name: set() for name in (*URIS, "code")}
 #: How many are remembered before all are forgotten, and how long they may be.
 _REMEMBERED = 4096
 _REMEMBERED_LENGTH = 100
 
 
-def _single_word(test: Scalar, right: set[str]) -> Handler:
+def _single_word(test: Scalar, right: set[str], type_code: str) -> Handler:
     """Return a handler that remembers in ``right`` what it accepted."""
     accepts = test.accepts
 
@@ -94,6 +95,9 @@ def _single_word(test: Scalar, right: set[str]) -> Handler:
             return None
         if not accepts(value):
             return run.error(*test.problem(value))
+        doubt = uri_problem(type_code, value) if type_code in URIS else ""
+        if doubt:
+            return run.judged("value", doubt, "primitive@")
         if len(value) <= _REMEMBERED_LENGTH:
             if len(right) >= _REMEMBERED:
                 right.clear()
@@ -115,14 +119,37 @@ def element_id(value: Any, holder: dict[str, Any], run: Run) -> Findings | None:
 
 
 def narrative(value: Any, _: dict[str, Any], run: Run) -> Findings | None:
-    """Check Narrative.div (txt-1, txt-2)."""
-    found = xhtml.problem(value)
-    if found is None:
+    """Check Narrative.div (txt-1, txt-2), its structure, and that its links have targets."""
+    found = xhtml.examined(value)
+    if found.problem is None:
+        if found.doubt:
+            return run.judged("invalid", found.doubt, "narrative")
+        missing = [n for n in found.links if n not in found.names]
+        if missing and not _ids(run.root).issuperset(missing):
+            text = "The narrative links to an id that nothing in the resource has: mend it, or leave it out."
+            return run.judged("invalid", text, "narrative-link")
         return None
-    rule, text = found
+    rule, text = found.problem
     if rule == "xhtml":
         return run.error("structure", text, "xhtml@")
     return run.error("invariant", text, rule)
+
+
+def _ids(root: Any) -> set[str]:
+    """Return the ids of all elements and contained resources, and of what narratives name."""
+    found: set[str] = set()
+    waiting = [root]
+    while waiting:
+        value = waiting.pop()
+        if type(value) is dict:
+            if type(value.get("id")) is str:
+                found.add(value["id"])
+            if type(value.get("div")) is str:
+                found |= xhtml.examined(value["div"]).names
+            waiting += value.values()
+        elif type(value) is list:
+            waiting += value
+    return found
 
 
 #: Handlers of the primitive types that need more than a test of the value.
