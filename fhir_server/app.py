@@ -34,12 +34,12 @@ from fhir_server.interactions.stored_parameters import StoredParameters
 from fhir_server.operations.catalogue import by_name, offered
 from fhir_server.operations.expunge import follow as follow_purges
 from fhir_server.rest.access_log import AccessLog
-from fhir_server.rest.gateway import Edge, Gateway
+from fhir_server.rest.gateway import Authenticating, Edge, Gateway
 from fhir_server.rest.health import health_routes
 from fhir_server.rest.metrics import Metrics
 from fhir_server.rest.openapi import openapi
 from fhir_server.search import Cursors, Indexer, Registry, indexes
-from fhir_server.settings import Settings, cursor_key, load, packages_folder
+from fhir_server.settings import Settings, SettingsError, cursor_key, load, packages_folder
 from fhir_server.store import Store
 from fhir_server.store.catalogue import REFERENCES
 from fhir_server.store.embedded import EmbeddedMongod
@@ -62,9 +62,17 @@ PRELOADED = (
 )
 
 
-def create_app(settings: Settings | None = None) -> Application:
-    """Return the ASGI application; its lifespan connects to MongoDB (or starts the embedded one) and closes it."""
-    return Application(settings or load())
+def create_app(settings: Settings | None = None, authenticator: Authenticating | None = None) -> Application:
+    """Return the ASGI application; its lifespan connects to MongoDB (or starts the embedded one) and closes it.
+
+    ``authenticator`` finds out who asks, in place of the one that the settings describe.
+    """
+    chosen = settings or load()
+    if chosen.access.mode == "smart" and authenticator is None:
+        raise SettingsError(
+            ["access.mode=smart needs somebody who verifies tokens: no issuer is configured."]
+        )
+    return Application(chosen, authenticator)
 
 
 def now() -> int:
@@ -75,7 +83,8 @@ def now() -> int:
 class Application(FastAPI):
     """FastAPI with the FHIR API in front: requests below the FHIR base skip FastAPI's routing and middleware."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, authenticator: Authenticating | None = None) -> None:
+        self._authenticator = authenticator
         self.settings = settings
         self.metrics = Metrics()
         self._prefix = settings.http.base_path
@@ -136,7 +145,7 @@ class Application(FastAPI):
         log = AccessLog(self.settings.log.format) if self.settings.log.level in ("debug", "info") else None
         self._capabilities = dict(server.capabilities)
         server = self._server = replace(server, capabilities=self._capabilities)
-        self._gateway = Gateway(server, edge, self.metrics, log)
+        self._gateway = Gateway(server, edge, self.metrics, log, self._authenticator)
 
     def describe(self) -> None:
         """Make the CapabilityStatement and the OpenAPI document anew: the search parameters have changed."""

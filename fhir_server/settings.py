@@ -287,6 +287,16 @@ class Cursor(Section):
     behind one address. Without it a key is generated and kept in the data directory."""
 
 
+class Access(Section):
+    """Who may see and do what."""
+
+    mode: Literal["open", "smart"] = "open"
+    """open: nobody signs in, and everybody sees and changes everything; for development, on loopback addresses only.
+    smart: every request carries a token (SMART on FHIR), and the citizen's Consents are enforced."""
+    open_anywhere: bool = False
+    """Let open mode listen on other addresses than loopback. Whoever reaches the port then reads everything."""
+
+
 class Settings(BaseSettings):
     """All settings, frozen. Make them with ``load``, which also refuses names that nothing claims."""
 
@@ -316,6 +326,7 @@ class Settings(BaseSettings):
     content: Content = Field(default_factory=Content)
     examples: Examples = Field(default_factory=Examples)
     cursor: Cursor = Field(default_factory=Cursor)
+    access: Access = Field(default_factory=Access)
 
     @classmethod
     def settings_customise_sources(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fhir_server.access.caller import Caller
+from fhir_server.access.caller import Caller, Kind
 from fhir_server.access.policy import EVERYTHING, Clause
 
 #: The letter for what a resource may refer to: what the caller may see, whatever the scopes name.
@@ -28,6 +28,16 @@ class AccessContext:
     policy: Policy
     authors: tuple[str, ...] = ()
     caller: Caller | None = None
+
+    @property
+    def sees_all(self) -> bool:
+        """Tell whether nothing is hidden from the caller, who may then choose ids."""
+        return self.caller is None or self.caller.kind is Kind.OPERATOR
+
+    @property
+    def needs_entries(self) -> bool:
+        """Tell whether the policy asks for the index entries of a document, too: scopes have search parameters."""
+        return self.caller is not None and any(scope.conditions for scope in self.caller.scopes.resources)
 
     @property
     def is_open(self) -> bool:

@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/security-labels.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 #: The version of these rules; raised when they change, after which documents are computed anew.
@@ -26,19 +26,26 @@ _DOCUMENT = "DocumentReference"
 _DELAYS = {"INVISIBLE_PATIENT": "citizen", "INVISIBLE_REPRESENTANTS_LEGAUX": "representative"}
 
 
-def keys(resource: Mapping[str, Any], *, authors: Iterable[str] = ()) -> dict[str, Any]:
+def keys(
+    resource: Mapping[str, Any], *, authors: Iterable[str] = (), others: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the access keys of a valid resource.
 
     ``authors`` are who deposited it, from the token and never from the body: ``Organization/x``, ``Practitioner/x``.
     The result has: ``cls`` classes (the type; of documents also ``DocumentReference#code`` for each of its types),
     ``conf`` the confidentiality as a number, ``lab`` other labels, ``mask`` and ``hid`` who must not see it,
-    ``auth`` the depositors, ``ver`` the version of the rules. Empty lists are left out.
+    ``auth`` the depositors, ``also`` the patients ``others`` than the home patient that it names, which grants them
+    nothing, ``who`` the actors of a Consent, ``ver`` the version of the rules. Empty lists are left out.
     """
     type_ = resource["resourceType"]
     made: dict[str, Any] = {"cls": [type_], "conf": UNLABELLED, "ver": RULES_VERSION}
     depositors = sorted(set(authors))
     if depositors:
         made["auth"] = depositors
+    if others:
+        made["also"] = list(others)
+    if type_ == "Consent" and (actors := set(_actors(resource.get("provision", {})))):
+        made["who"] = sorted(actors)
     if type_ != _DOCUMENT and "contained" not in resource and "security" not in resource.get("meta", {}):
         return made  # most resources: hot in every write
     codings = list(_labels(resource))
@@ -59,6 +66,13 @@ def keys(resource: Mapping[str, Any], *, authors: Iterable[str] = ()) -> dict[st
         if values:
             made[name] = sorted(values)
     return made
+
+
+def _actors(provision: Mapping[str, Any]) -> Iterable[str]:
+    for actor in provision.get("actor", ()):
+        yield actor.get("reference", {}).get("reference", "")
+    for inner in provision.get("provision", ()):
+        yield from _actors(inner)
 
 
 def _labels(resource: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:

@@ -10,8 +10,8 @@ Only exclusions hold for it, which is why ``grants`` refuses a policy that consi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 #: Where a document has its home patient, and where a deletion has it.
@@ -110,6 +110,43 @@ class AtMost:
     def admits(self, document: Mapping[str, Any]) -> bool:
         """Tell whether such a number is there."""
         return any(type(value) is int and value <= self.limit for value in _held(document, self.field))
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The document has no such field."""
+
+    field: str
+    is_positive = False
+
+    def as_filter(self) -> dict[str, Any]:
+        """Return the test for absence."""
+        return {self.field: {"$exists": False}}
+
+    def admits(self, document: Mapping[str, Any]) -> bool:
+        """Tell whether the field is absent."""
+        return not _held(document, self.field)
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """The document matches search criteria, which others have compiled to a filter and a predicate on index entries.
+
+    Of versions in the history no entries are kept: they don't match.
+    """
+
+    name: str
+    filter: Mapping[str, Any] = field(compare=False)
+    predicate: Callable[[Mapping[str, Any]], bool] = field(compare=False)
+    is_positive = True
+
+    def as_filter(self) -> dict[str, Any]:
+        """Return the filter, on documents that have index entries."""
+        return {"$and": [{"i": {"$exists": True}}, dict(self.filter)]}
+
+    def admits(self, document: Mapping[str, Any]) -> bool:
+        """Tell whether the document has index entries and matches."""
+        return "i" in document and self.predicate(document)
 
 
 @dataclass(frozen=True, slots=True)

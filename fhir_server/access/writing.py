@@ -18,7 +18,7 @@ Document = Mapping[str, Any]
 #: Types that need no patient: without one they are their depositor's.
 _OF_DEPOSITOR = frozenset({"Binary", "Bundle", "Device", "DeviceMetric", "MessageHeader", "Task"})
 #: Types that by nature name persons beside the home patient; these are seen in the home patient's space only.
-_NAME_OTHERS = frozenset(
+NAME_OTHERS = frozenset(
     {"Coverage", "Claim", "ExplanationOfBenefit", "Communication", "RequestGroup", "CareTeam"}
 )
 #: Who changes only what they deposited themselves; labels are another matter.
@@ -35,7 +35,7 @@ def check_home(caller: Caller, type_: str, after: Document) -> None:
             f"The {type_} must name its patient by a reference of the form Patient/[id].",
             expression=type_,
         )
-    if after.get("cp") and type_ not in _NAME_OTHERS:
+    if after.get("cp") and type_ not in NAME_OTHERS:
         raise error(
             "business-rule",
             f"The {type_} names more than one patient; it can belong to one only.",

@@ -95,5 +95,5 @@ async def version_to_replace(
             expression=f"{type_}.id",
         )
     if current is None:
-        refuse_unknown_id(server, type_)
+        refuse_unknown_id(server, request, type_)
     return current

@@ -33,7 +33,7 @@ async def update(server: Server, request: FhirRequest, target: Target) -> FhirRe
             current = await server.store.read(target.type, target.id, request.access, "u")
             check_preconditions(request.headers, current)
             if current is None:
-                refuse_unknown_id(server, target.type)
+                refuse_unknown_id(server, request, target.type)
             previous = current.version if current else 0
             now = max(server.clock(), current.last_updated + 1 if current else 0)
             body = stamped(resource, target.type, target.id, previous + 1, now)

@@ -31,6 +31,7 @@ def _terminology(type_: str, name: str, handler: Handler) -> Operation:
         frozenset({"GET", "POST"}),
         handler,
         frozenset({type_}),
+        access="public",
     )
 
 
@@ -42,6 +43,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         reindex,
         frozenset({"SearchParameter"}),
+        access="operator",
     ),
     Operation(
         "$validate",
@@ -49,6 +51,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"type", "instance"}),
         frozenset({"GET", "POST"}),
         validate,
+        access="signed-in",
         judges_faults=True,
     ),
     Operation(
@@ -58,6 +61,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET"}),
         json_schema,
         frozenset({"StructureDefinition"}),
+        access="public",
     ),
     Operation(
         "$meta",
@@ -65,6 +69,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"system", "type", "instance"}),
         frozenset({"GET", "POST"}),
         meta,
+        access="r",
         versions=True,
     ),
     Operation(
@@ -73,6 +78,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"instance"}),
         frozenset({"POST"}),
         meta_add,
+        access="u",
     ),
     Operation(
         "$meta-delete",
@@ -80,6 +86,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"instance"}),
         frozenset({"POST"}),
         meta_delete,
+        access="u",
     ),
     _terminology("CodeSystem", "lookup", lookup),
     _terminology("CodeSystem", "validate-code", validate_code),
@@ -93,6 +100,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"system"}),
         frozenset({"POST"}),
         closure,
+        access="signed-in",
     ),
 )
 
@@ -102,6 +110,7 @@ _EXPUNGE = Operation(
     frozenset({"system", "type", "instance"}),
     frozenset({"POST"}),
     expunge,
+    access="operator",
 )
 
 

@@ -13,12 +13,15 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
+from fhir_server.access import OPEN, AccessContext
+from fhir_server.access.caller import Caller
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.router import dispatch, outcome_response
+from fhir_server.interactions.steps.admit import ANONYMOUS, admit
 from fhir_server.interactions.steps.binary import is_native
 from fhir_server.messages import LANGUAGE, chosen
 from fhir_server.outcome import FhirError, error
@@ -37,6 +40,7 @@ from fhir_server.rest.negotiation import (
 from fhir_server.rest.rendering import formatted, send_response
 from fhir_server.rest.streaming import streamed
 from fhir_server.rest.upload import Disconnected, check_unpackable, checked, received, unpacked, whole
+from fhir_server.store.documents import Unavailable
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -65,10 +69,26 @@ class Edge:
         return self.request_timeout + (self.binary_timeout if request.incoming is not None else 0.0)
 
 
+class Authenticating(Protocol):
+    """Finds out who asks."""
+
+    async def caller(self, headers: Mapping[str, str]) -> Caller:
+        """Return the verified caller of a request; raise FhirError 401, 403 or 503."""
+
+
 class Gateway:
     """ASGI application of the FHIR API below ``edge.prefix``."""
 
-    def __init__(self, server: Server, edge: Edge, metrics: Metrics, access_log: AccessLog | None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        edge: Edge,
+        metrics: Metrics,
+        access_log: AccessLog | None,
+        authenticator: Authenticating | None = None,
+    ) -> None:
+        """``authenticator`` None: open mode, everybody sees and does everything."""
+        self._authenticator = authenticator
         self._server = server
         self._edge = edge
         self._metrics = metrics
@@ -95,7 +115,9 @@ class Gateway:
                 wanted = wish_or_content(headers, query)
             else:
                 wanted = wish(headers, query)
-            request = FhirRequest(method, path, query, headers, base=self._base(scope, headers))
+            base = self._base(scope, headers)
+            access = OPEN if self._authenticator is None else await self._admitted(headers, base)
+            request = FhirRequest(method, path, query, headers, base=base, access=access)
             if method not in ("GET", "HEAD"):
                 request = await self._read(request, receive)
             async with asyncio.timeout(self._edge.seconds_for(request)):
@@ -124,6 +146,21 @@ class Gateway:
         stream = streamed(response, self._server.store.contents, receive)
         size = await send_response(send, response, request_id, method, headers, wish=wanted, stream=stream)
         self._finish(request_id, method, response, time.perf_counter() - started, size)
+
+    async def _admitted(self, headers: Mapping[str, str], base: str) -> AccessContext:
+        """Return what the caller may do; raise FhirError 401 for a token that can't be trusted."""
+        assert self._authenticator is not None
+        is_anonymous = "authorization" not in headers
+        caller = ANONYMOUS if is_anonymous else await self._authenticator.caller(headers)
+        try:
+            return await admit(self._server, caller, base)
+        except Unavailable as problem:
+            raise error(
+                "transient",
+                "The database can't be reached at the moment, so it is unknown what you may see.",
+                status=503,
+                headers={"Retry-After": "2"},
+            ) from problem
 
     def _finish(
         self, request_id: str, method: str, response: FhirResponse, seconds: float, size: int

@@ -17,6 +17,8 @@ from fhir_server.store.documents import HISTORY_FIELDS, Stored, history_id, stor
 
 #: So many referring resources of a type are looked for.
 _SHOWN = 10
+#: The index entries, by which granular scopes are judged.
+_ENTRIES = {"i": 1, "x": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +103,12 @@ class Reader:
 
     async def _answer(self, waiters: list[Waiter[Wanted, dict[str, Any] | None]]) -> None:
         ids = list({waiter.item.id for waiter in waiters})
+        needs_entries = any(waiter.item.access.needs_entries for waiter in waiters)
         rows = await self._connection.find(
             {
                 "find": waiters[0].item.collection,
                 "filter": {"_id": ids[0] if len(ids) == 1 else {"$in": ids}},
-                "projection": HISTORY_FIELDS,
+                "projection": {**HISTORY_FIELDS, **_ENTRIES} if needs_entries else HISTORY_FIELDS,
                 "batchSize": len(ids) + 1,
             }
         )

@@ -18,6 +18,7 @@ from fhir_server.store.connection import Connection
 from fhir_server.store.contents import Contents
 from fhir_server.store.documents import Change, Page, Stored
 from fhir_server.store.explaining import ExplainingSearcher
+from fhir_server.store.facts import FactReader
 from fhir_server.store.history import Historian
 from fhir_server.store.history_scope import Listed, Span
 from fhir_server.store.jobs import Jobs
@@ -53,6 +54,8 @@ class Store:
         self._notify: Callable[[], Awaitable[None]] = _nobody
         #: Large content, apart from the bodies.
         self.contents = contents
+        #: Consents and care teams, by which access is decided.
+        self.facts = FactReader(connection)
         #: Long work, with its progress.
         self.jobs = Jobs(connection)
         #: What was done under an Idempotency-Key.
@@ -277,6 +280,7 @@ class Store:
         """Finish what was accepted, then disconnect."""
         await self._committer.close()
         await self._reader.close()
+        await self.facts.close()
         await self._catalogue.close()
         await self._connection.close()
 

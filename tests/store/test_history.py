@@ -199,7 +199,7 @@ async def test_equal_order_keys_are_neither_lost_nor_repeated(store, limit):
 
 def test_the_history_collection_is_read_last():
     """Otherwise a version that is replaced between the two reads is in neither."""
-    sources = Scope(("Observation", "Patient"), True, {}, Span()).sources(0, 1, 1)
+    sources = Scope({"Observation": {}, "Patient": {}}, True, Span()).sources(0, 1, 1)
     assert [name for name, _ in sources] == ["Observation", "Observation", "Patient", "Patient", "history"]
 
 
@@ -281,7 +281,7 @@ async def test_a_page_reads_no_more_of_each_source_than_it_can_show(
     middle = page.rows[-1].key
     span = Span(ascending=ascending)
     bounds = (middle, span.keys()[1]) if ascending else (0, middle)
-    scope = Scope(("Observation",), is_system, {}, span)
+    scope = Scope({"Observation": {}}, is_system, span)
     for name, stages in scope.sources(*bounds, limit):
         command = {"aggregate": name, "pipeline": stages, "cursor": {}}
         reply = mongo_client[store._connection.database.name].command(

@@ -29,7 +29,7 @@ def secured(
     """
     access, before = request.access, _source(current)
     former = before["_sec"].get("auth", ()) if before is not None and "_sec" in before else ()
-    made = keys(resource, authors=(*former, *access.authors))
+    made = keys(resource, authors=(*former, *access.authors), others=entries.other_compartments)
     if access.caller is not None:
         after = _document(resource, entries, made)
         type_ = resource["resourceType"]

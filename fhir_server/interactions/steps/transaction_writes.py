@@ -11,7 +11,7 @@ from typing import Any
 
 from fhir_server.datatypes.json_format import encode
 from fhir_server.datatypes.references import parse
-from fhir_server.interactions.exchange import FhirRequest, Server
+from fhir_server.interactions.exchange import FhirRequest, Server, Target
 from fhir_server.interactions.patching import Patch, patch_of_entry, patched
 from fhir_server.interactions.steps.assess import assess
 from fhir_server.interactions.steps.bundle_entries import Entry, Problems, as_request
@@ -22,6 +22,7 @@ from fhir_server.interactions.steps.criteria import (
 )
 from fhir_server.interactions.steps.full_urls import Place
 from fhir_server.interactions.steps.guard import check_deletion, secured
+from fhir_server.interactions.steps.permit import check_interaction
 from fhir_server.interactions.steps.preconditions import (
     refuse_criteria_in_address,
 )
@@ -137,6 +138,10 @@ class Write:
         yield self.change
 
 
+#: What a method on a resource is.
+_INTERACTIONS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
 def read_write(server: Server, entry: Entry, request: FhirRequest) -> Write:
     """Return the write of an entry; raise FhirError for addresses and bodies that don't go together."""
     single = as_request(entry, request)
@@ -147,6 +152,7 @@ def read_write(server: Server, entry: Entry, request: FhirRequest) -> Write:
         raise error("not-supported", "A transaction takes no operations; send it alone.", expression=place)
     if type_ not in server.definitions.types.resource_type_names:
         raise error("not-supported", "request.url names no resource type of R4.", expression=place)
+    check_interaction(server, single, Target(type_, *path[1:2]), _INTERACTIONS[method])
     allowed = {"POST": (1,), "PUT": (1, 2), "PATCH": (1, 2), "DELETE": (1, 2)}[method]
     if len(path) not in allowed:
         raise error("not-supported", f"{method} does not go with this request.url.", expression=place)
