@@ -178,7 +178,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         uri = settings.mongodb.uri.get_secret_value()
     definitions = Definitions()
     load_packages(settings, definitions)
-    registry = Registry(definitions)
+    registry = Registry(definitions, without_content=settings.search.types_without_content)
     kept = (REFERENCES,) if settings.integrity.references in ("delete", "both") else ()
     try:
         store = await Store.connect(

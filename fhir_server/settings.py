@@ -159,9 +159,19 @@ class Search(Section):
     time_limit_ms: Annotated[int, Field(ge=100, le=600_000)] = 10_000
     """Milliseconds that the database may work on one query of a search; then the search is refused (422) with
     advice."""
+    without_content: Annotated[str, Field(pattern=r"^([A-Z][A-Za-z]+(,[A-Z][A-Za-z]+)*)?$")] = (
+        "AuditEvent,Claim,ExplanationOfBenefit,MedicationAdministration,Observation,Provenance"
+    )
+    """Resource types (comma list) that _content doesn't search. Their records come in masses and hold few words, and
+    each word costs a key of an index. After a change, $reindex."""
     explain: bool = False
     """Whether _explain=true adds to a search how each of its queries was run: index, keys examined, filter,
     milliseconds. For development: it runs each query twice, and shows what access allows."""
+
+    @property
+    def types_without_content(self) -> frozenset[str]:
+        """The types as a set."""
+        return frozenset(self.without_content.split(",")) - {""}
 
 
 class Validation(Section):

@@ -52,7 +52,7 @@ class Indexer:
         found = extract(resource, base)
         if "securityContext" in resource:  # only Binary has one
             found = _within(found, resource["securityContext"], base)
-        full_text.add(found, resource)
+        full_text.add(found, resource, of_content=type_ not in self._registry.without_content)
         if "contained" in resource or type_ == "Bundle":
             add_contained(found, resource, base, self._registry, self.entries)
         return found

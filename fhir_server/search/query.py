@@ -169,9 +169,12 @@ def _clause(name: str, value: str, parameters: TypeParameters, context: Context)
             status=400,
         )
     if not parameter.searchable:
+        reason = "is not supported"
+        if parameters.resource in context.registry.without_content and base in FULL_TEXT:
+            reason = "is not indexed on this server (setting search.without_content)"
         raise error(
             "not-supported",
-            f"Parameter '{base}' of {parameters.resource} ({parameter.type}) is not supported.",
+            f"Parameter '{base}' of {parameters.resource} ({parameter.type}) {reason}.",
             status=400,
         )
     _check_modifier(parameter, modifier, context.registry)

@@ -51,11 +51,13 @@ SEARCHABLE_TYPES = frozenset(
 class Registry:
     """The search parameters of the definitions by resource type; a type is read when first asked for.
 
-    ``zone`` is that of dates without offset, in resources and queries; a change requires new index entries.
+    ``zone`` is that of dates without offset, in resources and queries; ``without_content`` are the types that
+    ``_content`` doesn't search. A change of either requires new index entries.
     """
 
     definitions: Definitions
     zone: tzinfo = UTC
+    without_content: frozenset[str] = frozenset()
     _types: dict[str, TypeParameters] = dataclass_field(default_factory=dict, init=False, repr=False)
     _customs: dict[str, Custom] = dataclass_field(default_factory=dict, init=False, repr=False)
 
@@ -235,7 +237,8 @@ class Registry:
         if type_ not in SEARCHABLE_TYPES or name in _NOT_YET:
             return Parameter(name, type_, resource, searchable=False, **facts)
         if name in FULL_TEXT:
-            return Parameter(name, type_, resource, **facts)
+            is_indexed = name == "_text" or resource not in self.without_content
+            return Parameter(name, type_, resource, searchable=is_indexed, **facts)
         is_example = url not in self._customs and "xtension(" in expression
         if not expression or (is_example and "hasExtension" not in expression):
             return (

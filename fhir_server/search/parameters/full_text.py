@@ -45,10 +45,11 @@ def words(text: str) -> list[str]:
     return [word[:_LONGEST_WORD] for word in _WORD.findall(text.casefold().translate(LETTERS))]
 
 
-def add(entries: IndexEntries, resource: dict[str, Any]) -> None:
-    """Add the words of a resource to its entries."""
+def add(entries: IndexEntries, resource: dict[str, Any], *, of_content: bool) -> None:
+    """Add the words of a resource's narrative to its entries, and those of all else where these are searched."""
     found: list[str] = []
-    _gather(resource, found)
+    if of_content:
+        _gather(resource, found)
     content = " ".join(found)
     div = resource.get("text", {}).get("div")
     narrative = " ".join(words(unescape(_TAG.sub(" ", div)))) if div else ""
