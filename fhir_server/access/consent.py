@@ -55,7 +55,8 @@ def joined(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 #: Base policies of IHE PCF, from the most restrictive on; each says who sees what no provision decides.
-_BASE_POLICIES = "https://profiles.ihe.net/ITI/PCF/Policy-"
+PCF = "https://profiles.ihe.net/ITI/PCF/Policy-"
+BASE_POLICIES = ("basic-normal", "all-normal", "break-glass-only", "deny")
 _EMERGENCY = frozenset({"ETREAT", "BTG"})
 #: v3-ActReason: what is above a purpose of use.
 _ABOVE = {"ETREAT": "TREAT", "BTG": "TREAT", "CAREMGT": "TREAT", "CLINTRCH": "HRESCH", "DSRCH": "HRESCH"}
@@ -72,7 +73,7 @@ def above(purpose: str) -> frozenset[str]:
 def base_policy(consents: Iterable[Mapping[str, Any]], asking: Asking, base: Clause) -> Clause:
     """Return what may be seen where no provision decides: ``base``, unless a Consent in force names less or more."""
     named = {
-        uri.removeprefix(_BASE_POLICIES)
+        uri.removeprefix(PCF)
         for consent in consents
         if is_in_force(consent)
         for uri in (
@@ -146,6 +147,10 @@ _ACTIONS: Mapping[str, frozenset[str]] = {
 }
 
 
+#: All that a provision may name.
+ACTION_CODES = frozenset[str]().union(*_ACTIONS.values())
+
+
 def _is_actor(actor: str, asking: Asking, *, is_deny: bool) -> bool:
     if actor.startswith(("Group/", "CareTeam/")):
         members = asking.groups.get(actor, frozenset())
@@ -163,13 +168,6 @@ def _data(provision: Mapping[str, Any], *, is_deny: bool) -> Clause:
     classes = [_class(coding) for coding in provision.get("class", ())]
     if classes:
         parts.append(any_of("_sec.cls", classes))
-    codes = [
-        f"{c.get('system', '')}|{c.get('code', '')}"
-        for k in provision.get("code", ())
-        for c in k.get("coding", ())
-    ]
-    if codes:
-        parts.append(any_of("_sec.code", codes))
     data = provision.get("data", ())
     if data:
         parts.append(either(*(_datum(datum) for datum in data)))

@@ -167,6 +167,8 @@ def _scopes(caller: Caller, type_: str, letter: str) -> tuple[Scope, ...]:
 def _may_touch(caller: Caller, type_: str, letter: str) -> bool:
     if caller.kind is Kind.PAYER_FEED:
         return type_ in PAYER_TYPES
+    if type_ == "Patient" and letter in "cud":
+        return caller.kind is Kind.OPERATOR or (letter == "c" and caller.kind is Kind.SYSTEM)
     if letter in "cud" and type_ in PRIVILEGED:
         return caller.kind in (Kind.CITIZEN, Kind.REPRESENTATIVE, Kind.OPERATOR)
     return True

@@ -55,14 +55,19 @@ def check_change(caller: Caller, before: Document, after: Document | None, *, la
     home = before.get("p", old.get("own"))
     if home is not None and after.get("p") != home:
         raise forbidden("A resource can't move to another patient.")
-    if caller.kind not in (Kind.CITIZEN, Kind.REPRESENTATIVE) and _is_lowered(old, after["_sec"]):
+    new, is_own = after["_sec"], caller.kind in (Kind.CITIZEN, Kind.REPRESENTATIVE)
+    if not is_own and _is_lowered(old, new):
         raise forbidden("Security labels can only be raised; the patient may lower them.")
+    if not is_own and old.get("mask", []) != new.get("mask", []):
+        raise forbidden("Only the patient masks a document, and shows it again.")
+    if is_own and old.get("hid", []) != new.get("hid", []):
+        raise forbidden("What a professional has yet to explain is shown by a professional.")
 
 
 def _is_lowered(old: Document, new: Document) -> bool:
     if new["conf"] < old.get("conf", 0):
         return True
-    return any(set(old.get(name, ())) - set(new.get(name, ())) for name in ("lab", "mask", "hid"))
+    return bool(set(old.get("lab", ())) - set(new.get("lab", ())))
 
 
 def forbidden(text: str) -> FhirError:

@@ -245,6 +245,23 @@ def history_copy(type_: str, previous: Mapping[str, Any], superseded: int) -> di
     return made
 
 
+#: Access keys that say of a resource, not only of one version, from whom it is hidden.
+_HIDING = ("conf", "lab", "mask", "hid")
+
+
+def hiding_of_history(change: Change, previous: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the update statement that hides or shows all earlier versions as the new one; None: they are as it is."""
+    before, now = previous.get("_sec", {}), change.security
+    if not now or all(before.get(name) == now.get(name) for name in _HIDING):
+        return None
+    statement: dict[str, Any] = {"$set": {f"_sec.{name}": now[name] for name in _HIDING if name in now}}
+    if absent := {f"_sec.{name}": "" for name in _HIDING if name not in now}:
+        statement["$unset"] = absent
+    beginning = f"{change.type}/{change.id}"
+    copies = {"_id": {"$gt": f"{beginning}/", "$lt": f"{beginning}0"}}  # "0" follows "/"
+    return {"q": copies, "u": statement, "multi": True}
+
+
 #: The fields that ``stored`` reads, of current documents and of history copies.
 STORED_FIELDS = {"v": 1, "lu": 1, "dl": 1, "m": 1, "b": 1, "j": 1}
 

@@ -46,6 +46,8 @@ WITHOUT = {
     "reindexing.py replace_entries": "writes index entries",
     "relabelling.py relabel": "writes, after the guard",
     "searching.py first_key": "plans: tells which values an index has",
+    "relabelling.py _together": "writes, after the guard",
+    "transacting.py _write": "writes, after the guard",
     "transacting.py _previous": "copies what is replaced, after the guard",
     "transacting.py _send": "writes, after the guard",
 }
@@ -99,6 +101,6 @@ def test_nothing_is_allowed_by_default(of, name):
     assert inspect.signature(of).parameters[name].default is inspect.Parameter.empty
 
 
-def test_L65_a_type_without_a_rule_is_the_operators():
+def test_l65_a_type_without_a_rule_is_the_operators():
     assert rule("Unheard") is Rule.OPERATOR
     assert RULES.keys() <= set(Definitions().types.resource_types)

@@ -356,7 +356,8 @@ def test_L62_a_deleted_resource_is_gone_for_its_owner_only(as_):
 
 def test_L64_texts_of_foreign_resources(as_):
     for name in ("_content", "_text"):
-        assert ids(as_("A").get(f"Observation?{name}={MARKER}")) == set()
+        assert ids(as_("A").get(f"DiagnosticReport?{name}={MARKER}")) == set()
+        assert as_("B").get(f"DiagnosticReport?{name}={MARKER}").status_code == 200
 
 
 def test_L68_documents_without_keys_are_invisible(as_, mongo_client, module_database_name):

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fhir_server.access.enforceable import unenforceable
 from fhir_server.access.keys import keys
 from fhir_server.access.writing import check_change, check_home, forbidden
 from fhir_server.interactions.exchange import FhirRequest
+from fhir_server.outcome import FhirError
 from fhir_server.search import IndexEntries
 from fhir_server.store.documents import Stored
 
@@ -34,6 +36,8 @@ def secured(
         after = _document(resource, entries, made)
         type_ = resource["resourceType"]
         check_home(access.caller, type_, after)
+        if type_ == "Consent" and (issues := unenforceable(resource)):
+            raise FhirError(*issues)
         if before is not None:
             check_change(access.caller, before, after, labels_only=labels_only)
         if not access.admits(type_, "c" if before is None else "u", after):
