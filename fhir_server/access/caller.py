@@ -87,3 +87,7 @@ class Caller:
         if self.kind in (Kind.INSURER, Kind.PAYER_FEED, Kind.ANONYMOUS):
             return False
         return self.purpose_of_use not in FORBIDDEN_PURPOSES
+
+
+#: Who did not sign in: sees what is public, the conformance resources.
+ANONYMOUS = Caller(Kind.ANONYMOUS, "")

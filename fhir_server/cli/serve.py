@@ -88,16 +88,18 @@ def serve(
 def unsafe(settings: Settings, *, is_production: bool) -> list[str]:
     """Return what must not be served like this, a sentence with the remedy each."""
     found = []
-    is_open, is_local = settings.access.mode == "open", _is_loopback(settings.http.host)
+    is_open, is_local = not settings.auth.is_on, _is_loopback(settings.http.host)
     if is_open and is_production:
-        found.append("access.mode is open, so nobody has to sign in: --production needs access.mode=smart.")
+        found.append("Nobody has to sign in: --production needs auth.issuers.")
     elif is_open and not is_local and not settings.access.open_anywhere:
         found.append(
-            f"access.mode is open, and everybody who reaches {settings.http.host} could read and change everything: "
-            "listen on 127.0.0.1, or set access.mode=smart (access.open_anywhere=true overrides this)."
+            f"Nobody has to sign in, so all who reach {settings.http.host} could read and change everything: "
+            "listen on 127.0.0.1, or name auth.issuers (access.open_anywhere=true overrides this)."
         )
     if not is_production:
         return found
+    if settings.auth.dev_server:
+        found.append("auth.dev_server lets anybody sign in as anybody: --production refuses it.")
     if settings.cursor.key is None:
         found.append("--production needs cursor.key, the same for all servers behind one address.")
     if settings.http.base_url is None or not settings.http.base_url.startswith("https:"):

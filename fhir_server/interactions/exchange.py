@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from fhir_server.access import AccessContext
 from fhir_server.datatypes.xml_format import XmlFormat
@@ -86,7 +86,7 @@ class FhirResponse:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The settings that interactions obey, as ``app`` read them."""
+    """The settings that interactions obey, as ``app`` read them; ``security`` is CapabilityStatement.rest.security."""
 
     update_create: bool = True
     strict_search: bool = True
@@ -99,6 +99,7 @@ class Policy:
     check_references_on_write: bool = False
     check_references_on_delete: bool = False
     expunge: Literal["off", "on", "everything"] = "off"
+    security: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,26 +10,27 @@ import logging
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote
 
 from fhir_server.access import OPEN, AccessContext
-from fhir_server.access.caller import Caller
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.router import dispatch, outcome_response
-from fhir_server.interactions.steps.admit import ANONYMOUS, admit
+from fhir_server.interactions.steps.admit import admit
 from fhir_server.interactions.steps.binary import is_native
 from fhir_server.messages import LANGUAGE, chosen
 from fhir_server.outcome import FhirError, error
 from fhir_server.rest.access_log import AccessLog
+from fhir_server.rest.gatekeeper import Gatekeeper
 from fhir_server.rest.metrics import Metrics
 from fhir_server.rest.negotiation import (
     JSON,
     Format,
+    Wish,
     body_format,
     check_encoding,
     check_form,
@@ -46,6 +47,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+#: Longest headers of one request together, bytes.
+MAX_HEADERS = 32 * 1024
 _LOG = logging.getLogger("fhir_server")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9.\-]{1,64}")
 _HOST = re.compile(r"[A-Za-z0-9.\-_]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
@@ -69,13 +72,6 @@ class Edge:
         return self.request_timeout + (self.binary_timeout if request.incoming is not None else 0.0)
 
 
-class Authenticating(Protocol):
-    """Finds out who asks."""
-
-    async def caller(self, headers: Mapping[str, str]) -> Caller:
-        """Return the verified caller of a request; raise FhirError 401, 403 or 503."""
-
-
 class Gateway:
     """ASGI application of the FHIR API below ``edge.prefix``."""
 
@@ -85,14 +81,13 @@ class Gateway:
         edge: Edge,
         metrics: Metrics,
         access_log: AccessLog | None,
-        authenticator: Authenticating | None = None,
+        gatekeeper: Gatekeeper | None = None,
     ) -> None:
-        """``authenticator`` None: open mode, everybody sees and does everything."""
-        self._authenticator = authenticator
         self._server = server
         self._edge = edge
         self._metrics = metrics
         self._access_log = access_log
+        self._gatekeeper = gatekeeper
         self._prefix_length = len(edge.prefix)
         self._process = os.urandom(6).hex()
         self._numbers = count(1)
@@ -102,7 +97,7 @@ class Gateway:
         started = time.perf_counter()
         self._metrics.started()
         method = scope["method"]
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = _headers(scope["headers"])
         request_id = self._request_id(headers)
         LANGUAGE.set(chosen(headers.get("accept-language", "")))
         wanted = JSON
@@ -110,18 +105,15 @@ class Gateway:
         try:
             query = scope["query_string"].decode("ascii", "replace")
             path = self._path(scope)
-            is_binary = path[:1] == ("Binary",)
-            if is_binary and method in ("GET", "HEAD") and len(path) in (2, 4):
-                wanted = wish_or_content(headers, query)
-            else:
-                wanted = wish(headers, query)
-            base = self._base(scope, headers)
-            access = OPEN if self._authenticator is None else await self._admitted(headers, base)
-            request = FhirRequest(method, path, query, headers, base=base, access=access)
-            if method not in ("GET", "HEAD"):
-                request = await self._read(request, receive)
-            async with asyncio.timeout(self._edge.seconds_for(request)):
-                response = await dispatch(self._server, request)
+            _check_size(scope["headers"])
+            if self._gatekeeper is not None:
+                response = await self._gatekeeper.first(method, path, headers)
+            if response is None:
+                wanted = _wish(method, path, headers, query)
+                request = FhirRequest(
+                    method, path, query, headers, base=self._base(scope, headers), access=OPEN
+                )
+                response = await self._answer(request, receive)
         except FhirError as problem:
             response = outcome_response(problem)
         except TimeoutError:
@@ -143,22 +135,30 @@ class Gateway:
                 response = formatted(response, wanted, self._server.xml)
             except Exception:  # noqa: BLE001 (as above)
                 response = formatted(_failed(request_id), wanted, self._server.xml)
+        if self._gatekeeper is not None:
+            response = await self._gatekeeper.shared(response, headers)
         stream = streamed(response, self._server.store.contents, receive)
         size = await send_response(send, response, request_id, method, headers, wish=wanted, stream=stream)
         self._finish(request_id, method, response, time.perf_counter() - started, size)
 
-    async def _admitted(self, headers: Mapping[str, str], base: str) -> AccessContext:
-        """Return what the caller may do; raise FhirError 401 for a token that can't be trusted."""
-        assert self._authenticator is not None
-        is_anonymous = "authorization" not in headers
-        caller = ANONYMOUS if is_anonymous else await self._authenticator.caller(headers)
+    async def _answer(self, request: FhirRequest, receive: Receive) -> FhirResponse:
+        """Return the answer of the FHIR API; who asks is known before a body is read."""
+        if self._gatekeeper is not None:
+            request = replace(request, access=await self._admitted(self._gatekeeper, request))
+        if request.method not in ("GET", "HEAD"):
+            request = await self._read(request, receive)
+        async with asyncio.timeout(self._edge.seconds_for(request)):
+            return await dispatch(self._server, request)
+
+    async def _admitted(self, gatekeeper: Gatekeeper, request: FhirRequest) -> AccessContext:
+        """Return what the caller may do; raise FhirError 401 for a token that can't be trusted, 503 for no facts."""
+        caller = await gatekeeper.caller(request.path, request.headers)
         try:
-            return await admit(self._server, caller, base)
+            return await admit(self._server, caller, request.base)
         except Unavailable as problem:
             raise error(
                 "transient",
                 "The database can't be reached at the moment, so it is unknown what you may see.",
-                status=503,
                 headers={"Retry-After": "2"},
             ) from problem
 
@@ -237,6 +237,25 @@ class Gateway:
             return request
         headers = {**request.headers, "content-type": "application/fhir+json"}
         return replace(request, headers=headers, body=encode(resource), faults=faults)
+
+
+def _headers(sent: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return the headers by name; of Authorization all are kept, so that a second one doesn't go unnoticed."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in sent:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name == "authorization" and name in found else value
+    return found
+
+
+def _check_size(sent: Iterable[tuple[bytes, bytes]]) -> None:
+    if sum(len(name) + len(value) for name, value in sent) > MAX_HEADERS:
+        raise error("too-long", f"The request's headers are longer than {MAX_HEADERS} bytes.", status=431)
+
+
+def _wish(method: str, path: tuple[str, ...], headers: Mapping[str, str], query: str) -> Wish:
+    is_content = path[:1] == ("Binary",) and method in ("GET", "HEAD") and len(path) in (2, 4)
+    return wish_or_content(headers, query) if is_content else wish(headers, query)
 
 
 def _failed(request_id: str) -> FhirResponse:

@@ -7,7 +7,8 @@ import pytest
 from fhir_server.cli.serve import unsafe
 from fhir_server.settings import load
 
-SAFE = {"access.mode": "smart", "http.base_url": "https://space.example/fhir", "cursor.key": "k" * 32}
+ISSUER = [{"issuer": "https://id.example", "clients": {"portal": {"kind": "person"}}}]
+SAFE = {"auth.issuers": ISSUER, "http.base_url": "https://space.example/fhir", "cursor.key": "k" * 32}
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ SAFE = {"access.mode": "smart", "http.base_url": "https://space.example/fhir", "
         ({"http.host": "192.168.1.4"}, True),
         ({"http.host": "example.org"}, True),
         ({"http.host": "0.0.0.0", "access.open_anywhere": True}, False),
-        ({"http.host": "0.0.0.0", "access.mode": "smart"}, False),
+        ({"http.host": "0.0.0.0", "auth.issuers": ISSUER}, False),
     ],
 )
 def test_open_mode_is_for_loopback(flags, is_refused):
@@ -30,7 +31,7 @@ def test_open_mode_is_for_loopback(flags, is_refused):
 @pytest.mark.parametrize(
     ("flags", "word"),
     [
-        ({**SAFE, "access.mode": "open", "access.open_anywhere": True}, "access.mode"),
+        ({**SAFE, "auth.issuers": [], "access.open_anywhere": True}, "auth.issuers"),
         ({**SAFE, "cursor.key": None}, "cursor.key"),
         ({**SAFE, "http.base_url": "http://space.example/fhir"}, "base_url"),
         ({**SAFE, "search.explain": True}, "explain"),

@@ -44,7 +44,7 @@ LEFT_OUT = {
 }
 
 
-def tests() -> dict[str, list[str]]:
+def proving() -> dict[str, list[str]]:
     """Return the tests of each row, as ``file::name``."""
     found: dict[str, list[str]] = {}
     for file in sorted(Path(ROOT, "tests").rglob("test_*.py")):
@@ -61,14 +61,14 @@ def tests() -> dict[str, list[str]]:
 
 def table() -> str:
     """Return the file's text: id, status, tests, what is left out."""
-    known = tests()
+    known = proving()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("id", "status", "tests", "left out"))
     for id_ in ROWS:
-        proving, missing = known.get(id_, []), LEFT_OUT.get(id_, "")
-        status = "not yet" if not proving else "in part" if missing else "proved"
-        writer.writerow((id_, status, " ".join(proving), missing if proving else ""))
+        named, missing = known.get(id_, []), LEFT_OUT.get(id_, "")
+        status = "not yet" if not named else "in part" if missing else "proved"
+        writer.writerow((id_, status, " ".join(named), missing if named else ""))
     return text.getvalue()
 
 

@@ -1,98 +1,125 @@
-"""A server in smart mode with victims whose every text holds a marker, and clients that never let one pass."""
+"""An authorization server under the tests' control and the application that believes it; and one that knows personas."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import threading
+import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
-from typing import Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey, RSAKey
 
 from tests.conftest import serving
-from tests.security.personas import PERSONAS, Tokens
-
-#: In every text of B's resources.
-MARKER = "canary-7f3a"
-CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
-HBPC = "http://loinc.org"
+from tests.security.personas import Tokens
+from tests.security.world import MARKER, WORLD
 
 
-def observation(
-    patient: str, id_: str = "", *, mark: str = "", category: str = "laboratory", **more: Any
-) -> dict[str, Any]:
-    return {
-        "resourceType": "Observation",
-        **({"id": id_} if id_ else {}),
-        "status": "final",
-        "category": [{"coding": [{"system": CATEGORY, "code": category}]}],
-        "code": {"coding": [{"system": HBPC, "code": "718-7"}], "text": f"Hb {mark}".strip()},
-        "subject": {"reference": f"Patient/{patient}"},
-        "valueQuantity": {"value": 7.5, "unit": "mmol/L"},
-        **more,
-    }
+class Issuer:
+    """Signs what it is told; publishes its keys; answers introspection from ``active``; counts what it is asked."""
+
+    def __init__(self):
+        self.keys = {
+            "k1": RSAKey.generate_key(2048, {"kid": "k1"}),
+            "e1": ECKey.generate_key("P-384", {"kid": "e1"}),
+        }
+        self.downloads = 0
+        self.active = {}
+        self.broken = ""
+        self.requests = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+    def claims(self, base, **changes):
+        now = int(time.time())
+        made = {
+            "iss": self.url, "aud": base, "sub": "someone", "client_id": "portal", "jti": "t1", "iat": now,
+            "exp": now + 300, "fhirUser": "Patient/a", "scope": "openid fhirUser patient/*.cruds",
+        }  # fmt: skip
+        return {name: value for name, value in (made | changes).items() if value is not None}
+
+    def token(self, base, *, header=None, key="k1", algorithm="RS256", **changes):
+        head = {"alg": algorithm, "typ": "at+jwt", "kid": key} | (header or {})
+        head = {name: value for name, value in head.items() if value is not None}
+        return jwt.encode(head, self.claims(base, **changes), self.keys[key], algorithms=[algorithm])
+
+    def _handler(issuer):  # noqa: N805
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                issuer.requests.append(self.path)
+                if self.path == "/.well-known/openid-configuration":
+                    self._send({"issuer": issuer.url, "jwks_uri": issuer.url + "/jwks"})
+                elif self.path == "/jwks":
+                    issuer.downloads += 1
+                    self._send({"keys": [key.as_dict(private=False) for key in issuer.keys.values()]})
+                else:
+                    self._send({}, 404)
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                issuer.requests.append(self.path)
+                token = httpx.QueryParams(body)["token"]
+                self._send(issuer.active.get(token, {"active": False}))
+
+            def _send(self, document, status=200):
+                body = json.dumps(document).encode()
+                if issuer.broken == "500":
+                    status = 500
+                if issuer.broken == "large":
+                    body = b'"' + b"x" * 1_000_000 + b'"'
+                if issuer.broken == "slow":
+                    time.sleep(6)
+                self.send_response(302 if issuer.broken == "redirect" else status)
+                if issuer.broken == "redirect":
+                    self.send_header("Location", "http://localhost:1/elsewhere")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                with contextlib.suppress(OSError):  # it hung up, as it may
+                    self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        return Handler
 
 
-def patient(id_: str, mark: str = "", **more: Any) -> dict[str, Any]:
-    return {
-        "resourceType": "Patient",
-        "id": id_,
-        "identifier": [{"system": "urn:ins", "value": f"ins-{id_}{mark}"}],
-        "name": [{"family": f"Family {id_} {mark}".strip()}],
-        **more,
-    }
-
-
-def member(reference: str) -> dict[str, Any]:
-    return {"member": {"reference": reference}}
-
-
-WORLD: list[dict[str, Any]] = [
-    patient("A"),
-    patient("B", MARKER),
-    patient("M", birthDate="2020-01-01"),
-    patient("grown", birthDate="2000-01-01"),
-    observation("A", "a1"),
-    observation("A", "a2", category="vital-signs"),
-    observation("B", "b1", mark=MARKER),
-    observation("B", "b2", mark=MARKER, focus=[{"reference": "Patient/A"}]),
-    observation("M", "m1"),
-    {"resourceType": "CareTeam", "id": "ta", "status": "active", "subject": {"reference": "Patient/A"},
-     "participant": [member("Practitioner/gp"), member("Practitioner/x")]},
-    {"resourceType": "CareTeam", "id": "tb", "status": "active", "name": MARKER, "subject": {"reference": "Patient/B"},
-     "participant": [member("Practitioner/nurse")]},
-    {"resourceType": "Coverage", "id": "c1", "status": "active", "beneficiary": {"reference": "Patient/A"},
-     "subscriber": {"reference": "Patient/B"}, "payor": [{"display": "x"}]},
-    {"resourceType": "DiagnosticReport", "id": "rb", "status": "final", "code": {"text": MARKER},
-     "subject": {"reference": "Patient/B"}, "result": [{"reference": "Observation/a1"}]},
-    {"resourceType": "Practitioner", "id": "gp", "name": [{"family": "Gepe"}]},
-    {"resourceType": "Organization", "id": "lab", "name": "Lab"},
-    {"resourceType": "List", "id": "lb", "status": "current", "mode": "working", "title": MARKER,
-     "subject": {"reference": "Patient/B"}, "entry": [{"item": {"reference": "Observation/a1"}}]},
-    {"resourceType": "Group", "id": "g1", "type": "person", "actual": True, "name": MARKER,
-     "member": [{"entity": {"reference": "Patient/B"}}]},
-    {"resourceType": "Device", "id": "db", "patient": {"reference": "Patient/B"}, "note": [{"text": MARKER}]},
-    {"resourceType": "Task", "id": "kb", "status": "draft", "intent": "order", "description": MARKER,
-     "for": {"reference": "Patient/B"}},
-    {"resourceType": "RelatedPerson", "id": "rpb", "patient": {"reference": "Patient/B"}, "name": [{"text": MARKER}]},
-    {"resourceType": "RelatedPerson", "id": "parent", "patient": {"reference": "Patient/M"},
-     "relationship": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-RoleCode", "code": "MTH"}]}]},
-    {"resourceType": "RelatedPerson", "id": "nok", "patient": {"reference": "Patient/M"},
-     "relationship": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-RoleCode", "code": "NOK"}]}]},
-    {"resourceType": "Provenance", "id": "pb", "target": [{"reference": "Patient/B"}], "recorded": "2026-01-01T00:00:00Z",
-     "agent": [{"who": {"display": MARKER}}]},
-    {"resourceType": "Communication", "id": "mb", "status": "completed", "subject": {"reference": "Patient/B"},
-     "note": [{"text": MARKER}]},
-]  # fmt: skip
+def part(value):
+    """Return a value as one part of a JWT."""
+    text = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return urlsafe_b64encode(text).rstrip(b"=").decode()
 
 
 @pytest.fixture(scope="module")
-def site(mongod_uri, mongo_client, module_database_name, tmp_path_factory) -> Iterator[httpx.Client]:
+def issuer():
+    made = Issuer()
+    yield made
+    made.stop()
+
+
+CLIENTS = {
+    "portal": {"kind": "person"},
+    "app": {"kind": "app"},
+    "lab": {"kind": "system", "organization": "Organization/lab"},
+}
+
+
+@pytest.fixture(scope="module")
+def smart(mongod_uri, mongo_client, module_database_name, tmp_path_factory) -> Iterator[httpx.Client]:
     """A server in smart mode that knows the personas, with the world in it."""
     flags = {
         "mongodb.uri": mongod_uri,
         "mongodb.database": module_database_name,
         "data.dir": tmp_path_factory.mktemp("data"),
-        "access.mode": "smart",
     }
     with serving(flags, Tokens()) as client:
         operator = {"Authorization": "Bearer operator"}
@@ -104,7 +131,7 @@ def site(mongod_uri, mongo_client, module_database_name, tmp_path_factory) -> It
 
 
 @pytest.fixture(scope="module")
-def as_(site: httpx.Client) -> Iterator[Callable[[str], httpx.Client]]:
+def as_(smart: httpx.Client) -> Iterator[Callable[[str], httpx.Client]]:
     """Return a client that asks as a persona; unless it may see B, any byte of B's marker fails the test."""
     clients: dict[str, httpx.Client] = {}
 
@@ -113,11 +140,10 @@ def as_(site: httpx.Client) -> Iterator[Callable[[str], httpx.Client]]:
             headers = {"Authorization": f"Bearer {name.replace(' ', '_')}"} if name else {}
             hooks = {} if name in ("B", "operator", "nurse", "lab") else {"response": [_no_marker]}
             clients[name] = httpx.Client(
-                base_url=site.base_url.join("fhir/"), headers=headers, event_hooks=hooks, timeout=30
+                base_url=smart.base_url.join("fhir/"), headers=headers, event_hooks=hooks, timeout=30
             )
         return clients[name]
 
-    assert "A" in PERSONAS
     yield client
     for made in clients.values():
         made.close()
@@ -130,14 +156,3 @@ def _no_marker(response: httpx.Response) -> None:
     if MARKER in str(response.request.url):
         return  # the sender's own text comes back in links
     assert MARKER not in shown, (response.request.method, str(response.request.url), shown[:2000])
-
-
-def same(hidden: httpx.Response, absent: httpx.Response, id_: str, unknown: str) -> None:
-    """Assert 404=: both answers are the same byte for byte, but for the id, the date and the request's name."""
-
-    def face(response: httpx.Response, name: str) -> tuple[int, str, list[tuple[str, str]]]:
-        left = [(k, v) for k, v in response.headers.items() if k not in ("date", "x-request-id")]
-        return response.status_code, response.text.replace(name, "ID"), left
-
-    assert hidden.status_code == 404, hidden.text
-    assert face(hidden, id_) == face(absent, unknown)

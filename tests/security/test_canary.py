@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.security.conftest import MARKER, WORLD
 from tests.security.doors import ATTACKERS, DOORS, IDS, TYPES
+from tests.security.world import MARKER, WORLD
 
 REQUESTS = [
     door.format(t=t, i=i)

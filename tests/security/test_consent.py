@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.security.conftest import MARKER, member, observation
 from tests.security.test_leaks import ids
+from tests.security.world import MARKER, member, observation
 
 PCF = "https://profiles.ihe.net/ITI/PCF/Policy-"
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.security.conftest import CATEGORY, MARKER, observation, patient, same
+from tests.security.world import CATEGORY, MARKER, observation, patient, same
 
 
 def ids(answer: Any) -> set[str]:

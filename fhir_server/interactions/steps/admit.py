@@ -27,9 +27,6 @@ from fhir_server.store.facts import Fact
 #: Patients of a professional that one query may be about.
 MOST_SPACES = 300
 
-#: Who did not sign in: sees what is public, the conformance resources.
-ANONYMOUS = Caller(Kind.ANONYMOUS, "")
-
 
 async def admit(server: Server, caller: Caller, base: str = "") -> AccessContext:
     """Return the context of a caller's request; raises FhirError 422 where it would be about too many patients."""
