@@ -19,9 +19,11 @@ from fhir_server.operations.json_schema import json_schema
 from fhir_server.operations.lastn import lastn
 from fhir_server.operations.lookup import lookup
 from fhir_server.operations.meta import meta, meta_add, meta_delete
+from fhir_server.operations.passport import passport
 from fhir_server.operations.reindex import reindex
 from fhir_server.operations.stats import stats
 from fhir_server.operations.subsumes import subsumes
+from fhir_server.operations.summary import summary
 from fhir_server.operations.translate import translate
 from fhir_server.operations.validate import validate
 from fhir_server.operations.validate_code import validate_code
@@ -154,6 +156,24 @@ OPERATIONS: tuple[Operation, ...] = (
         document,
         frozenset({"Composition"}),
         access="r",
+    ),
+    Operation(
+        "$summary",
+        "http://hl7.org/fhir/uv/ips/OperationDefinition/summary",
+        frozenset({"type", "instance"}),
+        frozenset({"GET", "POST"}),
+        summary,
+        frozenset({"Patient"}),
+        access="rs",
+    ),
+    Operation(
+        "$passport",
+        "https://health-space.example/fhir/OperationDefinition/passport",
+        frozenset({"instance"}),
+        frozenset({"GET", "POST"}),
+        passport,
+        frozenset({"Patient"}),
+        access="rs",
     ),
     _everything("Patient"),
     _everything("Encounter"),

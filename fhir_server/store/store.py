@@ -19,6 +19,7 @@ from fhir_server.store.contents import Contents
 from fhir_server.store.documents import Change, Page, Stored
 from fhir_server.store.explaining import ExplainingSearcher
 from fhir_server.store.facts import FactReader
+from fhir_server.store.grants import Grants
 from fhir_server.store.history import Historian
 from fhir_server.store.history_scope import Listed, Span
 from fhir_server.store.jobs import Jobs
@@ -66,6 +67,8 @@ class Store:
         self.outbox = Outbox(connection)
         #: Code systems that are too large for a resource.
         self.code_systems = CodeSystems(connection)
+        #: What the development authorization server remembers.
+        self.grants = Grants(connection)
         #: The tables of $closure.
         self.closure_tables = ClosureTables(connection)
 
