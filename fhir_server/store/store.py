@@ -166,6 +166,10 @@ class Store:
         """
         return await self._skipper.values(plan, field, beginning)
 
+    async def values_in_use(self, type_: str, field: str) -> tuple[Any, ...]:
+        """Return the distinct values of a field over all documents, for a filter only; raises TimeLimit."""
+        return await self._searcher.values_in_use(type_, field)
+
     async def values(
         self, plan: SearchPlan, field: str, access: AccessContext, *, whole: bool = False, most: int = 0
     ) -> tuple[Any, ...] | None:
