@@ -11,6 +11,7 @@ from fhir_server.cli import (
     audit,
     config,
     conformance,
+    demo,
     doctor,
     fhirpath,
     load,
@@ -54,6 +55,7 @@ program.command("load", epilog=load.EPILOG)(load.load)
 program.command("validate", epilog=validate.EPILOG)(validate.validate)
 program.command("fhirpath", epilog=fhirpath.EPILOG)(fhirpath.fhirpath)
 program.command("schema", epilog=schema.EPILOG)(schema.schema)
+program.command("demo", epilog=demo.EPILOG)(demo.demo)
 program.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 program.add_typer(audit.program, name="audit")
 program.add_typer(conformance.program, name="conformance")

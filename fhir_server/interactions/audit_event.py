@@ -112,7 +112,7 @@ async def search(server: Server, request: FhirRequest, target: Target) -> FhirRe
 
 def visible(request: FhirRequest) -> Mapping[str, Any]:
     """Return the condition on events that the caller may see; raise FhirError 403 where that is none."""
-    caller = request.caller
+    caller = request.access.caller
     if caller is None or caller.kind in _AUDITORS:
         return {}
     if caller.kind in _CITIZENS and caller.patient:

@@ -38,6 +38,7 @@ def _everything(type_: str) -> Operation:
         frozenset({"GET", "POST"}),
         everything,
         frozenset({type_}),
+        access="rs",
     )
 
 
@@ -50,6 +51,7 @@ def _terminology(type_: str, name: str, handler: Handler) -> Operation:
         frozenset({"GET", "POST"}),
         handler,
         frozenset({type_}),
+        access="public",
     )
 
 
@@ -61,6 +63,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         reindex,
         frozenset({"SearchParameter"}),
+        access="operator",
     ),
     Operation(
         "$validate",
@@ -68,6 +71,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"type", "instance"}),
         frozenset({"GET", "POST"}),
         validate,
+        access="signed-in",
         judges_faults=True,
     ),
     Operation(
@@ -77,6 +81,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET"}),
         json_schema,
         frozenset({"StructureDefinition"}),
+        access="public",
     ),
     Operation(
         "$meta",
@@ -84,6 +89,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"system", "type", "instance"}),
         frozenset({"GET", "POST"}),
         meta,
+        access="r",
         versions=True,
     ),
     Operation(
@@ -92,6 +98,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"instance"}),
         frozenset({"POST"}),
         meta_add,
+        access="u",
     ),
     Operation(
         "$meta-delete",
@@ -99,6 +106,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"instance"}),
         frozenset({"POST"}),
         meta_delete,
+        access="u",
     ),
     _terminology("CodeSystem", "lookup", lookup),
     _terminology("CodeSystem", "validate-code", validate_code),
@@ -112,6 +120,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"system"}),
         frozenset({"POST"}),
         closure,
+        access="signed-in",
     ),
     Operation(
         "$lastn",
@@ -120,6 +129,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         lastn,
         frozenset({"Observation"}),
+        access="s",
     ),
     Operation(
         "$stats",
@@ -128,14 +138,16 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         stats,
         frozenset({"Observation"}),
+        access="s",
     ),
     Operation(
         "$docref",
-        "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref",
+        "https://health-space.example/fhir/OperationDefinition/docref",
         frozenset({"type"}),
         frozenset({"GET", "POST"}),
         docref,
         frozenset({"DocumentReference"}),
+        access="s",
     ),
     Operation(
         "$document",
@@ -144,14 +156,16 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         document,
         frozenset({"Composition"}),
+        access="r",
     ),
     Operation(
         "$summary",
-        "http://hl7.org/fhir/uv/ips/OperationDefinition/summary",
+        "https://health-space.example/fhir/OperationDefinition/summary",
         frozenset({"type", "instance"}),
         frozenset({"GET", "POST"}),
         summary,
         frozenset({"Patient"}),
+        access="rs",
     ),
     Operation(
         "$passport",
@@ -160,6 +174,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         passport,
         frozenset({"Patient"}),
+        access="rs",
     ),
     _everything("Patient"),
     _everything("Encounter"),
@@ -171,6 +186,7 @@ _EXPUNGE = Operation(
     frozenset({"system", "type", "instance"}),
     frozenset({"POST"}),
     expunge,
+    access="operator",
 )
 
 
@@ -181,6 +197,7 @@ _ACCESS_LOG = Operation(
     frozenset({"GET"}),
     access_log,
     frozenset({"Patient"}),
+    access="signed-in",
 )
 
 

@@ -16,9 +16,11 @@ from itertools import count
 from typing import Any
 from urllib.parse import unquote
 
+from fhir_server.access import OPEN, AccessContext
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.router import dispatch, outcome_response
+from fhir_server.interactions.steps.admit import admit
 from fhir_server.interactions.steps.auditing import refused
 from fhir_server.interactions.steps.binary import is_native
 from fhir_server.messages import LANGUAGE, chosen
@@ -40,6 +42,7 @@ from fhir_server.rest.negotiation import (
 from fhir_server.rest.rendering import formatted, send_response
 from fhir_server.rest.streaming import streamed
 from fhir_server.rest.upload import Disconnected, check_unpackable, checked, received, unpacked, whole
+from fhir_server.store.documents import Unavailable
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -100,7 +103,7 @@ class Gateway:
         LANGUAGE.set(chosen(headers.get("accept-language", "")))
         wanted = JSON
         response = None
-        request = FhirRequest(method, (), client=_address(scope), id=request_id)
+        request = FhirRequest(method, (), access=OPEN, client=_address(scope), id=request_id)
         try:
             query = scope["query_string"].decode("ascii", "replace")
             path = self._path(scope)
@@ -112,7 +115,7 @@ class Gateway:
                 wanted = _wish(method, path, headers, query)
                 request = replace(request, base=self._base(scope, headers))
                 if self._gatekeeper is not None:  # who asks is known before a body is read
-                    request = replace(request, caller=await self._gatekeeper.caller(path, headers))
+                    request = replace(request, access=await self._admitted(self._gatekeeper, request))
                 response = await self._answer(request, receive)
         except FhirError as problem:
             response = await refused(self._server, request, outcome_response(problem))
@@ -148,6 +151,18 @@ class Gateway:
             request = await self._read(request, receive)
         async with asyncio.timeout(self._edge.seconds_for(request)):
             return await dispatch(self._server, request)
+
+    async def _admitted(self, gatekeeper: Gatekeeper, request: FhirRequest) -> AccessContext:
+        """Return what the caller may do; raise FhirError 401 for a token that can't be trusted, 503 for no facts."""
+        caller = await gatekeeper.caller(request.path, request.headers)
+        try:
+            return await admit(self._server, caller, request.base)
+        except Unavailable as problem:
+            raise error(
+                "transient",
+                "The database can't be reached at the moment, so it is unknown what you may see.",
+                headers={"Retry-After": "2"},
+            ) from problem
 
     def _finish(
         self, request_id: str, method: str, response: FhirResponse, seconds: float, size: int

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from fhir_server.access import OPEN
 from fhir_server.access.audit import Act, Situation, event
 from fhir_server.access.audit_chain import Signer
 from fhir_server.access.caller import Caller, Kind
@@ -129,7 +131,7 @@ def test_c25_it_has_pages_and_periods(site: httpx.Client) -> None:
 
 def request(caller: Caller) -> FhirRequest:
     """Return a request of a caller."""
-    return FhirRequest("GET", ("AuditEvent",), caller=caller)
+    return FhirRequest("GET", ("AuditEvent",), access=replace(OPEN, caller=caller))
 
 
 @pytest.mark.parametrize("caller", [DOCTOR, INSURER, UNNAMED], ids=["doctor", "insurer", "emergency"])

@@ -43,7 +43,7 @@ class Trail:
         self._audit = audit
         self._clock = server.clock
         self._request = request
-        self._situation = Situation(request.base, request.client, request.id, request.caller)
+        self._situation = Situation(request.base, request.client, request.id, request.access.caller)
         self._announced: set[tuple[str, str, int]] = set()
 
     async def announce(self, changes: Sequence[Change]) -> None:

@@ -274,8 +274,7 @@ def as_request(entry: Entry, request: FhirRequest, body: bytes = b"") -> FhirReq
         headers,
         body,
         request.base,
-        request.access,
-        caller=request.caller,
+        access=request.access,
         client=request.client,
         id=request.id,
     )
