@@ -50,7 +50,7 @@ async def _unless_there(
     looking = True
     while looking:
         found = await server.store.shared(
-            (criteria.claim, request.base, request.access.actor, repr(request.access.filter)),
+            (criteria.claim, request.base, request.access),
             partial(the_one_match, server, request, criteria),
         )
         if found is not None:
