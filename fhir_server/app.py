@@ -13,10 +13,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
 from fhir_server import __version__
+from fhir_server.access.discovery import SmartServer, security, smart_configuration
+from fhir_server.access.issuer import Issuer
 from fhir_server.datatypes.json_format import encode
 from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
@@ -34,9 +37,15 @@ from fhir_server.interactions.stored_parameters import StoredParameters
 from fhir_server.operations.catalogue import by_name, offered
 from fhir_server.operations.expunge import follow as follow_purges
 from fhir_server.rest.access_log import AccessLog
+from fhir_server.rest.authentication import Authenticator, Trusted, trusted
+from fhir_server.rest.cors import of_list
+from fhir_server.rest.gatekeeper import Gatekeeper
 from fhir_server.rest.gateway import Edge, Gateway
 from fhir_server.rest.health import health_routes
 from fhir_server.rest.metrics import Metrics
+from fhir_server.rest.oauth_endpoints import Endpoints, with_clients
+from fhir_server.rest.oauth_server import AuthorizationServer, OwnKeys
+from fhir_server.rest.oauth_server import announced as described_server
 from fhir_server.rest.openapi import openapi
 from fhir_server.search import Cursors, Indexer, Registry, indexes
 from fhir_server.settings import Settings, cursor_key, load, packages_folder
@@ -82,6 +91,7 @@ class Application(FastAPI):
         self._below = settings.http.base_path + "/"
         self._gateway: Asgi | None = None
         self._server: Server | None = None
+        self.authenticator: Authenticator | None = None
         self._capabilities: dict[str, bytes] = {}
         super().__init__(
             title="FHIR R4 server of a digital health space",
@@ -90,7 +100,7 @@ class Application(FastAPI):
             docs_url=None,
             redoc_url=None,
         )
-        self.include_router(health_routes(self._is_ready, self.metrics))
+        self.include_router(health_routes(self._is_ready, self._issuers, self.metrics))
 
     async def __call__(
         self,
@@ -120,12 +130,12 @@ class Application(FastAPI):
             self.openapi_schema = openapi(described, self._prefix, pages)
         return self.openapi_schema
 
-    def serve(self, server: Server) -> None:
-        """Open the FHIR API on these parts."""
+    def serve(self, server: Server, gatekeeper: Gatekeeper | None = None) -> None:
+        """Open the FHIR API on these parts; without a gatekeeper nobody signs in."""
         http = self.settings.http
         edge = Edge(
             prefix=http.base_path,
-            base_url=http.base_url,
+            base_url=own_base(self.settings) if self.settings.auth.is_on else http.base_url,
             max_body=http.max_body_mb * 1_000_000,
             max_binary=http.max_binary_mb * 1_000_000,
             max_bundle=http.max_bundle_mb * 1_000_000,
@@ -136,7 +146,25 @@ class Application(FastAPI):
         log = AccessLog(self.settings.log.format) if self.settings.log.level in ("debug", "info") else None
         self._capabilities = dict(server.capabilities)
         server = self._server = replace(server, capabilities=self._capabilities)
-        self._gateway = Gateway(server, edge, self.metrics, log)
+        self._gateway = Gateway(server, edge, self.metrics, log, gatekeeper)
+
+    async def gatekeeper(self, server: Server) -> Gatekeeper | None:
+        """Return what stands before the API when callers sign in; raise ValueError if the issuers can't be used."""
+        auth = self.settings.auth
+        if not auth.is_on:
+            return None
+        base, types = own_base(self.settings), server.definitions.types.resource_type_names
+        believed, allows = trusted(auth.issuers), of_list(auth.allowed_origins)
+        if auth.dev_server:
+            own = AuthorizationServer(server.store.grants, auth_url(self.settings), base, types)
+            await own.start()
+            believed.append(Trusted(Issuer(own.url, {}), OwnKeys(own), own.is_live, own.describe))
+            allows = with_clients(allows, own)
+            self.include_router(Endpoints(own, self.serving, allows).router())
+            _LOG.warning("the development authorization server is on: anybody can sign in as anybody")
+        self.authenticator = Authenticator(believed, base, types)
+        smart = announced(self.settings)
+        return Gatekeeper(self.authenticator, smart and encode(smart_configuration(*smart)), allows)
 
     def describe(self) -> None:
         """Make the CapabilityStatement and the OpenAPI document anew: the search parameters have changed."""
@@ -149,6 +177,9 @@ class Application(FastAPI):
         if self._server is None:
             raise RuntimeError("the application has not been started")
         return self._server
+
+    def _issuers(self) -> dict[str, str]:
+        return self.authenticator.health() if self.authenticator is not None else {}
 
     async def _is_ready(self) -> bool:
         return self._server is not None and await self._server.store.ping()
@@ -183,7 +214,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             stored = StoredDefinitions(store, definitions)
             await stored.start()
-            app.serve(await build(settings, store, definitions, registry))
+            server = await build(settings, store, definitions, registry)
+            app.serve(server, await app.gatekeeper(server))
             parameters = StoredParameters(app.serving(), own_base(settings), app.describe)
             await parameters.look()
             imported = ImportedCodeSystems(store, app.serving().code_sets)
@@ -196,6 +228,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                     imported.follow(),
                     follow_purges(app.serving()),
                     store.contents.follow(),
+                    *([app.authenticator.prepare()] if app.authenticator is not None else ()),
                 )
             ]
             try:
@@ -228,6 +261,22 @@ def validation_policy(settings: Settings) -> ValidationPolicy:
     )
 
 
+def auth_url(settings: Settings) -> str:
+    """Return the name of the development authorization server: beside the FHIR base, whatever its path."""
+    base = urlsplit(own_base(settings))
+    return f"{base.scheme}://{base.netloc}/auth"
+
+
+def announced(settings: Settings) -> tuple[str, SmartServer] | None:
+    """Return the name and the addresses of the authorization server that apps are sent to, if there is one."""
+    auth = settings.auth
+    if auth.dev_server:
+        return auth_url(settings), described_server(auth_url(settings))
+    if auth.smart is None or not auth.issuers:
+        return None
+    return auth.issuers[0].issuer, auth.smart
+
+
 def load_packages(settings: Settings, definitions: Definitions) -> None:
     """Install the packages that the settings name, and load all that are installed."""
     packages = PackageStore(packages_folder(settings))
@@ -247,6 +296,7 @@ def own_base(settings: Settings) -> str:
 
 async def build(settings: Settings, store: Store, definitions: Definitions, registry: Registry) -> Server:
     """Return the parts that handlers work with, on an open store."""
+    smart = announced(settings)
     policy = Policy(
         update_create=settings.update.create,
         strict_search=settings.search.handling == "strict",
@@ -261,6 +311,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         check_references_on_write=settings.integrity.references in ("write", "both"),
         check_references_on_delete=settings.integrity.references in ("delete", "both"),
         expunge=settings.expunge.allow,
+        security=smart and security(smart[1]),
     )
     code_sets = CodeSets(definitions)
     validator = Validator(

@@ -48,7 +48,7 @@ async def _unless_there(
     """
     looking = True
     while looking:
-        found = await server.store.shared(
+        found = await server.store.shared.join(
             (criteria.claim, request.base, request.access.actor, repr(request.access.filter)),
             partial(the_one_match, server, request, criteria),
         )

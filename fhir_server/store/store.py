@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from copy import copy
-from typing import Any, TypeVar
+from typing import Any
 
 from fhir_server.access import AccessContext
 from fhir_server.search.entries import IndexDescriptor, IndexEntries, SearchPlan
@@ -18,6 +18,7 @@ from fhir_server.store.connection import Connection
 from fhir_server.store.contents import Contents
 from fhir_server.store.documents import Change, Page, Stored
 from fhir_server.store.explaining import ExplainingSearcher
+from fhir_server.store.grants import Grants
 from fhir_server.store.history import Historian
 from fhir_server.store.history_scope import Listed, Span
 from fhir_server.store.jobs import Jobs
@@ -30,8 +31,6 @@ from fhir_server.store.reindexing import replace_entries
 from fhir_server.store.relabelling import relabel
 from fhir_server.store.searching import Searcher
 from fhir_server.store.skipping import Skipper
-
-Answer = TypeVar("Answer")
 
 
 class Store:
@@ -51,7 +50,8 @@ class Store:
         self._historian = Historian(connection, catalogue)
         self._committer = Committer(connection, catalogue, contents, patience_s)
         self._locks = KeyLocks()
-        self._looks: SharedRuns[Any] = SharedRuns()
+        #: Reads that answer all who asked for the same before they began.
+        self.shared: SharedRuns[Any] = SharedRuns()
         self._watched: frozenset[str] = frozenset()
         self._notify: Callable[[], Awaitable[None]] = _nobody
         #: Large content, apart from the bodies.
@@ -66,6 +66,8 @@ class Store:
         self.outbox = Outbox(connection)
         #: Code systems that are too large for a resource.
         self.code_systems = CodeSystems(connection)
+        #: What the development authorization server remembers.
+        self.grants = Grants(connection)
         #: The tables of $closure.
         self.closure_tables = ClosureTables(connection)
 
@@ -180,6 +182,22 @@ class Store:
         """
         return await self._searcher.values(plan, field, access, whole=whole, most=most)
 
+    async def latest(
+        self,
+        plan: SearchPlan,
+        access: AccessContext,
+        *,
+        by: Mapping[str, str],
+        kept: Mapping[str, str],
+        most: int,
+    ) -> list[dict[str, Any]]:
+        """Return for each value of the fields ``by`` the ``most`` newest of a plan's matches, by their main date.
+
+        Both mappings name paths in the stored document; the answer's rows are ``{_id: values, rows: [kept, ...]}``.
+        Raises TimeLimit when it was stopped.
+        """
+        return await self._searcher.latest(plan, access, by, kept, most)
+
     async def replace_entries(self, type_: str, made: Sequence[tuple[Stored, IndexEntries]]) -> None:
         """Write new index entries of unchanged resources of a type; raises Unavailable."""
         await replace_entries(self._connection, type_, made)
@@ -256,11 +274,6 @@ class Store:
     async def unlocked(self, type_: str, id_: str) -> bool:
         """Return False at once if no task holds the lock, else True as soon as none does."""
         return await self._locks.freed((type_, id_))
-
-    async def shared(self, key: Hashable, look: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Return what ``look`` finds by reading only: one look answers all who asked under ``key`` before it."""
-        answer: Answer = await self._looks.join(key, look)
-        return answer
 
     async def secret(self, name: str) -> bytes:
         """Return 32 random bytes that belong to this database and never change."""
