@@ -49,7 +49,7 @@ async def _unless_there(
     """
     looking = True
     while looking:
-        found = await server.store.shared(
+        found = await server.store.shared.join(
             (criteria.claim, request.base, request.access),
             partial(the_one_match, server, request, criteria),
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from copy import copy
-from typing import Any, TypeVar
+from typing import Any
 
 from fhir_server.access import AccessContext
 from fhir_server.search.entries import IndexDescriptor, IndexEntries, SearchPlan
@@ -33,8 +33,6 @@ from fhir_server.store.relabelling import relabel
 from fhir_server.store.searching import Searcher
 from fhir_server.store.skipping import Skipper
 
-Answer = TypeVar("Answer")
-
 
 class Store:
     """Resources in MongoDB; every call raises Unavailable when the database does not answer.
@@ -53,7 +51,8 @@ class Store:
         self._historian = Historian(connection, catalogue)
         self._committer = Committer(connection, catalogue, contents, patience_s)
         self._locks = KeyLocks()
-        self._looks: SharedRuns[Any] = SharedRuns()
+        #: Reads that answer all who asked for the same before they began.
+        self.shared: SharedRuns[Any] = SharedRuns()
         self._watched: frozenset[str] = frozenset()
         self._notify: Callable[[], Awaitable[None]] = _nobody
         #: Large content, apart from the bodies.
@@ -284,11 +283,6 @@ class Store:
     async def unlocked(self, type_: str, id_: str) -> bool:
         """Return False at once if no task holds the lock, else True as soon as none does."""
         return await self._locks.freed((type_, id_))
-
-    async def shared(self, key: Hashable, look: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Return what ``look`` finds by reading only: one look answers all who asked under ``key`` before it."""
-        answer: Answer = await self._looks.join(key, look)
-        return answer
 
     async def secret(self, name: str) -> bytes:
         """Return 32 random bytes that belong to this database and never change."""
