@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from fhir_server import __version__
-from fhir_server.cli import config, doctor, fhirpath, load, packages, schema, serve, terminology, validate
+from fhir_server.cli import (
+    config,
+    conformance,
+    doctor,
+    fhirpath,
+    load,
+    packages,
+    schema,
+    serve,
+    terminology,
+    validate,
+)
 
 program = typer.Typer(
     no_args_is_help=True,
@@ -43,6 +54,7 @@ program.command("validate", epilog=validate.EPILOG)(validate.validate)
 program.command("fhirpath", epilog=fhirpath.EPILOG)(fhirpath.fhirpath)
 program.command("schema", epilog=schema.EPILOG)(schema.schema)
 program.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
+program.add_typer(conformance.program, name="conformance")
 program.add_typer(config.program, name="config")
 program.add_typer(packages.program, name="packages")
 program.add_typer(terminology.program, name="terminology")

@@ -17,6 +17,7 @@ from fhir_server.interactions.steps.criteria import (
     if_none_exist,
     the_one_match,
 )
+from fhir_server.interactions.steps.guard import secured
 from fhir_server.interactions.steps.integrity import check_references, kept_references
 from fhir_server.interactions.steps.preconditions import refuse_criteria_in_address
 from fhir_server.interactions.steps.prepare import body_of_type, identified, stamped
@@ -77,6 +78,7 @@ def _change(
         stamped(resource, type_, id_, 1, now),
         entries,
         claim=claim,
+        security=secured(request, resource, entries),
         references=kept_references(server, resource, request.base),
         large=request.large,
     )

@@ -19,9 +19,11 @@ from fhir_server.operations.json_schema import json_schema
 from fhir_server.operations.lastn import lastn
 from fhir_server.operations.lookup import lookup
 from fhir_server.operations.meta import meta, meta_add, meta_delete
+from fhir_server.operations.passport import passport
 from fhir_server.operations.reindex import reindex
 from fhir_server.operations.stats import stats
 from fhir_server.operations.subsumes import subsumes
+from fhir_server.operations.summary import summary
 from fhir_server.operations.translate import translate
 from fhir_server.operations.validate import validate
 from fhir_server.operations.validate_code import validate_code
@@ -35,6 +37,7 @@ def _everything(type_: str) -> Operation:
         frozenset({"GET", "POST"}),
         everything,
         frozenset({type_}),
+        access="rs",
     )
 
 
@@ -47,6 +50,7 @@ def _terminology(type_: str, name: str, handler: Handler) -> Operation:
         frozenset({"GET", "POST"}),
         handler,
         frozenset({type_}),
+        access="public",
     )
 
 
@@ -58,6 +62,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         reindex,
         frozenset({"SearchParameter"}),
+        access="operator",
     ),
     Operation(
         "$validate",
@@ -65,6 +70,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"type", "instance"}),
         frozenset({"GET", "POST"}),
         validate,
+        access="signed-in",
         judges_faults=True,
     ),
     Operation(
@@ -74,6 +80,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET"}),
         json_schema,
         frozenset({"StructureDefinition"}),
+        access="public",
     ),
     Operation(
         "$meta",
@@ -81,6 +88,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"system", "type", "instance"}),
         frozenset({"GET", "POST"}),
         meta,
+        access="r",
         versions=True,
     ),
     Operation(
@@ -89,6 +97,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"instance"}),
         frozenset({"POST"}),
         meta_add,
+        access="u",
     ),
     Operation(
         "$meta-delete",
@@ -96,6 +105,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"instance"}),
         frozenset({"POST"}),
         meta_delete,
+        access="u",
     ),
     _terminology("CodeSystem", "lookup", lookup),
     _terminology("CodeSystem", "validate-code", validate_code),
@@ -109,6 +119,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"system"}),
         frozenset({"POST"}),
         closure,
+        access="signed-in",
     ),
     Operation(
         "$lastn",
@@ -117,6 +128,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         lastn,
         frozenset({"Observation"}),
+        access="s",
     ),
     Operation(
         "$stats",
@@ -125,6 +137,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         stats,
         frozenset({"Observation"}),
+        access="s",
     ),
     Operation(
         "$docref",
@@ -133,6 +146,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         docref,
         frozenset({"DocumentReference"}),
+        access="s",
     ),
     Operation(
         "$document",
@@ -141,6 +155,25 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         document,
         frozenset({"Composition"}),
+        access="r",
+    ),
+    Operation(
+        "$summary",
+        "http://hl7.org/fhir/uv/ips/OperationDefinition/summary",
+        frozenset({"type", "instance"}),
+        frozenset({"GET", "POST"}),
+        summary,
+        frozenset({"Patient"}),
+        access="rs",
+    ),
+    Operation(
+        "$passport",
+        "https://health-space.example/fhir/OperationDefinition/passport",
+        frozenset({"instance"}),
+        frozenset({"GET", "POST"}),
+        passport,
+        frozenset({"Patient"}),
+        access="rs",
     ),
     _everything("Patient"),
     _everything("Encounter"),
@@ -152,6 +185,7 @@ _EXPUNGE = Operation(
     frozenset({"system", "type", "instance"}),
     frozenset({"POST"}),
     expunge,
+    access="operator",
 )
 
 

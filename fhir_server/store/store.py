@@ -18,6 +18,7 @@ from fhir_server.store.connection import Connection
 from fhir_server.store.contents import Contents
 from fhir_server.store.documents import Change, Page, Stored
 from fhir_server.store.explaining import ExplainingSearcher
+from fhir_server.store.facts import FactReader
 from fhir_server.store.grants import Grants
 from fhir_server.store.history import Historian
 from fhir_server.store.history_scope import Listed, Span
@@ -54,6 +55,8 @@ class Store:
         self._notify: Callable[[], Awaitable[None]] = _nobody
         #: Large content, apart from the bodies.
         self.contents = contents
+        #: Consents and care teams, by which access is decided.
+        self.facts = FactReader(connection)
         #: Long work, with its progress.
         self.jobs = Jobs(connection)
         #: What was done under an Idempotency-Key.
@@ -96,9 +99,12 @@ class Store:
             raise
         return cls(connection, catalogue, Contents(connection, inline_bytes), 2 * timeout_s)
 
-    async def read(self, type_: str, id_: str, access: AccessContext) -> Stored | None:
-        """Return the current version, which may be a deletion; None: no such resource for this caller."""
-        return await self._reader.read(type_, id_, access)
+    async def read(self, type_: str, id_: str, access: AccessContext, letter: str = "r") -> Stored | None:
+        """Return the current version, which may be a deletion; None: no such resource for this caller.
+
+        ``letter`` says what for: whoever may update a resource need not be allowed to read it.
+        """
+        return await self._reader.read(type_, id_, access, letter)
 
     async def version(self, type_: str, id_: str, version: int, access: AccessContext) -> Stored | None:
         """Return one version, which may be a deletion; None: no such version for this caller."""
@@ -247,14 +253,17 @@ class Store:
         """Return those of the ids that the caller may see and that are not deleted, by one query."""
         return await self._reader.living(type_, ids, access)
 
-    async def referrers(self, names: Collection[str], besides: Collection[str]) -> list[str]:
+    async def referrers(
+        self, names: Collection[str], besides: Collection[str], access: AccessContext
+    ) -> list[str]:
         """Return ``Type/id`` of resources that refer to one of ``names``, a few at most; ``besides`` don't count.
 
-        Only documents that were written with ``Change.references`` are found.
+        For each that the caller may not see there is "". Only documents that were written with
+        ``Change.references`` are found.
         """
         found: list[str] = []
         for type_ in await self._catalogue.types():
-            found += await self._reader.referrers(type_, names, besides)
+            found += await self._reader.referrers(type_, names, besides, access)
         return found
 
     def lock(self, type_: str, id_: str) -> AbstractAsyncContextManager[None]:
@@ -290,6 +299,7 @@ class Store:
         """Finish what was accepted, then disconnect."""
         await self._committer.close()
         await self._reader.close()
+        await self.facts.close()
         await self._catalogue.close()
         await self._connection.close()
 
