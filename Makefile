@@ -78,6 +78,7 @@ jepsen: $(VENV)/.dev ## the same on a replica set of three: primaries, a majorit
 
 docs: $(VENV)/.dev ## write the generated pages of docs/
 	$(BIN)/fhir-server config docs > docs/settings.md
+	PYTHONPATH=. $(BIN)/python docs/profile_pages.py
 
 dist: $(VENV)/.dev ## build the wheel and the source archive into dist/
 	$(BIN)/python -m build

@@ -16,7 +16,12 @@ import pytest
 import uvicorn
 from pymongo import MongoClient
 
+from fhir_server.datatypes.json_format import decode
+from fhir_server.definitions import Definitions
+from fhir_server.definitions.content import own_definitions
 from fhir_server.store.embedded import EmbeddedMongod
+from fhir_server.terminology import CodeSets
+from fhir_server.validation import Validator
 
 _numbers = itertools.count(1)
 
@@ -122,6 +127,15 @@ def site_with(
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def space_validator() -> Validator:
+    """A validator that knows the profiles and value sets of the health space."""
+    definitions = Definitions()
+    for _, _, body in own_definitions():
+        definitions.add(decode(body))
+    return Validator(definitions, CodeSets(definitions))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ resource matches, 412 when several do.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
@@ -42,7 +43,19 @@ async def create(server: Server, request: FhirRequest, target: Target) -> FhirRe
 async def _unless_there(
     server: Server, request: FhirRequest, resource: dict[str, Any], criteria: Criteria
 ) -> FhirResponse:
-    """Create the resource unless one matches; the claim in the document decides between workers."""
+    """Create the resource unless one matches; the claim in the document decides between workers.
+
+    Those that come with equal criteria while one creates wait for it, then look together, not one after the other.
+    """
+    looking = True
+    while looking:
+        found = await server.store.shared(
+            (criteria.claim, request.base, request.access),
+            partial(the_one_match, server, request, criteria),
+        )
+        if found is not None:
+            return written(request, found, is_new=False)
+        looking = await server.store.unlocked(criteria.type, f"?{criteria.claim}")
     assessed = None
     async with server.store.lock(criteria.type, f"?{criteria.claim}"):
         tries = 0

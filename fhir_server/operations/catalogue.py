@@ -141,7 +141,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "$docref",
-        "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref",
+        "https://health-space.example/fhir/OperationDefinition/docref",
         frozenset({"type"}),
         frozenset({"GET", "POST"}),
         docref,
@@ -159,7 +159,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "$summary",
-        "http://hl7.org/fhir/uv/ips/OperationDefinition/summary",
+        "https://health-space.example/fhir/OperationDefinition/summary",
         frozenset({"type", "instance"}),
         frozenset({"GET", "POST"}),
         summary,

@@ -131,6 +131,15 @@ class Searcher:
         await self._complete(command, plan)
         return await self._connection.find(command)
 
+    async def values_in_use(self, type_: str, field: str) -> tuple[Any, ...]:
+        """Return the distinct values of a field over all documents, by its index; raises TimeLimit or Unavailable.
+
+        No access is asked: the values may go into a filter, and nowhere else.
+        """
+        condition = {field: {"$exists": True}}
+        found = await self._connection.query({"distinct": type_, "key": field, "query": condition})
+        return tuple(found["values"])
+
     async def first_key(self, plan: SearchPlan) -> dict[str, Any] | None:
         """Return the first key of the plan's index that passes the filter; no access is asked, no document read."""
         command = {

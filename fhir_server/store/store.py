@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from copy import copy
-from typing import Any
+from typing import Any, TypeVar
 
 from fhir_server.access import AccessContext
 from fhir_server.search.entries import IndexDescriptor, IndexEntries, SearchPlan
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.closure_tables import ClosureTables
-from fhir_server.store.coalescing import KeyLocks
+from fhir_server.store.coalescing import KeyLocks, SharedRuns
 from fhir_server.store.code_systems import CodeSystems
 from fhir_server.store.committing import Committer
 from fhir_server.store.connection import Connection
@@ -33,6 +33,8 @@ from fhir_server.store.relabelling import relabel
 from fhir_server.store.searching import Searcher
 from fhir_server.store.skipping import Skipper
 
+Answer = TypeVar("Answer")
+
 
 class Store:
     """Resources in MongoDB; every call raises Unavailable when the database does not answer.
@@ -51,6 +53,7 @@ class Store:
         self._historian = Historian(connection, catalogue)
         self._committer = Committer(connection, catalogue, contents, patience_s)
         self._locks = KeyLocks()
+        self._looks: SharedRuns[Any] = SharedRuns()
         self._watched: frozenset[str] = frozenset()
         self._notify: Callable[[], Awaitable[None]] = _nobody
         #: Large content, apart from the bodies.
@@ -172,6 +175,10 @@ class Store:
         """
         return await self._skipper.values(plan, field, beginning)
 
+    async def values_in_use(self, type_: str, field: str) -> tuple[Any, ...]:
+        """Return the distinct values of a field over all documents, for a filter only; raises TimeLimit."""
+        return await self._searcher.values_in_use(type_, field)
+
     async def values(
         self, plan: SearchPlan, field: str, access: AccessContext, *, whole: bool = False, most: int = 0
     ) -> tuple[Any, ...] | None:
@@ -273,6 +280,15 @@ class Store:
         other workers remain VersionConflicts.
         """
         return self._locks.hold((type_, id_))
+
+    async def unlocked(self, type_: str, id_: str) -> bool:
+        """Return False at once if no task holds the lock, else True as soon as none does."""
+        return await self._locks.freed((type_, id_))
+
+    async def shared(self, key: Hashable, look: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Return what ``look`` finds by reading only: one look answers all who asked under ``key`` before it."""
+        answer: Answer = await self._looks.join(key, look)
+        return answer
 
     async def secret(self, name: str) -> bytes:
         """Return 32 random bytes that belong to this database and never change."""

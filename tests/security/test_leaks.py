@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.security.world import CATEGORY, MARKER, observation, patient, same
@@ -394,3 +396,38 @@ def test_T37_a_token_without_scopes(as_):
 
 def test_a_new_patient_is_the_operators(as_):
     assert as_("A").post("Patient", json=patient("zz")).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["$everything", "$summary", "$passport"])
+def test_L26_L47_operations_on_a_foreign_record(as_, name):
+    same(as_("A").get(f"Patient/B/{name}"), as_("A").get(f"Patient/zz/{name}"), "B", "zz")
+    assert as_("insurer").get(f"Patient/A/{name}").status_code == 403
+    assert as_("").get(f"Patient/A/{name}").status_code == 401
+
+
+def test_L26_L27_a_record_holds_what_its_reader_may_see(as_):
+    found = ids(as_("A").get("Patient/A/$everything"))
+    assert {"A", "a1", "c1"} <= found
+    assert found.isdisjoint({"B", "b1", "b2", "rb", "lb", "tb", "g1"})
+    # a type without scope is left out and is no error
+    assert {
+        entry["resource"]["resourceType"] for entry in as_("app").get("Patient/A/$everything").json()["entry"]
+    } <= {
+        "Patient",
+        "Observation",
+        "Practitioner",
+        "Organization",
+    }
+
+
+async def test_L66_readers_of_one_query_get_their_own_rows(smart):
+    base = str(smart.base_url.join("fhir/"))
+    async with httpx.AsyncClient(base_url=base, timeout=60) as client:
+        for _ in range(40):
+            calls = [
+                client.get(f"Observation/{id_}", headers={"Authorization": f"Bearer {who}"})
+                for id_ in ("a1", "b1")
+                for who in ("A", "B")
+            ] * 8
+            answers = await asyncio.gather(*calls)
+            assert [answer.status_code for answer in answers] == [200, 404, 404, 200] * 8
