@@ -261,6 +261,8 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         check_references_on_write=settings.integrity.references in ("write", "both"),
         check_references_on_delete=settings.integrity.references in ("delete", "both"),
         expunge=settings.expunge.allow,
+        ingest_lines=settings.app.ingest_lines,
+        measures_per_day=settings.app.measures_per_day,
     )
     code_sets = CodeSets(definitions)
     validator = Validator(

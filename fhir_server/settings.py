@@ -265,6 +265,16 @@ class Integrity(Section):
     may dangle."""
 
 
+class App(Section):
+    """What a health app may store."""
+
+    measures_per_day: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
+    """Measures that one app stores of one citizen in a day (UTC); more are answered with 429. What was stored before
+    does not count again."""
+    ingest_lines: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Lines that one Observation/$ingest takes; the rest is sent as another one."""
+
+
 class Log(Section):
     """What the server writes to standard error while it runs."""
 
@@ -322,6 +332,7 @@ class Settings(BaseSettings):
     expunge: Expunge = Field(default_factory=Expunge)
     bundle: Bundle = Field(default_factory=Bundle)
     integrity: Integrity = Field(default_factory=Integrity)
+    app: App = Field(default_factory=App)
     log: Log = Field(default_factory=Log)
     content: Content = Field(default_factory=Content)
     examples: Examples = Field(default_factory=Examples)

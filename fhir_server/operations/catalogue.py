@@ -12,6 +12,7 @@ from fhir_server.interactions.exchange import Handler, Operation, Policy
 from fhir_server.operations.closure import closure
 from fhir_server.operations.expand import expand
 from fhir_server.operations.expunge import expunge
+from fhir_server.operations.ingest import ingest
 from fhir_server.operations.json_schema import json_schema
 from fhir_server.operations.lookup import lookup
 from fhir_server.operations.meta import meta, meta_add, meta_delete
@@ -42,6 +43,15 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         reindex,
         frozenset({"SearchParameter"}),
+    ),
+    Operation(
+        "$ingest",
+        "https://health-space.example/fhir/OperationDefinition/hs-ingest",
+        frozenset({"type"}),
+        frozenset({"POST"}),
+        ingest,
+        frozenset({"Observation"}),
+        streams=True,
     ),
     Operation(
         "$validate",

@@ -91,7 +91,8 @@ class Gateway:
             query = scope["query_string"].decode("ascii", "replace")
             path = self._path(scope)
             is_binary = path[:1] == ("Binary",)
-            if is_binary and method in ("GET", "HEAD") and len(path) in (2, 4):
+            is_content = is_binary and method in ("GET", "HEAD") and len(path) in (2, 4)
+            if is_content or self._streams(path, method):
                 wanted = wish_or_content(headers, query)
             else:
                 wanted = wish(headers, query)
@@ -174,10 +175,19 @@ class Gateway:
             check_unpackable(headers)
             parts = received(receive, headers, edge.max_binary, edge.binary_timeout)
             return replace(request, incoming=unpacked(checked(parts, headers), headers, edge.max_binary))
+        if self._streams(request.path, request.method):
+            check_unpackable(headers)
+            parts = received(receive, headers, edge.max_bundle, edge.binary_timeout)
+            return replace(request, incoming=unpacked(checked(parts, headers), headers, edge.max_bundle))
         # Only batches and transactions go to the base itself.
         limit = edge.max_body if request.path else edge.max_bundle
         body = await whole(receive, headers, limit, edge.body_timeout)
         return self._as_json(replace(request, body=body, sent=body)) if body else request
+
+    def _streams(self, path: tuple[str, ...], method: str) -> bool:
+        """Tell whether an operation is called that reads its body while it works."""
+        operation = self._server.operations.get(path[-1]) if path else None
+        return operation is not None and operation.streams and method in operation.methods
 
     def _as_json(self, request: FhirRequest) -> FhirRequest:
         """Return the request with a body in JSON; raise FhirError 400 or 415 if it can't be had."""

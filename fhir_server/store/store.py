@@ -24,6 +24,7 @@ from fhir_server.store.jobs import Jobs
 from fhir_server.store.labels import holders
 from fhir_server.store.outbox import Outbox
 from fhir_server.store.purging import Purges
+from fhir_server.store.quotas import Quotas
 from fhir_server.store.reading import Reader
 from fhir_server.store.receipts import Receipts
 from fhir_server.store.reindexing import replace_entries
@@ -59,6 +60,8 @@ class Store:
         self.receipts = Receipts(connection)
         #: Versions that are removed for good.
         self.purges = Purges(connection, catalogue, contents)
+        #: What apps have used of their shares.
+        self.quotas = Quotas(connection)
         #: An event for each version.
         self.outbox = Outbox(connection)
         #: Code systems that are too large for a resource.
