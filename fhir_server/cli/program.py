@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from fhir_server import __version__
-from fhir_server.cli import config, doctor, fhirpath, load, packages, schema, serve, terminology, validate
+from fhir_server.cli import (
+    config,
+    doctor,
+    fhirpath,
+    load,
+    packages,
+    schema,
+    serve,
+    space,
+    terminology,
+    validate,
+)
 
 program = typer.Typer(
     no_args_is_help=True,
@@ -45,4 +56,5 @@ program.command("schema", epilog=schema.EPILOG)(schema.schema)
 program.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 program.add_typer(config.program, name="config")
 program.add_typer(packages.program, name="packages")
+program.add_typer(space.program, name="space")
 program.add_typer(terminology.program, name="terminology")

@@ -17,6 +17,7 @@ from fhir_server.interactions.steps.criteria import (
     if_none_exist,
     the_one_match,
 )
+from fhir_server.interactions.steps.in_space import commit
 from fhir_server.interactions.steps.integrity import check_references, kept_references
 from fhir_server.interactions.steps.preconditions import refuse_criteria_in_address
 from fhir_server.interactions.steps.prepare import body_of_type, identified, stamped
@@ -34,7 +35,7 @@ async def create(server: Server, request: FhirRequest, target: Target) -> FhirRe
     assessed = assess(server, resource)
     await check_references(server, request, resource)
     change = _change(server, request, resource)
-    await server.store.commit(change)
+    await commit(server, request, resource, change)
     return written(request, change, assessed)
 
 
@@ -55,7 +56,7 @@ async def _unless_there(
             claim = criteria.claim if tries < CLAIMED_TRIES else None
             change = _change(server, request, resource, claim)
             try:
-                await server.store.commit(change)
+                await commit(server, request, resource, change)
             except ClaimTaken:
                 tries += 1
                 continue

@@ -101,6 +101,11 @@ class Policy:
     expunge: Literal["off", "on", "everything"] = "off"
     ingest_lines: int = 10_000
     measures_per_day: int = 20_000
+    contacts_max: int = 5
+    enforce_spaces: bool = False
+    refuse_test_identities: bool = False
+    space_cohort: str = "born-from:2022-01-01"
+    space_opening_days: int = 42
 
 
 @dataclass(frozen=True, slots=True)

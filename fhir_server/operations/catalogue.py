@@ -17,6 +17,8 @@ from fhir_server.operations.json_schema import json_schema
 from fhir_server.operations.lookup import lookup
 from fhir_server.operations.meta import meta, meta_add, meta_delete
 from fhir_server.operations.reindex import reindex
+from fhir_server.operations.space import close_space, open_space, status
+from fhir_server.operations.space_opening import open_due_spaces
 from fhir_server.operations.subsumes import subsumes
 from fhir_server.operations.translate import translate
 from fhir_server.operations.validate import validate
@@ -35,7 +37,19 @@ def _terminology(type_: str, name: str, handler: Handler) -> Operation:
     )
 
 
+def _space(name: str, handler: Handler, level: str = "instance", methods: str = "POST") -> Operation:
+    """Return the row of an operation of the citizen's space."""
+    definition = f"https://health-space.example/fhir/OperationDefinition/hs-{name}"
+    return Operation(
+        f"${name}", definition, frozenset({level}), frozenset({methods}), handler, frozenset({"Patient"})
+    )
+
+
 OPERATIONS: tuple[Operation, ...] = (
+    _space("space", status, methods="GET"),
+    _space("open-space", open_space),
+    _space("close-space", close_space),
+    _space("open-due-spaces", open_due_spaces, "type"),
     Operation(
         "$reindex",
         "urn:fhir-space-server:OperationDefinition:reindex",

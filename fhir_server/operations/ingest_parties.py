@@ -12,8 +12,10 @@ from typing import Any
 from fhir_server.datatypes.json_format import decode
 from fhir_server.datatypes.references import parse
 from fhir_server.interactions.exchange import FhirRequest, Server
+from fhir_server.interactions.steps.in_space import space_not_open
 from fhir_server.outcome import FhirError, Issue, error
 from fhir_server.space.ingestion import is_app
+from fhir_server.space.life import State
 
 #: So many resources are remembered; then all are read anew.
 _REMEMBERED = 4096
@@ -29,16 +31,22 @@ class Parties:
         self._server = server
         self._request = request
         self._known: dict[str, Resource | None] = {}
+        self._closed: set[str] = set()
         self.app = app
 
     async def fetch(self, observations: Sequence[Resource]) -> None:
         """Read the citizens and devices of these measures that are not known yet."""
         if len(self._known) > _REMEMBERED:
             self._known.clear()
+            self._closed.clear()
         names = {name for o in observations for name in (self._name(o, "subject"), self._name(o, "device"))}
         wanted = sorted((names | {self.app}) - self._known.keys() - {""})
         found = await asyncio.gather(*map(self._read, wanted))
         self._known.update(zip(wanted, found, strict=True))
+        if self._server.policy.enforce_spaces:
+            patients = [name.partition("/")[2] for name in wanted if name.startswith("Patient/")]
+            spaces = await self._server.store.spaces.all(patients) if patients else {}
+            self._closed |= {p for p in patients if p not in spaces or spaces[p].state is not State.OPEN}
 
     async def _read(self, name: str) -> Resource | None:
         type_, _, id_ = name.partition("/")
@@ -64,7 +72,10 @@ class Parties:
             raise error(
                 "forbidden", "You can't write into this citizen's space.", expression="Observation.subject"
             )
-        return name.removeprefix("Patient/"), found
+        patient = name.removeprefix("Patient/")
+        if patient in self._closed:
+            raise space_not_open()
+        return patient, found
 
     def device(self, observation: Resource, patient: str) -> Resource:
         """Return the Device of a measure; raise FhirError 422 unless it is the citizen's own, or the app itself."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 HS = "https://health-space.example/fhir"
 PROFILE = f"{HS}/StructureDefinition/"
 HL7_PROFILE = "http://hl7.org/fhir/StructureDefinition/"
@@ -15,7 +18,7 @@ DEVICE_KIND = f"{HS}/CodeSystem/hs-device-kind"
 APP = f"{HS}/sid/app"
 
 
-def claims(resource: dict[str, object], profile: str) -> bool:
+def claims(resource: Mapping[str, Any], profile: str) -> bool:
     """Tell whether a resource claims a profile of the health space, whatever version of it."""
     meta = resource.get("meta")
     profiles = meta.get("profile") if isinstance(meta, dict) else None
