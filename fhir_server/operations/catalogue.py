@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from fhir_server.interactions.exchange import Handler, Operation, Policy
 from fhir_server.operations.closure import closure
+from fhir_server.operations.downsample import downsample
 from fhir_server.operations.expand import expand
 from fhir_server.operations.expunge import expunge
 from fhir_server.operations.ingest import ingest
@@ -57,6 +58,14 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         reindex,
         frozenset({"SearchParameter"}),
+    ),
+    Operation(
+        "$downsample",
+        "https://health-space.example/fhir/OperationDefinition/hs-downsample",
+        frozenset({"type"}),
+        frozenset({"GET", "POST"}),
+        downsample,
+        frozenset({"Observation"}),
     ),
     Operation(
         "$ingest",

@@ -14,7 +14,7 @@ NDJSON = {"Content-Type": "application/fhir+ndjson"}
 
 @pytest.fixture(scope="module")
 def fhir(site_with):
-    with site_with({"content.load": True, "examples.load": True, "app.measures_per_day": 500}) as client:
+    with site_with({"content.load": True, "examples.load": True, "app.measures_per_day": 2000}) as client:
         client.base_url = client.base_url.join("fhir/")
         yield client
 
@@ -280,3 +280,35 @@ def test_the_limit_of_lines_and_of_a_day(site_with):
         refused, _ = ingest(client, *lines[3:5])
         assert refused.status_code == 429
         assert refused.json()["issue"][0]["code"] == "throttled"
+
+
+def test_a_year_for_a_chart(fhir):
+    lines = [measure(50 + n % 60, at=f"2024-05-{1 + n // 10:02}T{n % 10:02}:00:00Z") for n in range(300)]
+    assert set(statuses(fhir, *lines)) <= {200, 201}
+    query = {
+        "patient": "camille-exemple",
+        "code": "http://loinc.org|8867-4",
+        "start": "2024-05-01",
+        "end": "2024-05-30",
+    }
+    rows = fhir.get("Observation/$downsample", params={**query, "points": 30}).json()["parameter"]
+    assert rows[:2] == [{"name": "count", "valueInteger": 300}, {"name": "unit", "valueCode": "/min"}]
+    told = [
+        {part["name"]: next(v for k, v in part.items() if k != "name") for part in row["part"]}
+        for row in rows[2:]
+    ]
+    assert len(told) == 30
+    assert told[0] == {
+        "start": "2024-05-01T00:00:00.000Z",
+        "end": "2024-05-02T00:00:00.000Z",
+        "count": 10,
+        "min": 50,
+        "max": 59,
+        "mean": 54.5,
+    }
+    line = fhir.get("Observation/$downsample", params={**query, "points": 50, "method": "lttb"}).json()[
+        "parameter"
+    ]
+    assert [row["name"] for row in line].count("point") == 50
+    assert fhir.get("Observation/$downsample", params={**query, "points": 2}).status_code == 400
+    assert fhir.get("Observation/$downsample", params={"patient": "x"}).status_code == 400
