@@ -17,6 +17,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from fhir_server import __version__
+from fhir_server.access.discovery import SmartServer, security, smart_configuration
 from fhir_server.datatypes.json_format import encode
 from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
@@ -35,6 +36,9 @@ from fhir_server.operations.catalogue import by_name, offered
 from fhir_server.operations.expunge import follow as follow_purges
 from fhir_server.operations.space_opening import follow as follow_spaces
 from fhir_server.rest.access_log import AccessLog
+from fhir_server.rest.authentication import Authenticator, trusted
+from fhir_server.rest.cors import of_list
+from fhir_server.rest.gatekeeper import Gatekeeper
 from fhir_server.rest.gateway import Edge, Gateway
 from fhir_server.rest.health import health_routes
 from fhir_server.rest.metrics import Metrics
@@ -83,6 +87,7 @@ class Application(FastAPI):
         self._below = settings.http.base_path + "/"
         self._gateway: Asgi | None = None
         self._server: Server | None = None
+        self.authenticator: Authenticator | None = None
         self._capabilities: dict[str, bytes] = {}
         super().__init__(
             title="FHIR R4 server of a digital health space",
@@ -91,7 +96,7 @@ class Application(FastAPI):
             docs_url=None,
             redoc_url=None,
         )
-        self.include_router(health_routes(self._is_ready, self.metrics))
+        self.include_router(health_routes(self._is_ready, self._issuers, self.metrics))
 
     async def __call__(
         self,
@@ -126,7 +131,7 @@ class Application(FastAPI):
         http = self.settings.http
         edge = Edge(
             prefix=http.base_path,
-            base_url=http.base_url,
+            base_url=own_base(self.settings) if self.settings.auth.is_on else http.base_url,
             max_body=http.max_body_mb * 1_000_000,
             max_binary=http.max_binary_mb * 1_000_000,
             max_bundle=http.max_bundle_mb * 1_000_000,
@@ -137,7 +142,19 @@ class Application(FastAPI):
         log = AccessLog(self.settings.log.format) if self.settings.log.level in ("debug", "info") else None
         self._capabilities = dict(server.capabilities)
         server = self._server = replace(server, capabilities=self._capabilities)
-        self._gateway = Gateway(server, edge, self.metrics, log)
+        self._gateway = Gateway(server, edge, self.metrics, log, self._gatekeeper(server))
+
+    def _gatekeeper(self, server: Server) -> Gatekeeper | None:
+        """Return what stands before the API when callers sign in; raise ValueError if the issuers can't be used."""
+        auth = self.settings.auth
+        if not auth.is_on:
+            return None
+        smart = announced(self.settings)
+        self.authenticator = Authenticator(
+            trusted(auth.issuers), own_base(self.settings), server.definitions.types.resource_type_names
+        )
+        configuration = smart and encode(smart_configuration(*smart))
+        return Gatekeeper(self.authenticator, configuration, of_list(auth.allowed_origins))
 
     def describe(self) -> None:
         """Make the CapabilityStatement and the OpenAPI document anew: the search parameters have changed."""
@@ -150,6 +167,9 @@ class Application(FastAPI):
         if self._server is None:
             raise RuntimeError("the application has not been started")
         return self._server
+
+    def _issuers(self) -> dict[str, str]:
+        return self.authenticator.health() if self.authenticator is not None else {}
 
     async def _is_ready(self) -> bool:
         return self._server is not None and await self._server.store.ping()
@@ -198,6 +218,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                     follow_purges(app.serving()),
                     follow_spaces(app.serving()),
                     store.contents.follow(),
+                    *([app.authenticator.prepare()] if app.authenticator is not None else ()),
                 )
             ]
             try:
@@ -230,6 +251,14 @@ def validation_policy(settings: Settings) -> ValidationPolicy:
     )
 
 
+def announced(settings: Settings) -> tuple[str, SmartServer] | None:
+    """Return the name and the addresses of the authorization server that apps are sent to, if there is one."""
+    auth = settings.auth
+    if auth.smart is None or not auth.issuers:
+        return None
+    return auth.issuers[0].issuer, auth.smart
+
+
 def load_packages(settings: Settings, definitions: Definitions) -> None:
     """Install the packages that the settings name, and load all that are installed."""
     packages = PackageStore(packages_folder(settings))
@@ -249,6 +278,7 @@ def own_base(settings: Settings) -> str:
 
 async def build(settings: Settings, store: Store, definitions: Definitions, registry: Registry) -> Server:
     """Return the parts that handlers work with, on an open store."""
+    smart = announced(settings)
     policy = Policy(
         update_create=settings.update.create,
         strict_search=settings.search.handling == "strict",
@@ -270,6 +300,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         refuse_test_identities=settings.space.test_identities == "refuse",
         space_cohort=settings.space.auto_opening,
         space_opening_days=settings.space.opening_days,
+        security=smart and security(smart[1]),
     )
     code_sets = CodeSets(definitions)
     validator = Validator(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -29,6 +30,9 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from fhir_server.access.discovery import SmartServer
+from fhir_server.access.issuer import Issuer
 
 PREFIX = "FHIR_"
 
@@ -177,11 +181,10 @@ class Search(Section):
 class Validation(Section):
     """What is checked before a resource is stored (https://hl7.org/fhir/R4/validation.html)."""
 
-    warnings: Annotated[str, Field(pattern=r"^([A-Za-z0-9-]+(,[A-Za-z0-9-]+)*)?$")] = "txt-2,binding-max"
-    """Rules (constraint keys, or what stands before the @ of a rule; comma list) whose breach is a warning and no
-    error. By default txt-2, an empty narrative, which the official R4 examples break and the reference implementation
-    accepts; and binding-max, a code outside the maximum value set of a preferred or extensible binding (such as a
-    language that isn't BCP-47), which records in the field hold. "none" makes every rule an error."""
+    warnings: Annotated[str, Field(pattern=r"^([A-Za-z0-9-]+(,[A-Za-z0-9-]+)*)?$")] = "txt-2"
+    """Rules (constraint keys, comma list) whose breach is a warning and no error. txt-2, an empty narrative,
+    is one by default: the official R4 examples break it, and the reference implementation accepts them. "none"
+    makes every rule an error."""
 
     profiles: Annotated[str, Field(pattern=r"^([A-Z][A-Za-z]+=[^\s,=]+(,\s*[A-Z][A-Za-z]+=[^\s,=]+)*)?$")] = (
         ""
@@ -286,7 +289,8 @@ class Space(Section):
     opening_days: Annotated[int, Field(ge=0, le=366)] = 42
     """Days between the notice to a citizen, counted from its sending, and the opening of the space."""
     enforce: bool = False
-    """Refuse what is put into a space that is not open (403). Off, spaces are kept but stop nobody."""
+    """Refuse what is put into a space that is not open (403). Off, spaces are kept but stop nobody; switch it on where
+    callers sign in."""
     test_identities: Literal["accept", "refuse"] = "accept"
     """Whether Patients with test or demonstration identities (INS) are taken; refuse them in production."""
 
@@ -320,6 +324,31 @@ class Examples(Section):
     load: bool = False
     """Whether start-up stores the examples (the valid ones) that the server doesn't hold yet. Not for
     production."""
+
+
+class Auth(Section):
+    """Who may come: the authorization servers whose access tokens are accepted (docs/access.md)."""
+
+    issuers: tuple[Issuer, ...] = ()
+    """Authorization servers that are believed, each in a table [[auth.issuers]] of the settings file."""
+    smart: SmartServer | None = None
+    """The authorization server that apps are sent to by .well-known/smart-configuration; it must be the first of the
+    issuers. The development authorization server announces itself."""
+    origins: Annotated[str, Field(pattern=r"^(https?://[^\s,/]+(,\s*https?://[^\s,/]+)*)?$")] = ""
+    """Origins of web pages that may read answers (CORS; comma list), such as https://app.example.org."""
+    dev_server: bool = False
+    """Whether the development authorization server runs at /auth: anybody can sign in as anybody, to try apps. Never
+    in production."""
+
+    @property
+    def is_on(self) -> bool:
+        """Tell whether callers sign in."""
+        return bool(self.issuers) or self.dev_server
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        """The origins as a set."""
+        return frozenset(origin.strip() for origin in self.origins.split(",")) - {""}
 
 
 class Cursor(Section):
@@ -362,6 +391,7 @@ class Settings(BaseSettings):
     content: Content = Field(default_factory=Content)
     examples: Examples = Field(default_factory=Examples)
     cursor: Cursor = Field(default_factory=Cursor)
+    auth: Auth = Field(default_factory=Auth)
 
     @classmethod
     def settings_customise_sources(
@@ -407,7 +437,7 @@ def load(flags: Mapping[str, Any] | None = None) -> Settings:
     SettingsError with all complaints at once: unknown names, values that are refused, an unreadable file.
     """
     given = {name: value for name, value in (flags or {}).items() if value is not None}
-    complaints = [*_unknown_variables(), *_unreadable_file()]
+    complaints = [*_unknown_variables(), *_no_json(), *_unreadable_file()]
     if complaints:
         raise SettingsError(complaints)
     try:
@@ -489,6 +519,17 @@ def _unknown_variables() -> list[str]:
     for source, variables in (("environment", os.environ), (".env", in_file)):
         names = sorted({name.upper() for name in variables if name.upper().startswith(PREFIX)} - known)
         found += [f"{name} ({source}) is no setting of this server.{_closest(name, known)}" for name in names]
+    return found
+
+
+def _no_json() -> list[str]:
+    """Return complaints about variables of settings that have parts, which a variable holds as JSON."""
+    found: list[str] = []
+    for name in ("auth.issuers", "auth.smart"):
+        try:
+            json.loads(os.environ.get(variable(name)) or "null")
+        except ValueError as problem:
+            found.append(f"{variable(name)} (environment) must be JSON: {problem}.")
     return found
 
 

@@ -70,7 +70,8 @@ def serving(flags: dict[str, Any]) -> Iterator[httpx.Client]:
 
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        app = create_app(load({"log.level": "warning", "content.load": False, **flags}))
+        port = listener.getsockname()[1]
+        app = create_app(load({"http.port": port, "log.level": "warning", "content.load": False, **flags}))
         config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server under test")
@@ -78,7 +79,7 @@ def serving(flags: dict[str, Any]) -> Iterator[httpx.Client]:
         while not server.started:
             assert thread.is_alive(), "the application did not start"
             time.sleep(0.01)
-        with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=60) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             yield client
         server.should_exit = True
         thread.join()

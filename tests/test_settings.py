@@ -55,6 +55,9 @@ REFUSED = [
     ("FHIR_HTTP_BASE_URL", "fhir.example.org", "must be an absolute http or https URL"),
     ("FHIR_MONGODB_URI", "localhost:27017", "must start with mongodb://"),
     ("FHIR_CURSOR_KEY", "short", "at least 32 characters"),
+    ("FHIR_AUTH_ISSUERS", "https://a", "FHIR_AUTH_ISSUERS (environment) must be JSON"),
+    ("FHIR_AUTH_ISSUERS", '[{"issuer": "http://a", "clients": {}}]', "must be an https URL"),
+    ("FHIR_AUTH_ISSUERS", '[{"issuer": "https://a"}]', "auth.issuers.0.clients Field required"),
     ("FHIR_CONFIG", "absent.toml", "FHIR_CONFIG names absent.toml, which doesn't exist."),
 ]  # fmt: skip
 
@@ -72,6 +75,11 @@ FILES = [
     ("fhir-server.toml", "[htpp]\nport = 1\n", "Did you mean http?"),
     ("fhir-server.toml", "[http]\nprot = 1\n", "Did you mean http.port?"),
     ("fhir-server.toml", "[http]\nport = 0\n", "http.port (fhir-server.toml) Input should be greater"),
+    (
+        "fhir-server.toml",
+        '[[auth.issuers]]\nissuer = "https://a"\nclients = {}\nalgoritms = []\n',
+        "algoritms",
+    ),
     ("fhir-server.toml", "[http\n", "can't be read as TOML"),
     (".env", "FHIR_HTTP_PROT=1\n", "FHIR_HTTP_PROT (.env) is no setting of this server."),
 ]
@@ -104,6 +112,9 @@ def test_every_setting_can_come_from_its_variable(monkeypatch):
         "cursor.key": "k" * 32,
         "http.base_url": "https://h/r4/",
         "validation.profiles": "Patient=https://h/p",
+        "auth.issuers": '[{"issuer": "https://h", "clients": {"c": {"kind": "app"}}}]',
+        "auth.origins": "https://h",
+        "auth.smart": '{"token_endpoint": "https://h/token"}',
     }
     for name, field in fields().items():
         default = field.get_default(call_default_factory=True)

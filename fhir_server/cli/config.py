@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import SecretStr
+from pydantic_core import to_jsonable_python
 
 from fhir_server import settings as declared
 from fhir_server.cli.exits import Exit, stop
@@ -73,7 +72,7 @@ def shown(settings: declared.Settings) -> dict[str, Any]:
     for name in declared.fields():
         section, _, key = name.partition(".")
         value = getattr(getattr(settings, section), key)
-        values[name] = str(value) if isinstance(value, SecretStr | Path) else value
+        values[name] = to_jsonable_python(value)
     return values
 
 

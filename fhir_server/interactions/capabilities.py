@@ -84,6 +84,7 @@ def statement(
                 "documentation": _DOCUMENTATION.format(
                     entries=policy.max_bundle_entries, megabytes=policy.max_bundle_mb
                 ),
+                **({"security": policy.security} if policy.security else {}),
                 "resource": [
                     {**_of_type(type_, offered, registry, policy), **_offered(operations, type_)}
                     for type_ in registry.types.resource_types

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from fhir_server.access import OPEN, AccessContext
+from fhir_server.access.caller import Caller
 from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
 from fhir_server.interactions.steps.links import Links
@@ -37,7 +38,7 @@ class FhirRequest:
     empty, and ``locate`` finds the places of issues in that of the Bundle;
     ``faults`` is what could not be read of it: only operations that judge a resource go on with those. ``incoming`` is
     a body that is still on its way, in place of ``body``: the content of a Binary, or a stream of lines. ``large`` are
-    the contents whose tokens stand in the body.
+    the contents whose tokens stand in the body. ``caller`` is who signed in, None in open mode.
     """
 
     method: str
@@ -52,6 +53,7 @@ class FhirRequest:
     locate: Callable[[Sequence[Issue]], tuple[Issue, ...]] | None = None
     incoming: AsyncIterator[bytes] | None = None
     large: tuple[Content, ...] = ()
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class FhirResponse:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The settings that interactions obey, as ``app`` read them."""
+    """The settings that interactions obey, as ``app`` read them; ``security`` is CapabilityStatement.rest.security."""
 
     update_create: bool = True
     strict_search: bool = True
@@ -106,6 +108,7 @@ class Policy:
     refuse_test_identities: bool = False
     space_cohort: str = "born-from:2022-01-01"
     space_opening_days: int = 42
+    security: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

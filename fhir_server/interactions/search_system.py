@@ -7,6 +7,7 @@ https://hl7.org/fhir/R4/http.html#search, https://hl7.org/fhir/R4/search.html#_t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from difflib import get_close_matches
 
@@ -26,6 +27,7 @@ from fhir_server.interactions.steps.moments import at_moment
 from fhir_server.outcome import FhirError, Issue, error
 from fhir_server.search import SearchQuery
 from fhir_server.search.result_parameters import NAMES
+from fhir_server.search.search_parameter import FULL_TEXT
 
 #: Criteria that hold for every type beside the parameters of Resource.
 _FOR_ALL = frozenset({"_filter", "_list", "_text", "_include", "_revinclude"})
@@ -51,11 +53,21 @@ async def search(
         return await _merged(server, request, wanted, types)
     pairs, ignored = _common(server, request, pairs)
     present = set(await server.store.types())
-    if any(name == "_text" for name, _ in pairs):  # Binary, Bundle and Parameters have no narrative
-        types = [type_ for type_ in types if "_text" in server.registry.parameters(type_).by_name]
+    for words in {name for name, _ in pairs} & set(
+        FULL_TEXT
+    ):  # not every type has a narrative, or words in the index
+        types = [type_ for type_ in types if words in server.registry.parameters(type_).names]
+        ignored += _unsearched(server, words, present)
     # Without any, one type stands for all: the query is read and refused all the same.
     types = [type_ for type_ in types if type_ in present] or types[:1]
     return await _merged(server, request, replace(wanted, pairs=pairs), types, ignored)
+
+
+def _unsearched(server: Server, words: str, present: AbstractSet[str]) -> list[Issue]:
+    """Return what tells which types that are there aren't searched for words."""
+    without = sorted(present & server.registry.without_content) if words == "_content" else []
+    text = f"'_content' does not search {', '.join(without)} on this server (setting search.without_content)."
+    return [Issue("warning", "incomplete", text)] if without else []
 
 
 async def _merged(

@@ -10,20 +10,36 @@ from dataclasses import replace
 
 from fhir_server.interactions.exchange import Handler, Operation, Policy
 from fhir_server.operations.closure import closure
+from fhir_server.operations.docref import docref
+from fhir_server.operations.document import document
 from fhir_server.operations.downsample import downsample
+from fhir_server.operations.everything import everything
 from fhir_server.operations.expand import expand
 from fhir_server.operations.expunge import expunge
 from fhir_server.operations.ingest import ingest
 from fhir_server.operations.json_schema import json_schema
+from fhir_server.operations.lastn import lastn
 from fhir_server.operations.lookup import lookup
 from fhir_server.operations.meta import meta, meta_add, meta_delete
 from fhir_server.operations.reindex import reindex
 from fhir_server.operations.space import close_space, open_space, status
 from fhir_server.operations.space_opening import open_due_spaces
+from fhir_server.operations.stats import stats
 from fhir_server.operations.subsumes import subsumes
 from fhir_server.operations.translate import translate
 from fhir_server.operations.validate import validate
 from fhir_server.operations.validate_code import validate_code
+
+
+def _everything(type_: str) -> Operation:
+    return Operation(
+        "$everything",
+        f"http://hl7.org/fhir/OperationDefinition/{type_}-everything",
+        frozenset({"instance"}),
+        frozenset({"GET", "POST"}),
+        everything,
+        frozenset({type_}),
+    )
 
 
 def _terminology(type_: str, name: str, handler: Handler) -> Operation:
@@ -127,6 +143,40 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"POST"}),
         closure,
     ),
+    Operation(
+        "$lastn",
+        "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
+        frozenset({"type"}),
+        frozenset({"GET", "POST"}),
+        lastn,
+        frozenset({"Observation"}),
+    ),
+    Operation(
+        "$stats",
+        "http://hl7.org/fhir/OperationDefinition/Observation-stats",
+        frozenset({"type"}),
+        frozenset({"GET", "POST"}),
+        stats,
+        frozenset({"Observation"}),
+    ),
+    Operation(
+        "$docref",
+        "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref",
+        frozenset({"type"}),
+        frozenset({"GET", "POST"}),
+        docref,
+        frozenset({"DocumentReference"}),
+    ),
+    Operation(
+        "$document",
+        "http://hl7.org/fhir/OperationDefinition/Composition-document",
+        frozenset({"type", "instance"}),
+        frozenset({"GET", "POST"}),
+        document,
+        frozenset({"Composition"}),
+    ),
+    _everything("Patient"),
+    _everything("Encounter"),
 )
 
 _EXPUNGE = Operation(

@@ -5,8 +5,10 @@ https://hl7.org/fhir/R4/operations.html#request
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from fhir_server.datatypes.json_format import decode, encode
@@ -16,11 +18,13 @@ from fhir_server.outcome import FhirError, error
 from fhir_server.search import decode_pairs
 
 _SHAPING = ("_format", "_pretty")
+_DECIMAL = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
 #: JSON types by the name of the input's type.
 _JSON: dict[str, type | tuple[type, ...]] = {
     "text": str,
     "boolean": bool,
     "integer": int,
+    "decimal": (int, Decimal),
     "object": dict,
     "part": list,
 }
@@ -68,9 +72,9 @@ class Inputs:
 def inputs(request: FhirRequest, table: Mapping[str, str], bare: Mapping[str, str] | None = None) -> Inputs:
     """Return the inputs of a request.
 
-    ``table`` has the type of each input that the operation takes: text, boolean, integer, object, part; with ``*``
-    behind it may be repeated. ``bare`` names the input that a body of a resource type is by itself. FhirError 400
-    for what isn't in the table.
+    ``table`` has the type of each input that the operation takes: text, boolean, integer, decimal, object, part;
+    with ``*`` behind it may be repeated. ``bare`` names the input that a body of a resource type is by itself.
+    FhirError 400 for what isn't in the table.
     """
     found: dict[str, list[Any]] = {}
     for name, value in decode_pairs(request.query):
@@ -97,6 +101,8 @@ def _of_text(name: str, value: str, table: Mapping[str, str]) -> Any:
         return value == "true"
     if kind == "integer" and value.isascii() and value.removeprefix("-").isdigit() and len(value) < 10:
         return int(value)
+    if kind == "decimal" and _DECIMAL.fullmatch(value):
+        return Decimal(value)
     if kind != "text":
         raise error("value", f"The parameter {name} can't be read as {kind} from the address.")
     return value
@@ -115,7 +121,7 @@ def _check(name: str, values: list[Any], table: Mapping[str, str]) -> None:
     kind = _kind(name, table)
     wanted = _JSON[kind]
     for value in values:
-        if not isinstance(value, wanted) or (kind == "integer" and isinstance(value, bool)):
+        if not isinstance(value, wanted) or (kind != "boolean" and isinstance(value, bool)):
             raise error("value", f"The parameter {name} must be of type {kind}.")
     if len(values) > 1 and not table[name].endswith("*"):
         raise error("structure", f"The parameter {name} may be given once; it is there {len(values)} times.")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fhir_server.access import OPEN
+from fhir_server.access.caller import Kind
 from fhir_server.datatypes.json_format import decode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.steps.in_space import changed, moved
@@ -40,7 +41,7 @@ class Report:
 async def open_due_spaces(server: Server, request: FhirRequest, target: Target) -> FhirResponse:  # noqa: ARG001
     """Return 200 with Parameters: ``opened`` and ``refused`` Patients, with the reasons."""
     inputs(request, {})
-    if request.access.filter:
+    if request.access.filter or (request.caller is not None and request.caller.kind is not Kind.OPERATOR):
         raise error("forbidden", "$open-due-spaces is for operators.")
     report = await open_due(server, request)
     rows: list[dict[str, Any]] = [

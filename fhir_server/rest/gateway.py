@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -23,10 +23,12 @@ from fhir_server.interactions.steps.binary import is_native
 from fhir_server.messages import LANGUAGE, chosen
 from fhir_server.outcome import FhirError, error
 from fhir_server.rest.access_log import AccessLog
+from fhir_server.rest.gatekeeper import Gatekeeper
 from fhir_server.rest.metrics import Metrics
 from fhir_server.rest.negotiation import (
     JSON,
     Format,
+    Wish,
     body_format,
     check_encoding,
     check_form,
@@ -42,6 +44,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+#: Longest headers of one request together, bytes.
+MAX_HEADERS = 32 * 1024
 _LOG = logging.getLogger("fhir_server")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9.\-]{1,64}")
 _HOST = re.compile(r"[A-Za-z0-9.\-_]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
@@ -68,11 +72,19 @@ class Edge:
 class Gateway:
     """ASGI application of the FHIR API below ``edge.prefix``."""
 
-    def __init__(self, server: Server, edge: Edge, metrics: Metrics, access_log: AccessLog | None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        edge: Edge,
+        metrics: Metrics,
+        access_log: AccessLog | None,
+        gatekeeper: Gatekeeper | None = None,
+    ) -> None:
         self._server = server
         self._edge = edge
         self._metrics = metrics
         self._access_log = access_log
+        self._gatekeeper = gatekeeper
         self._prefix_length = len(edge.prefix)
         self._process = os.urandom(6).hex()
         self._numbers = count(1)
@@ -82,7 +94,7 @@ class Gateway:
         started = time.perf_counter()
         self._metrics.started()
         method = scope["method"]
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = _headers(scope["headers"])
         request_id = self._request_id(headers)
         LANGUAGE.set(chosen(headers.get("accept-language", "")))
         wanted = JSON
@@ -90,17 +102,13 @@ class Gateway:
         try:
             query = scope["query_string"].decode("ascii", "replace")
             path = self._path(scope)
-            is_binary = path[:1] == ("Binary",)
-            is_content = is_binary and method in ("GET", "HEAD") and len(path) in (2, 4)
-            if is_content or self._streams(path, method):
-                wanted = wish_or_content(headers, query)
-            else:
-                wanted = wish(headers, query)
-            request = FhirRequest(method, path, query, headers, base=self._base(scope, headers))
-            if method not in ("GET", "HEAD"):
-                request = await self._read(request, receive)
-            async with asyncio.timeout(self._edge.seconds_for(request)):
-                response = await dispatch(self._server, request)
+            _check_size(scope["headers"])
+            if self._gatekeeper is not None:
+                response = await self._gatekeeper.first(method, path, headers)
+            if response is None:
+                wanted = self._wish(method, path, headers, query)
+                request = FhirRequest(method, path, query, headers, base=self._base(scope, headers))
+                response = await self._answer(request, receive)
         except FhirError as problem:
             response = outcome_response(problem)
         except TimeoutError:
@@ -122,9 +130,20 @@ class Gateway:
                 response = formatted(response, wanted, self._server.xml)
             except Exception:  # noqa: BLE001 (as above)
                 response = formatted(_failed(request_id), wanted, self._server.xml)
+        if self._gatekeeper is not None:
+            response = await self._gatekeeper.shared(response, headers)
         stream = streamed(response, self._server.store.contents, receive)
         size = await send_response(send, response, request_id, method, headers, wish=wanted, stream=stream)
         self._finish(request_id, method, response, time.perf_counter() - started, size)
+
+    async def _answer(self, request: FhirRequest, receive: Receive) -> FhirResponse:
+        """Return the answer of the FHIR API; who asks is known before a body is read."""
+        if self._gatekeeper is not None:
+            request = replace(request, caller=await self._gatekeeper.caller(request.path, request.headers))
+        if request.method not in ("GET", "HEAD"):
+            request = await self._read(request, receive)
+        async with asyncio.timeout(self._edge.seconds_for(request)):
+            return await dispatch(self._server, request)
 
     def _finish(
         self, request_id: str, method: str, response: FhirResponse, seconds: float, size: int
@@ -184,6 +203,12 @@ class Gateway:
         body = await whole(receive, headers, limit, edge.body_timeout)
         return self._as_json(replace(request, body=body, sent=body)) if body else request
 
+    def _wish(self, method: str, path: tuple[str, ...], headers: Mapping[str, str], query: str) -> Wish:
+        is_content = path[:1] == ("Binary",) and method in ("GET", "HEAD") and len(path) in (2, 4)
+        if is_content or self._streams(path, method):
+            return wish_or_content(headers, query)
+        return wish(headers, query)
+
     def _streams(self, path: tuple[str, ...], method: str) -> bool:
         """Tell whether an operation is called that reads its body while it works."""
         operation = self._server.operations.get(path[-1]) if path else None
@@ -210,6 +235,20 @@ class Gateway:
             return request
         headers = {**request.headers, "content-type": "application/fhir+json"}
         return replace(request, headers=headers, body=encode(resource), faults=faults)
+
+
+def _headers(sent: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return the headers by name; of Authorization all are kept, so that a second one doesn't go unnoticed."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in sent:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name == "authorization" and name in found else value
+    return found
+
+
+def _check_size(sent: Iterable[tuple[bytes, bytes]]) -> None:
+    if sum(len(name) + len(value) for name, value in sent) > MAX_HEADERS:
+        raise error("too-long", f"The request's headers are longer than {MAX_HEADERS} bytes.", status=431)
 
 
 def _failed(request_id: str) -> FhirResponse:

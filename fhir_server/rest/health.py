@@ -10,8 +10,14 @@ from fastapi.responses import JSONResponse
 from fhir_server.rest.metrics import Metrics
 
 
-def health_routes(is_ready: Callable[[], Awaitable[bool]], metrics: Metrics) -> APIRouter:
-    """Return the routes /health/live, /health/ready and /metrics."""
+def health_routes(
+    is_ready: Callable[[], Awaitable[bool]], issuers: Callable[[], dict[str, str]], metrics: Metrics
+) -> APIRouter:
+    """Return the routes /health/live, /health/ready and /metrics.
+
+    ``issuers`` tells of each authorization server whether its tokens can be judged. One that can't be makes nothing
+    but its own tokens fail, so the server is ready all the same.
+    """
     router = APIRouter(tags=["operations"])
 
     @router.get("/health/live", summary="The process answers")
@@ -21,7 +27,7 @@ def health_routes(is_ready: Callable[[], Awaitable[bool]], metrics: Metrics) -> 
     @router.get("/health/ready", summary="The database answers too", responses={503: {}})
     async def ready() -> JSONResponse:
         if await is_ready():
-            return JSONResponse({"status": "ready"})
+            return JSONResponse({"status": "ready", **({"issuers": found} if (found := issuers()) else {})})
         return JSONResponse({"status": "database unreachable"}, status_code=503, headers={"Retry-After": "2"})
 
     @router.get("/metrics", summary="Metrics in Prometheus' text format")

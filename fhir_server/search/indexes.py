@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from fhir_server.search.entries import IndexDescriptor
 from fhir_server.search.main_dates import MAIN_DATES
 from fhir_server.search.registry import Registry
-from fhir_server.search.search_parameter import Parameter, TypeParameters
+from fhir_server.search.search_parameter import FULL_TEXT, Parameter, TypeParameters
 
 #: Most indexes of a type beside those that every type has.
 MOST_INDEXES = 12
@@ -75,9 +75,9 @@ def indexed(type_: str, registry: Registry) -> tuple[str, ...]:
             at_home = [parameter.name for parameter in known.by_name.values() if parameter.at_home]
             found += ["patient"] if "patient" in at_home else at_home
         name = first.removeprefix("i.").partition(".")[0].removesuffix("-range")
-        if name in known.by_name:
+        if name in known.by_name and name not in FULL_TEXT:
             found.append(name)
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys([*found, *(name for name in FULL_TEXT if name in known.names)]))
 
 
 def _for_custom(parameter: Parameter) -> str:

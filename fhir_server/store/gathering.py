@@ -5,6 +5,7 @@ https://www.mongodb.com/docs/manual/reference/operator/aggregation/group/
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fhir_server.search.entries import SearchPlan
@@ -39,3 +40,25 @@ def values_command(
         pipeline.append({"$unwind": "$k"})
     pipeline += [{"$group": {"_id": "$k", "n": {"$sum": 1}}}, {"$limit": plan.limit}]
     return {"aggregate": plan.type, "pipeline": pipeline, "cursor": {"batchSize": plan.limit}}
+
+
+def latest_command(
+    plan: SearchPlan, condition: dict[str, Any], by: Mapping[str, str], kept: Mapping[str, str], most: int
+) -> dict[str, Any]:
+    """Return the command that finds, for each value of the fields ``by``, the ``most`` newest matches.
+
+    Newest by the main date, then by the last update; ``_id`` has the values, ``rows`` the fields ``kept`` of each.
+    """
+    newest = {
+        "n": most,
+        "sortBy": {"s": -1, "lu": -1},
+        "output": {name: f"${path}" for name, path in kept.items()},
+    }
+    pipeline = [
+        {"$match": condition},
+        {"$group": {"_id": {name: f"${path}" for name, path in by.items()}, "rows": {"$topN": newest}}},
+    ]
+    return {"aggregate": plan.type, "pipeline": pipeline, "cursor": {"batchSize": _ALL_GROUPS}}
+
+
+_ALL_GROUPS = 10_000

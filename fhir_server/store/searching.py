@@ -13,7 +13,7 @@ from fhir_server.search.entries import SearchPlan
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.connection import Connection
 from fhir_server.store.documents import STORED_FIELDS, Page, fitting, stored
-from fhir_server.store.gathering import ids_command, values_command
+from fhir_server.store.gathering import ids_command, latest_command, values_command
 
 #: Fields that a tombstone has not: a condition that asks for one of them finds living documents only.
 _LIVING = ("lu", "p", "s", "cp", "ck")
@@ -109,6 +109,21 @@ class Searcher:
         if most and sum(row.get("n", 1) for row in rows) >= most:
             return None
         return tuple(row["_id"] for row in rows)
+
+    async def latest(
+        self,
+        plan: SearchPlan,
+        access: AccessContext,
+        by: Mapping[str, str],
+        kept: Mapping[str, str],
+        most: int,
+    ) -> list[dict[str, Any]]:
+        """Return the newest matches for each value of the fields ``by``; raises TimeLimit or Unavailable."""
+        if plan.never:
+            return []
+        command = latest_command(plan, effective_filter(plan, access), by, kept, most)
+        await self._complete(command, plan)
+        return await self._connection.find(command)
 
     async def first_key(self, plan: SearchPlan) -> dict[str, Any] | None:
         """Return the first key of the plan's index that passes the filter; no access is asked, no document read."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from copy import copy
 from typing import Any
@@ -195,6 +195,22 @@ class Store:
         None when there are as many. Raises TimeLimit when it was stopped.
         """
         return await self._searcher.values(plan, field, access, whole=whole, most=most)
+
+    async def latest(
+        self,
+        plan: SearchPlan,
+        access: AccessContext,
+        *,
+        by: Mapping[str, str],
+        kept: Mapping[str, str],
+        most: int,
+    ) -> list[dict[str, Any]]:
+        """Return for each value of the fields ``by`` the ``most`` newest of a plan's matches, by their main date.
+
+        Both mappings name paths in the stored document; the answer's rows are ``{_id: values, rows: [kept, ...]}``.
+        Raises TimeLimit when it was stopped.
+        """
+        return await self._searcher.latest(plan, access, by, kept, most)
 
     async def replace_entries(self, type_: str, made: Sequence[tuple[Stored, IndexEntries]]) -> None:
         """Write new index entries of unchanged resources of a type; raises Unavailable."""

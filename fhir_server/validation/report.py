@@ -244,10 +244,7 @@ def issues(
     listed = []
     seen = set()
     for finding in findings:
-        is_lenient = as_warnings and not as_warnings.isdisjoint(
-            (finding.rule, finding.rule.partition("@")[0])
-        )
-        severity = "warning" if is_lenient else finding.severity
+        severity = "warning" if finding.rule in as_warnings else finding.severity
         if isinstance(finding, Misplaced):
             if finding.is_allowed(types_of, run.root):
                 continue

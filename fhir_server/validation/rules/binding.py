@@ -102,7 +102,12 @@ def weighed(inner: Handler, type_code: str, url: str, strength: str, is_member: 
             problem = run.warning("code-invalid", text, "binding-extensible@")
         else:
             text = say("The code (with its system) must be from the value set {url}.", url=url)
-            problem = run.error("code-invalid", text, "binding-max@" if strength == "max" else "binding@")
+            # Records in the field hold languages and the like that the maximum value set doesn't: they are stored.
+            problem = (
+                run.judged("code-invalid", text, "binding-max@")
+                if strength == "max"
+                else run.error("code-invalid", text, "binding@")
+            )
         return [*(found or ()), *problem]
 
     return handler

@@ -1,0 +1,57 @@
+"""What stands before the FHIR API when callers sign in: who asks, which pages may read, and where to sign in.
+
+https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from fhir_server.access.caller import Caller
+from fhir_server.interactions.exchange import FhirResponse
+from fhir_server.rest.cors import Allows, is_preflight, permission, shared
+
+#: What every client may ask for before it signs in.
+_PUBLIC = (("metadata",),)
+SMART_CONFIGURATION = (".well-known", "smart-configuration")
+_FOR_ALL = (("access-control-allow-origin", "*"), ("cache-control", "public, max-age=300"))
+
+
+class Authenticates(Protocol):
+    """Anything that knows callers by their headers."""
+
+    async def caller(self, headers: Mapping[str, str]) -> Caller:
+        """Return who asks; raise FhirError 400, 401 or 503."""
+
+
+class Gatekeeper:
+    """``configuration`` is the SMART configuration as JSON; ``allows`` knows the origins of web pages."""
+
+    def __init__(self, authenticator: Authenticates, configuration: bytes | None, allows: Allows) -> None:
+        self._authenticator = authenticator
+        self._configuration = configuration
+        self._allows = allows
+
+    async def first(
+        self, method: str, path: tuple[str, ...], headers: Mapping[str, str]
+    ) -> FhirResponse | None:
+        """Return the answer to what isn't for the FHIR API: preflights, and the SMART configuration."""
+        if path == SMART_CONFIGURATION and self._configuration and method in ("GET", "HEAD", "OPTIONS"):
+            if method == "OPTIONS":
+                return FhirResponse(204, permission(_FOR_ALL[:1]))
+            return FhirResponse(200, _FOR_ALL, (self._configuration,), content_type="application/json")
+        if is_preflight(method, headers):
+            return FhirResponse(204, permission(await shared(headers, self._allows)))
+        return None
+
+    async def caller(self, path: tuple[str, ...], headers: Mapping[str, str]) -> Caller | None:
+        """Return who asks, None for what everybody may ask; raise FhirError 400, 401 or 503."""
+        return None if path in _PUBLIC else await self._authenticator.caller(headers)
+
+    async def shared(self, response: FhirResponse, headers: Mapping[str, str]) -> FhirResponse:
+        """Return the answer as a page of another origin may read it."""
+        if any(name == "access-control-allow-origin" for name, _ in response.headers):
+            return response
+        return replace(response, headers=(*response.headers, *await shared(headers, self._allows)))
