@@ -43,6 +43,9 @@ types: $(VENV)/.dev ## types
 imports: $(VENV)/.dev ## who may import whom
 	$(BIN)/lint-imports
 
+conformance: $(VENV)/.dev ## run our suites against a fresh server of ours; reports in conformance-report/
+	$(BIN)/fhir-server conformance self --out conformance-report
+
 bench: $(VENV)/.dev ## benchmark against a bare MongoDB client in the same run; starts its own server (minutes)
 	$(BIN)/python benchmarks/bench.py
 
@@ -79,12 +82,13 @@ jepsen: $(VENV)/.dev ## the same on a replica set of three: primaries, a majorit
 
 docs: $(VENV)/.dev ## write the generated pages of docs/
 	$(BIN)/fhir-server config docs > docs/settings.md
+	PYTHONPATH=. $(BIN)/python docs/profile_pages.py
 
 dist: $(VENV)/.dev ## build the wheel and the source archive into dist/
 	$(BIN)/python -m build
 
 clean: ## remove everything that was made, except data (fhir-data stays)
-	rm -rf $(VENV) .venv-3.13 dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	rm -rf $(VENV) .venv-3.13 dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis conformance-report .coverage
 	rm -f fhir_server/definitions/r4.artefact
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

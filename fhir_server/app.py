@@ -13,11 +13,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
 from fhir_server import __version__
 from fhir_server.access.discovery import SmartServer, security, smart_configuration
+from fhir_server.access.issuer import Issuer
 from fhir_server.datatypes.json_format import encode
 from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
@@ -36,12 +38,15 @@ from fhir_server.operations.catalogue import by_name, offered
 from fhir_server.operations.expunge import follow as follow_purges
 from fhir_server.operations.space_opening import follow as follow_spaces
 from fhir_server.rest.access_log import AccessLog
-from fhir_server.rest.authentication import Authenticator, trusted
+from fhir_server.rest.authentication import Authenticator, Trusted, trusted
 from fhir_server.rest.cors import of_list
-from fhir_server.rest.gatekeeper import Gatekeeper
+from fhir_server.rest.gatekeeper import Authenticates, Gatekeeper
 from fhir_server.rest.gateway import Edge, Gateway
 from fhir_server.rest.health import health_routes
 from fhir_server.rest.metrics import Metrics
+from fhir_server.rest.oauth_endpoints import Endpoints, with_clients
+from fhir_server.rest.oauth_server import AuthorizationServer, OwnKeys
+from fhir_server.rest.oauth_server import announced as described_server
 from fhir_server.rest.openapi import openapi
 from fhir_server.search import Cursors, Indexer, Registry, indexes
 from fhir_server.settings import Settings, cursor_key, load, packages_folder
@@ -67,9 +72,12 @@ PRELOADED = (
 )
 
 
-def create_app(settings: Settings | None = None) -> Application:
-    """Return the ASGI application; its lifespan connects to MongoDB (or starts the embedded one) and closes it."""
-    return Application(settings or load())
+def create_app(settings: Settings | None = None, authenticator: Authenticates | None = None) -> Application:
+    """Return the ASGI application; its lifespan connects to MongoDB (or starts the embedded one) and closes it.
+
+    ``authenticator`` finds out who asks, in place of the one that the settings describe.
+    """
+    return Application(settings or load(), authenticator)
 
 
 def now() -> int:
@@ -80,7 +88,8 @@ def now() -> int:
 class Application(FastAPI):
     """FastAPI with the FHIR API in front: requests below the FHIR base skip FastAPI's routing and middleware."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, authenticator: Authenticates | None = None) -> None:
+        self._own_authenticator = authenticator
         self.settings = settings
         self.metrics = Metrics()
         self._prefix = settings.http.base_path
@@ -126,8 +135,8 @@ class Application(FastAPI):
             self.openapi_schema = openapi(described, self._prefix, pages)
         return self.openapi_schema
 
-    def serve(self, server: Server) -> None:
-        """Open the FHIR API on these parts."""
+    def serve(self, server: Server, gatekeeper: Gatekeeper | None = None) -> None:
+        """Open the FHIR API on these parts; without a gatekeeper nobody signs in."""
         http = self.settings.http
         edge = Edge(
             prefix=http.base_path,
@@ -142,19 +151,27 @@ class Application(FastAPI):
         log = AccessLog(self.settings.log.format) if self.settings.log.level in ("debug", "info") else None
         self._capabilities = dict(server.capabilities)
         server = self._server = replace(server, capabilities=self._capabilities)
-        self._gateway = Gateway(server, edge, self.metrics, log, self._gatekeeper(server))
+        self._gateway = Gateway(server, edge, self.metrics, log, gatekeeper)
 
-    def _gatekeeper(self, server: Server) -> Gatekeeper | None:
+    async def gatekeeper(self, server: Server) -> Gatekeeper | None:
         """Return what stands before the API when callers sign in; raise ValueError if the issuers can't be used."""
         auth = self.settings.auth
+        if self._own_authenticator is not None:
+            return Gatekeeper(self._own_authenticator, None, of_list(auth.allowed_origins))
         if not auth.is_on:
             return None
+        base, types = own_base(self.settings), server.definitions.types.resource_type_names
+        believed, allows = trusted(auth.issuers), of_list(auth.allowed_origins)
+        if auth.dev_server:
+            own = AuthorizationServer(server.store.grants, auth_url(self.settings), base, types)
+            await own.start()
+            believed.append(Trusted(Issuer(own.url, {}), OwnKeys(own), own.is_live, own.describe))
+            allows = with_clients(allows, own)
+            self.include_router(Endpoints(own, self.serving, allows).router())
+            _LOG.warning("the development authorization server is on: anybody can sign in as anybody")
+        self.authenticator = Authenticator(believed, base, types)
         smart = announced(self.settings)
-        self.authenticator = Authenticator(
-            trusted(auth.issuers), own_base(self.settings), server.definitions.types.resource_type_names
-        )
-        configuration = smart and encode(smart_configuration(*smart))
-        return Gatekeeper(self.authenticator, configuration, of_list(auth.allowed_origins))
+        return Gatekeeper(self.authenticator, smart and encode(smart_configuration(*smart)), allows)
 
     def describe(self) -> None:
         """Make the CapabilityStatement and the OpenAPI document anew: the search parameters have changed."""
@@ -204,7 +221,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             stored = StoredDefinitions(store, definitions)
             await stored.start()
-            app.serve(await build(settings, store, definitions, registry))
+            server = await build(settings, store, definitions, registry)
+            app.serve(server, await app.gatekeeper(server))
             parameters = StoredParameters(app.serving(), own_base(settings), app.describe)
             await parameters.look()
             imported = ImportedCodeSystems(store, app.serving().code_sets)
@@ -251,9 +269,17 @@ def validation_policy(settings: Settings) -> ValidationPolicy:
     )
 
 
+def auth_url(settings: Settings) -> str:
+    """Return the name of the development authorization server: beside the FHIR base, whatever its path."""
+    base = urlsplit(own_base(settings))
+    return f"{base.scheme}://{base.netloc}/auth"
+
+
 def announced(settings: Settings) -> tuple[str, SmartServer] | None:
     """Return the name and the addresses of the authorization server that apps are sent to, if there is one."""
     auth = settings.auth
+    if auth.dev_server:
+        return auth_url(settings), described_server(auth_url(settings))
     if auth.smart is None or not auth.issuers:
         return None
     return auth.issuers[0].issuer, auth.smart

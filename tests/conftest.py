@@ -16,7 +16,12 @@ import pytest
 import uvicorn
 from pymongo import MongoClient
 
+from fhir_server.datatypes.json_format import decode
+from fhir_server.definitions import Definitions
+from fhir_server.definitions.content import own_definitions
 from fhir_server.store.embedded import EmbeddedMongod
+from fhir_server.terminology import CodeSets
+from fhir_server.validation import Validator
 
 _numbers = itertools.count(1)
 
@@ -63,7 +68,7 @@ def module_database_name(mongo_client: MongoClient[dict[str, Any]]) -> Iterator[
 
 
 @contextmanager
-def serving(flags: dict[str, Any]) -> Iterator[httpx.Client]:
+def serving(flags: dict[str, Any], authenticator: Any = None) -> Iterator[httpx.Client]:
     """Run the whole application on a port of this machine; give a client of it."""
     from fhir_server.app import create_app
     from fhir_server.settings import load
@@ -71,7 +76,8 @@ def serving(flags: dict[str, Any]) -> Iterator[httpx.Client]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        app = create_app(load({"http.port": port, "log.level": "warning", "content.load": False, **flags}))
+        flags = {"http.port": port, "log.level": "warning", "content.load": False, **flags}
+        app = create_app(load(flags), authenticator)
         config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server under test")
@@ -121,6 +127,15 @@ def site_with(
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def space_validator() -> Validator:
+    """A validator that knows the profiles and value sets of the health space."""
+    definitions = Definitions()
+    for _, _, body in own_definitions():
+        definitions.add(decode(body))
+    return Validator(definitions, CodeSets(definitions))
 
 
 @pytest.fixture(scope="session")

@@ -58,12 +58,22 @@ def is_jwt(token: str) -> bool:
     return token.count(".") == 2
 
 
+def header_of(token: str) -> dict[str, Any]:
+    """Return the header of a JWT; nothing is proven. Raises BadToken when it is malformed."""
+    return _part(token, 1)
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """Return the claims of a JWT; nothing is proven. Raises BadToken when it is malformed."""
+    return _part(token, 2)
+
+
 def issuer_of(token: str) -> str:
     """Return the issuer that a token names, so that its keys can be had; nothing is proven yet.
 
     Raises BadToken when the token is malformed or names none.
     """
-    issuer = _payload(token).get("iss")
+    issuer = claims_of(token).get("iss")
     if not isinstance(issuer, str):
         raise BadToken("no issuer")
     return issuer
@@ -108,7 +118,7 @@ def checked_signature(
     token: str, known: KeySet, algorithms: Collection[str], types: Collection[str] | None
 ) -> dict[str, Any]:
     """Return the claims of a JWT with a good signature; ``types`` are the values of ``typ`` (None: any, or none)."""
-    header, claims = _header(token), _payload(token)
+    header, claims = header_of(token), claims_of(token)
     algorithm = header.get("alg")
     if algorithm not in algorithms:
         raise BadToken("an algorithm that is not accepted")
@@ -126,14 +136,14 @@ def checked_signature(
     return claims
 
 
-def check_dates(claims: Mapping[str, Any], now: int, max_life: int) -> None:
+def check_dates(claims: Mapping[str, Any], now: int, max_life: int, skew: int = SKEW) -> None:
     """Raise BadToken unless ``exp`` is ahead and not too far, and ``nbf`` and ``iat`` are past."""
     expires = _moment(claims, "exp")
     if expires is None:
         raise BadToken("no exp")
     if expires <= now:
         raise BadToken("expired", is_expired=True)
-    if expires > now + max_life + SKEW:
+    if expires > now + max_life + skew:
         raise BadToken("an exp too far ahead")
     for name in ("nbf", "iat"):
         moment = _moment(claims, name)
@@ -175,14 +185,6 @@ def _key(known: KeySet, kid: Any) -> Any:
         if key.kid == kid:
             return key
     raise UnknownKey("a key that the issuer doesn't publish")
-
-
-def _header(token: str) -> dict[str, Any]:
-    return _part(token, 1)
-
-
-def _payload(token: str) -> dict[str, Any]:
-    return _part(token, 2)
 
 
 def _part(token: str, number: int) -> dict[str, Any]:

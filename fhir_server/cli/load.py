@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
@@ -12,6 +12,7 @@ from fhir_server.cli.exits import Exit, stop
 
 if TYPE_CHECKING:
     from fhir_server.cli.checkpoint import Checkpoint
+    from fhir_server.cli.client import Client
     from fhir_server.cli.sending import Tally
     from fhir_server.cli.sources import Document
     from fhir_server.cli.unpacking import Item
@@ -64,27 +65,42 @@ def load(
         reading = Reading(sources(paths), unpack=unpack)
     except (FileNotFoundError, ValueError) as reason:
         stop(Exit.USAGE, str(reason))
-    code = asyncio.run(_load(client, reading, checkpoint, jobs=jobs, quiet=quiet, resume=resume))
+    code = asyncio.run(store(client, reading, checkpoint, jobs=jobs, quiet=quiet, resume=resume))
     raise typer.Exit(int(code))
 
 
-async def _load(
-    client: object, reading: Reading, checkpoint: Checkpoint, *, jobs: int, quiet: bool, resume: Path | None
+class Supply(Protocol):
+    """Where the resources come from, and how much of how much (0: unknown) was taken."""
+
+    total: int
+    consumed: int
+
+    def items(self) -> Iterator[Item]:
+        """Yield every resource."""
+
+
+async def store(
+    client: Client,
+    supply: Supply,
+    checkpoint: Checkpoint,
+    *,
+    jobs: int,
+    quiet: bool,
+    resume: Path | None = None,
 ) -> Exit:
+    """Send what the supply yields, show the progress and the summary, and return the exit code."""
     import asyncio
     import sys
 
-    from fhir_server.cli.client import Client
     from fhir_server.cli.progress import watched
     from fhir_server.cli.sending import Refused, Tally, Unreachable, send
 
-    assert isinstance(client, Client)
     tally = Tally()
     try:
-        async with watched(tally, reading, quiet=quiet):
+        async with watched(tally, supply, quiet=quiet):
             await send(
                 client,
-                reading.items(),
+                supply.items(),
                 tally,
                 jobs=jobs,
                 is_done=lambda item: checkpoint.is_done(item.source, item.number),

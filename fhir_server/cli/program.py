@@ -9,6 +9,8 @@ import typer
 from fhir_server import __version__
 from fhir_server.cli import (
     config,
+    conformance,
+    demo,
     doctor,
     fhirpath,
     load,
@@ -53,7 +55,9 @@ program.command("load", epilog=load.EPILOG)(load.load)
 program.command("validate", epilog=validate.EPILOG)(validate.validate)
 program.command("fhirpath", epilog=fhirpath.EPILOG)(fhirpath.fhirpath)
 program.command("schema", epilog=schema.EPILOG)(schema.schema)
+program.command("demo", epilog=demo.EPILOG)(demo.demo)
 program.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
+program.add_typer(conformance.program, name="conformance")
 program.add_typer(config.program, name="config")
 program.add_typer(packages.program, name="packages")
 program.add_typer(space.program, name="space")

@@ -21,11 +21,13 @@ from fhir_server.operations.json_schema import json_schema
 from fhir_server.operations.lastn import lastn
 from fhir_server.operations.lookup import lookup
 from fhir_server.operations.meta import meta, meta_add, meta_delete
+from fhir_server.operations.passport import passport
 from fhir_server.operations.reindex import reindex
 from fhir_server.operations.space import close_space, open_space, status
 from fhir_server.operations.space_opening import open_due_spaces
 from fhir_server.operations.stats import stats
 from fhir_server.operations.subsumes import subsumes
+from fhir_server.operations.summary import summary
 from fhir_server.operations.translate import translate
 from fhir_server.operations.validate import validate
 from fhir_server.operations.validate_code import validate_code
@@ -39,6 +41,7 @@ def _everything(type_: str) -> Operation:
         frozenset({"GET", "POST"}),
         everything,
         frozenset({type_}),
+        access="rs",
     )
 
 
@@ -51,6 +54,7 @@ def _terminology(type_: str, name: str, handler: Handler) -> Operation:
         frozenset({"GET", "POST"}),
         handler,
         frozenset({type_}),
+        access="public",
     )
 
 
@@ -74,6 +78,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         reindex,
         frozenset({"SearchParameter"}),
+        access="operator",
     ),
     Operation(
         "$downsample",
@@ -98,6 +103,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"type", "instance"}),
         frozenset({"GET", "POST"}),
         validate,
+        access="signed-in",
         judges_faults=True,
     ),
     Operation(
@@ -107,6 +113,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET"}),
         json_schema,
         frozenset({"StructureDefinition"}),
+        access="public",
     ),
     Operation(
         "$meta",
@@ -114,6 +121,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"system", "type", "instance"}),
         frozenset({"GET", "POST"}),
         meta,
+        access="r",
         versions=True,
     ),
     Operation(
@@ -122,6 +130,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"instance"}),
         frozenset({"POST"}),
         meta_add,
+        access="u",
     ),
     Operation(
         "$meta-delete",
@@ -129,6 +138,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"instance"}),
         frozenset({"POST"}),
         meta_delete,
+        access="u",
     ),
     _terminology("CodeSystem", "lookup", lookup),
     _terminology("CodeSystem", "validate-code", validate_code),
@@ -142,6 +152,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"system"}),
         frozenset({"POST"}),
         closure,
+        access="signed-in",
     ),
     Operation(
         "$lastn",
@@ -150,6 +161,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         lastn,
         frozenset({"Observation"}),
+        access="s",
     ),
     Operation(
         "$stats",
@@ -158,14 +170,16 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         stats,
         frozenset({"Observation"}),
+        access="s",
     ),
     Operation(
         "$docref",
-        "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref",
+        "https://health-space.example/fhir/OperationDefinition/docref",
         frozenset({"type"}),
         frozenset({"GET", "POST"}),
         docref,
         frozenset({"DocumentReference"}),
+        access="s",
     ),
     Operation(
         "$document",
@@ -174,6 +188,25 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         document,
         frozenset({"Composition"}),
+        access="r",
+    ),
+    Operation(
+        "$summary",
+        "https://health-space.example/fhir/OperationDefinition/summary",
+        frozenset({"type", "instance"}),
+        frozenset({"GET", "POST"}),
+        summary,
+        frozenset({"Patient"}),
+        access="rs",
+    ),
+    Operation(
+        "$passport",
+        "https://health-space.example/fhir/OperationDefinition/passport",
+        frozenset({"instance"}),
+        frozenset({"GET", "POST"}),
+        passport,
+        frozenset({"Patient"}),
+        access="rs",
     ),
     _everything("Patient"),
     _everything("Encounter"),
@@ -185,6 +218,7 @@ _EXPUNGE = Operation(
     frozenset({"system", "type", "instance"}),
     frozenset({"POST"}),
     expunge,
+    access="operator",
 )
 
 

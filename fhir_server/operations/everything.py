@@ -198,6 +198,7 @@ def _cared(server: Server, request: FhirRequest, wanted: Wanted, type_: str) -> 
 async def _whole(server: Server, request: FhirRequest, queries: Sequence[SearchQuery]) -> list[Stored] | None:
     """Return all members by type, newest first; None if there are too many for one Bundle."""
     rows: list[Stored] = []
+    size = 0
     for at in range(0, len(queries), _AT_ONCE):
         plans = [
             keys_plan(query.type, query.expression, server.registry, MOST + 1)
@@ -206,17 +207,14 @@ async def _whole(server: Server, request: FhirRequest, queries: Sequence[SearchQ
         pages = await asyncio.gather(*(server.store.search(plan, request.access) for plan in plans))
         for page in pages:
             rows += sorted(page.rows, key=_age)
-        if any(page.is_cut for page in pages) or _is_too_much(rows):
+            size += sum(row.size for row in page.rows)
+        if any(page.is_cut for page in pages) or len(rows) > MOST or size > PAGE_BYTES:
             return None
     return rows
 
 
 def _age(row: Stored) -> int:
     return -row.key
-
-
-def _is_too_much(rows: Sequence[Stored]) -> bool:
-    return len(rows) > MOST or sum(row.size for row in rows) > PAGE_BYTES
 
 
 async def _page(
@@ -232,7 +230,7 @@ async def _page(
     first = names.index(mark.type) if mark is not None and mark.type in names else 0
     for query in queries[first:]:
         position = mark.position if mark is not None and mark.type == query.type else Position()
-        if room <= len(rows) or _is_too_much(rows):
+        if room <= len(rows) or sum(row.size for row in rows) > PAGE_BYTES:
             if await _has_any(server, request, query):
                 return rows, Mark(query.type)
             continue

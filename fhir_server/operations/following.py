@@ -51,12 +51,14 @@ async def followed(
     *,
     patient: str | None,
     levels: int = MOST_LEVELS,
+    without: frozenset[str] = frozenset(),
 ) -> tuple[list[Stored], tuple[Issue, ...]]:
     """Return what the rows refer to and the caller may see, without the rows, and what to tell about it.
 
-    Resources that are about another patient than ``patient`` are left out, unless it is None.
+    Resources that are about another patient than ``patient`` are left out, unless it is None, as are the types
+    ``without``.
     """
-    present = set(await server.store.types())
+    present = set(await server.store.types()) - without
     seen = {(row.type, row.id) for row in rows}
     found: list[Stored] = []
     frontier = rows

@@ -73,7 +73,7 @@ class Parties:
                 "forbidden", "You can't write into this citizen's space.", expression="Observation.subject"
             )
         patient = name.removeprefix("Patient/")
-        caller = self._request.caller
+        caller = self._request.access.caller
         if caller is not None and caller.patient not in (None, patient):
             raise error("forbidden", "The token is for another citizen.", expression="Observation.subject")
         if patient in self._closed:

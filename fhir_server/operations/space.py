@@ -100,7 +100,7 @@ async def _change(
 
 def _check_own(request: FhirRequest, target: Target) -> None:
     """Raise FhirError 403 for who signed in and is neither the citizen, nor for the citizen, nor an operator."""
-    caller = request.caller
+    caller = request.access.caller
     if caller is None or caller.kind is Kind.OPERATOR:
         return
     if caller.kind not in (Kind.CITIZEN, Kind.REPRESENTATIVE) or caller.patient != target.id:

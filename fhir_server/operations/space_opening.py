@@ -41,7 +41,9 @@ class Report:
 async def open_due_spaces(server: Server, request: FhirRequest, target: Target) -> FhirResponse:  # noqa: ARG001
     """Return 200 with Parameters: ``opened`` and ``refused`` Patients, with the reasons."""
     inputs(request, {})
-    if request.access.filter or (request.caller is not None and request.caller.kind is not Kind.OPERATOR):
+    if request.access.filter or (
+        request.access.caller is not None and request.access.caller.kind is not Kind.OPERATOR
+    ):
         raise error("forbidden", "$open-due-spaces is for operators.")
     report = await open_due(server, request)
     rows: list[dict[str, Any]] = [

@@ -25,10 +25,10 @@ class Rehearsal(Store):
         self._made: dict[tuple[str, str], Stored] = {}
         self.quotas = _Untouched(store._connection)  # noqa: SLF001 (the door is one of ours)
 
-    async def read(self, type_: str, id_: str, access: AccessContext) -> Stored | None:
+    async def read(self, type_: str, id_: str, access: AccessContext, letter: str = "r") -> Stored | None:
         """Return the version that a rehearsed change would have made, else the stored one."""
         made = self._made.get((type_, id_))
-        return made if made is not None else await super().read(type_, id_, access)
+        return made if made is not None else await super().read(type_, id_, access, letter)
 
     async def commit(self, change: Change) -> None:
         """Raise what the commit would raise, as far as it can be told beforehand."""
@@ -53,6 +53,10 @@ class Rehearsal(Store):
                 order_key(change.last_updated, change.id),
                 change.method,
                 change.body,
+                source={
+                    "_sec": change.security,
+                    **({"p": entries.patient} if (entries := change.entries) else {}),
+                },
                 large=change.large,
             )
 

@@ -26,7 +26,7 @@ def test_version():
     assert (result.returncode, result.stdout, result.stderr) == (0, f"fhir-server {__version__}\n", "")
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "config show"])
+@pytest.mark.parametrize("verb", [*VERBS, "config show", "conformance run"])
 def test_help_ends_with_two_examples(verb):
     result = run(*verb.split(), "--help")
     assert result.returncode == 0
@@ -56,6 +56,16 @@ USAGE = [
     (["load", "--base", "ftp://h", "-"], {}, "no http or https URL"),
     (["validate", "absent.json"], {}, "absent.json doesn't exist"),
     (["validate", "--format", "xml", "-"], {}, "--format knows text, json, junit"),
+    (["conformance", "run", "--base", "ftp://h"], {}, "no http or https URL"),
+    (["conformance", "run", "absent", "--base", "http://h"], {}, "absent is neither a suite (http, search)"),
+    (["conformance", "run", "--base", "http://h", "--report", "pdf"], {}, "--report knows html, json"),
+    (["conformance", "run", "--base", "http://h", "--variable", "x"], {}, "--variable wants NAME=VALUE"),
+    (
+        ["conformance", "run", "--base", "http://h", "--token-url", "http://h/t"],
+        {},
+        "CONFORMANCE_CLIENT_SECRET",
+    ),
+    (["conformance", "compare", "absent.json", "absent.json"], {}, "absent.json can't be read"),
     (["config", "check"], {"FHIR_HTTP_PORT": "0"}, "http.port (environment FHIR_HTTP_PORT)"),
 ]
 

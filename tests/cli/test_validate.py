@@ -75,6 +75,16 @@ def test_the_examples():
 XML = '<Patient xmlns="http://hl7.org/fhir">\n <aktive value="true"/>\n <gender value="m"/></Patient>'
 
 
+def test_our_own_profiles_are_known_without_set_up(tmp_path):
+    """In a folder without settings or packages: each example of a rule is judged as its folder says."""
+    rules = content_folder("examples") / "rules"
+    environment = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    for kind, invalid in (("pass", 0), ("warn", 0), ("fail", 78)):
+        result = run(rules / kind, "--severity", "error", **environment)
+        assert result.stderr.endswith(f" {invalid} invalid\n"), result.stderr
+    assert run(content_folder("examples") / "pass", **environment).returncode == 0
+
+
 def test_xml_and_patterns(tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "b.xml").write_text(XML)

@@ -17,6 +17,7 @@ from fhir_server.definitions import Definitions
 from fhir_server.outcome import FhirError, Issue
 from fhir_server.terminology import CodeSets
 from fhir_server.validation import Validator
+from tests.examples.references import references
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PASS = sorted((EXAMPLES / "pass").glob("*/*.json"))
@@ -24,6 +25,7 @@ FAIL = EXAMPLES / "fail"
 EXPECTED: dict[str, dict[str, str]] = json.loads((FAIL / "expected.json").read_text(encoding="utf-8"))
 RECORDS = sorted((EXAMPLES / "clients" / "records").glob("*.json"))
 RECORD_TYPES = ("DocumentReference", "Consent", "RelatedPerson", "Observation", "ExplanationOfBenefit")
+FLAT = ("participation-forfaitaire", "franchise", "forfait-acte")
 TYPES = (*RECORD_TYPES, "Patient", "Practitioner", "Organization", "Device")
 
 
@@ -94,18 +96,10 @@ def test_there_are_enough_of_each_type(type_):
     assert bad[type_] >= 3
 
 
-def references(node: Any) -> list[str]:
-    if isinstance(node, list):
-        return [found for item in node for found in references(item)]
-    if isinstance(node, dict):
-        own = [node["reference"]] if isinstance(node.get("reference"), str) else []
-        return own + [found for value in node.values() for found in references(value)]
-    return []
-
-
 def test_good_examples_refer_to_each_other_only():
     known = resources()
-    assert {target for resource in known.values() for target in references(resource)} <= set(known)
+    named = {target for resource in known.values() for target in references(resource)}
+    assert {target.partition("/_history/1")[0] for target in named} <= set(known)
 
 
 def test_documents_tell_size_and_hash_of_their_binary():
@@ -135,9 +129,7 @@ def test_reimbursements_add_up_to_the_cent(path):
     items = [amounts(item["adjudication"]) for item in statement["item"]]
     for item, adjudicated in zip(statement["item"], items, strict=True):
         share = adjudicated["eligible"] * adjudicated["eligpercent"] / 100
-        flat = adjudicated.get("participation-forfaitaire", Decimal(0)) + adjudicated.get(
-            "franchise", Decimal(0)
-        )
+        flat = sum(adjudicated.get(kind, Decimal(0)) for kind in FLAT)
         assert Decimal(item["net"]["value"]) == adjudicated["submitted"]
         assert abs(adjudicated["benefit"] - max(share - flat, Decimal(0))) <= Decimal("0.01")
         assert adjudicated["submitted"] == (

@@ -8,10 +8,7 @@ from pathlib import Path
 import pytest
 
 from fhir_server.datatypes.json_format import decode
-from fhir_server.definitions import Definitions
-from fhir_server.definitions.content import own_definitions
 from fhir_server.outcome import Issue
-from fhir_server.terminology import CodeSets
 from fhir_server.validation import Validator
 
 RULES = Path(__file__).parents[2] / "examples" / "rules"
@@ -20,14 +17,6 @@ EXPECTED: dict[str, dict[str, str]] = json.loads((RULES / "expected.json").read_
 OURS = "https://health-space.example/fhir/StructureDefinition/"
 #: Codes of our own beside HL7's in an extensible binding: allowed, and said by every validator.
 ALLOWED = "binding-extensible@"
-
-
-@pytest.fixture(scope="module")
-def validator() -> Validator:
-    definitions = Definitions()
-    for _, _, body in own_definitions():
-        definitions.add(decode(body))
-    return Validator(definitions, CodeSets(definitions))
 
 
 def issues(validator: Validator, path: Path) -> list[Issue]:
@@ -40,19 +29,19 @@ def test_there_are_as_many_as_the_rules_need():
 
 
 @pytest.mark.parametrize("path", PASS, ids=lambda path: path.stem)
-def test_a_good_one_has_no_issue(validator, path):
-    assert issues(validator, path) == []
+def test_a_good_one_has_no_issue(space_validator, path):
+    assert issues(space_validator, path) == []
 
 
 @pytest.mark.parametrize(("file", "expected"), EXPECTED.items())
-def test_a_bad_one_reports_the_rule_at_its_place(validator, file, expected):
-    found = issues(validator, RULES / file)
+def test_a_bad_one_reports_the_rule_at_its_place(space_validator, file, expected):
+    found = issues(space_validator, RULES / file)
     assert (expected["code"], expected["expression"], expected["rule"]) in [
         (issue.code, issue.expression, issue.rule.replace(OURS, "")) for issue in found
     ]
 
 
 @pytest.mark.parametrize("file", EXPECTED)
-def test_one_that_warns_has_no_error_and_one_that_fails_has(validator, file):
-    errors = [issue for issue in issues(validator, RULES / file) if issue.severity == "error"]
+def test_one_that_warns_has_no_error_and_one_that_fails_has(space_validator, file):
+    errors = [issue for issue in issues(space_validator, RULES / file) if issue.severity == "error"]
     assert bool(errors) == file.startswith("fail/")

@@ -28,7 +28,7 @@ def declared(*extras):
     return {name(line) for line in lines if not line.startswith(PROJECT["name"])}
 
 
-@pytest.mark.parametrize("dependency", sorted(declared("embedded", "dev")))
+@pytest.mark.parametrize("dependency", sorted(declared("embedded", "conformance", "dev")))
 def test_each_line_is_in_the_decision_record(dependency):
     rows = "".join(line.split("|")[1] for line in RECORD.splitlines() if line.startswith("|"))
     families = "pytest and plug-ins" if dependency.startswith("pytest") else dependency
@@ -59,7 +59,7 @@ def test_each_import_of_the_package_is_declared():
     missing = {
         module
         for module in imported(ROOT / "fhir_server")
-        if with_it.get(module) not in declared("embedded")
-        and not {name(d) for d in distributions.get(module, [])} & declared("embedded")
+        if with_it.get(module) not in declared("embedded", "conformance")
+        and not {name(d) for d in distributions.get(module, [])} & declared("embedded", "conformance")
     }
     assert missing == set()

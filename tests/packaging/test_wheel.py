@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fhir_server.definitions.content import FOLDERS, examples_that_pass
+from fhir_server.definitions.content import FOLDERS, examples_that_pass, own_definitions
+from fhir_server.demo import population
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,16 +57,19 @@ def test_it_works_outside_the_checkout(wheel, tmp_path):
     code = (
         "import sys; sys.path.append(sys.argv[1])\n"
         "import fhir_server; from fhir_server.definitions import Definitions\n"
-        "from fhir_server.definitions.content import content_folder, examples_that_pass\n"
+        "from fhir_server.definitions.content import content_folder, examples_that_pass, own_definitions\n"
         "print(fhir_server.__file__); print(content_folder('examples')); print(Definitions().package)\n"
-        "print(sum(1 for _ in examples_that_pass()))"
+        "print(sum(1 for _ in examples_that_pass())); print(sum(1 for _ in own_definitions()))\n"
+        "from fhir_server.demo import population; print(sum(1 for _ in population(2)))"
     )
     result = subprocess.run(
         [str(tmp_path / "venv" / "bin" / "python"), "-c", code, str(own)],
         capture_output=True, text=True, check=True, cwd=tmp_path, env=environment,
     )  # fmt: skip
-    package, examples, core, count = result.stdout.splitlines()
+    package, examples, core, count, own_count, made = result.stdout.splitlines()
     assert package.startswith(str(site))
     assert examples == str(site / "fhir_server" / "content" / "examples")
     assert core == "hl7.fhir.r4.core#4.0.1"
     assert int(count) == sum(1 for _ in examples_that_pass())
+    assert int(own_count) == sum(1 for _ in own_definitions()) > 100
+    assert int(made) == sum(1 for _ in population(2))

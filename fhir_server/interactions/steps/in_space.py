@@ -13,6 +13,7 @@ from fhir_server.access import OPEN
 from fhir_server.datatypes.json_format import decode
 from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.interactions.steps.criteria import matches, read_criteria
+from fhir_server.interactions.steps.guard import secured
 from fhir_server.interactions.steps.prepare import stamped
 from fhir_server.outcome import FhirError, Issue
 from fhir_server.space import rules
@@ -182,7 +183,12 @@ async def changed(
     at = max(now, current.last_updated + 1)
     body = stamped(resource, type_, id_, current.version + 1, at)
     entries = server.indexer.entries(resource, request.base)
-    return (Change(Method.PUT, type_, id_, current.version, at, body, entries, replaces=current),)
+    # What follows from a write is the server's doing, whatever the caller may do alone.
+    made = secured(replace(request, access=OPEN), resource, entries, current)
+    change = Change(
+        Method.PUT, type_, id_, current.version, at, body, entries, replaces=current, security=made
+    )
+    return (change,)
 
 
 async def _of_opposition(
