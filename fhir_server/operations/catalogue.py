@@ -62,7 +62,13 @@ def _space(name: str, handler: Handler, level: str = "instance", methods: str = 
     """Return the row of an operation of the citizen's space."""
     definition = f"https://health-space.example/fhir/OperationDefinition/hs-{name}"
     return Operation(
-        f"${name}", definition, frozenset({level}), frozenset({methods}), handler, frozenset({"Patient"})
+        f"${name}",
+        definition,
+        frozenset({level}),
+        frozenset({methods}),
+        handler,
+        frozenset({"Patient"}),
+        access="operator" if level == "type" else "signed-in",
     )
 
 
@@ -87,6 +93,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         downsample,
         frozenset({"Observation"}),
+        access="rs",
     ),
     Operation(
         "$ingest",
@@ -95,6 +102,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"POST"}),
         ingest,
         frozenset({"Observation"}),
+        access="c",
         streams=True,
     ),
     Operation(

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from fhir_server.access import OPEN
 from fhir_server.datatypes.json_format import decode, encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
+from fhir_server.interactions.steps.guard import secured
 from fhir_server.interactions.steps.identity import natural_id
 from fhir_server.interactions.steps.integrity import kept_references
 from fhir_server.interactions.steps.prepare import instant, stamped
@@ -114,6 +116,7 @@ class Batch:
         server, base = self._server, self._request.base
         id_ = natural_id(server.new_id(made.patient), self._secret, made.patient, made.key)
         now = server.clock()
+        entries = server.indexer.entries(made.resource, base)
         change = Change(
             Method.POST,
             "Observation",
@@ -121,7 +124,8 @@ class Batch:
             0,
             now,
             stamped(made.resource, "Observation", id_, 1, now),
-            server.indexer.entries(made.resource, base),
+            entries,
+            security=secured(self._request, made.resource, entries),
             references=kept_references(server, made.resource, base),
         )
         outcome.issues = made.warnings
@@ -209,7 +213,8 @@ class Batch:
         id_ = self._server.new_id(patient)
         body = stamped(resource, "Provenance", id_, 1, now)
         entries = self._server.indexer.entries(resource, self._request.base)
-        return Change(Method.POST, "Provenance", id_, 0, now, body, entries)
+        made = secured(replace(self._request, access=OPEN), resource, entries)
+        return Change(Method.POST, "Provenance", id_, 0, now, body, entries, security=made)
 
     def answer(self) -> FhirResponse:
         """Return the outcomes in the order of the lines."""

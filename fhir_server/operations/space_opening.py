@@ -16,6 +16,7 @@ from fhir_server.access import OPEN
 from fhir_server.access.caller import Kind
 from fhir_server.datatypes.json_format import decode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
+from fhir_server.interactions.steps.guard import secured
 from fhir_server.interactions.steps.in_space import changed, moved
 from fhir_server.interactions.steps.prepare import instant, stamped
 from fhir_server.operations.inputs import answered, inputs
@@ -41,9 +42,7 @@ class Report:
 async def open_due_spaces(server: Server, request: FhirRequest, target: Target) -> FhirResponse:  # noqa: ARG001
     """Return 200 with Parameters: ``opened`` and ``refused`` Patients, with the reasons."""
     inputs(request, {})
-    if request.access.filter or (
-        request.access.caller is not None and request.access.caller.kind is not Kind.OPERATOR
-    ):
+    if request.access.caller is not None and request.access.caller.kind is not Kind.OPERATOR:
         raise error("forbidden", "$open-due-spaces is for operators.")
     report = await open_due(server, request)
     rows: list[dict[str, Any]] = [
@@ -67,7 +66,7 @@ async def follow(server: Server) -> None:
     await asyncio.sleep(_FIRST)
     while True:
         with suppress(Unavailable):
-            report = await open_due(server, FhirRequest("POST", ("Patient", "$open-due-spaces")))
+            report = await open_due(server, FhirRequest("POST", ("Patient", "$open-due-spaces"), access=OPEN))
             if report.opened or report.refused:
                 _LOG.info("spaces: %d opened, %d refused", len(report.opened), len(report.refused))
         await asyncio.sleep(_EVERY)
@@ -129,4 +128,5 @@ def _audit(server: Server, request: FhirRequest, space: Space) -> Change:
     id_ = server.new_id(space.patient)
     body = stamped(resource, "AuditEvent", id_, 1, space.since)
     entries = server.indexer.entries(resource, request.base)
-    return Change(Method.POST, "AuditEvent", id_, 0, space.since, body, entries)
+    made = secured(replace(request, access=OPEN), resource, entries)
+    return Change(Method.POST, "AuditEvent", id_, 0, space.since, body, entries, security=made)
