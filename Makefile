@@ -7,6 +7,7 @@ DATA_DIR ?= fhir-data
 PORT     ?= 8080
 TESTS    ?= tests
 MB       ?= 200
+ROWS     ?= 50000
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -47,6 +48,9 @@ conformance: $(VENV)/.dev ## run our suites against a fresh server of ours; repo
 
 bench: $(VENV)/.dev ## benchmark against a bare MongoDB client in the same run; starts its own server (minutes)
 	$(BIN)/python benchmarks/bench.py
+
+bench-ingest: $(VENV)/.dev ## heart rates through Observation/$$ingest, sent twice (ROWS= 1,000,000 is the whole run)
+	$(BIN)/python benchmarks/bench_ingest.py --rows $(ROWS)
 
 bench-validate: $(VENV)/.dev ## CPU time and detection of the validator beside others from PyPI
 	$(BIN)/python -W ignore -m benchmarks.validate

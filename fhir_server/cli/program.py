@@ -17,6 +17,7 @@ from fhir_server.cli import (
     packages,
     schema,
     serve,
+    space,
     terminology,
     validate,
 )
@@ -59,4 +60,5 @@ program.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 program.add_typer(conformance.program, name="conformance")
 program.add_typer(config.program, name="config")
 program.add_typer(packages.program, name="packages")
+program.add_typer(space.program, name="space")
 program.add_typer(terminology.program, name="terminology")

@@ -7,8 +7,11 @@ from contextlib import AbstractAsyncContextManager
 from copy import copy
 from typing import Any
 
+from pymongo.asynchronous.client_session import AsyncClientSession
+
 from fhir_server.access import AccessContext
 from fhir_server.search.entries import IndexDescriptor, IndexEntries, SearchPlan
+from fhir_server.space.life import Space
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.closure_tables import ClosureTables
 from fhir_server.store.coalescing import KeyLocks, SharedRuns
@@ -26,12 +29,15 @@ from fhir_server.store.jobs import Jobs
 from fhir_server.store.labels import holders
 from fhir_server.store.outbox import Outbox
 from fhir_server.store.purging import Purges
+from fhir_server.store.quotas import Quotas
 from fhir_server.store.reading import Reader
 from fhir_server.store.receipts import Receipts
 from fhir_server.store.reindexing import replace_entries
 from fhir_server.store.relabelling import relabel
 from fhir_server.store.searching import Searcher
 from fhir_server.store.skipping import Skipper
+from fhir_server.store.spaces import Spaces
+from fhir_server.store.transacting import Also
 
 
 class Store:
@@ -57,6 +63,10 @@ class Store:
         self._notify: Callable[[], Awaitable[None]] = _nobody
         #: Large content, apart from the bodies.
         self.contents = contents
+        #: Names that one resource holds at a time.
+        self.names = self._committer.names
+        #: The control documents of the citizens' spaces.
+        self.spaces = Spaces(connection)
         #: Consents and care teams, by which access is decided.
         self.facts = FactReader(connection)
         #: Long work, with its progress.
@@ -65,6 +75,8 @@ class Store:
         self.receipts = Receipts(connection)
         #: Versions that are removed for good.
         self.purges = Purges(connection, catalogue, contents)
+        #: What apps have used of their shares.
+        self.quotas = Quotas(connection)
         #: An event for each version.
         self.outbox = Outbox(connection)
         #: Code systems that are too large for a resource.
@@ -116,17 +128,28 @@ class Store:
         """Return when the change is durable.
 
         Raises VersionConflict when ``previous`` is not current, ClaimTaken when another document holds the
-        claim, Unavailable when the outcome is unknown, FhirError 413 when the body is too large.
+        claim, NameTaken when another resource holds a name, Unavailable when the outcome is unknown, FhirError 413
+        when the body is too large.
         """
         await self._committer.commit(change)
         if change.type in self._watched:
             await self._notify()
 
-    async def commit_many(self, changes: Sequence[Change]) -> None:
-        """Return when all changes are durable; otherwise none is made. Exceptions as those of ``commit``."""
-        await self._committer.commit_many(changes)
+    async def commit_many(self, changes: Sequence[Change], spaces: Sequence[Space] = ()) -> None:
+        """Return when all changes are durable; otherwise none is made. Exceptions as those of ``commit``.
+
+        ``spaces`` are control documents that are replaced in the same transaction.
+        """
+        await self._committer.commit_many(changes, self._control(spaces))
         if self._watched and any(change.type in self._watched for change in changes):
             await self._notify()
+
+    def _control(self, spaces: Sequence[Space]) -> Also | None:
+        async def control(session: AsyncClientSession) -> None:
+            for space in spaces:
+                await self.spaces.replace(space, session)
+
+        return control if spaces else None
 
     def watch(self, types: frozenset[str], notify: Callable[[], Awaitable[None]]) -> None:
         """Await ``notify`` after each commit of this process that concerns one of the types."""
