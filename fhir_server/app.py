@@ -39,7 +39,7 @@ from fhir_server.operations.expunge import follow as follow_purges
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.authentication import Authenticator, Trusted, trusted
 from fhir_server.rest.cors import of_list
-from fhir_server.rest.gatekeeper import Gatekeeper
+from fhir_server.rest.gatekeeper import Authenticates, Gatekeeper
 from fhir_server.rest.gateway import Edge, Gateway
 from fhir_server.rest.health import health_routes
 from fhir_server.rest.metrics import Metrics
@@ -71,9 +71,12 @@ PRELOADED = (
 )
 
 
-def create_app(settings: Settings | None = None) -> Application:
-    """Return the ASGI application; its lifespan connects to MongoDB (or starts the embedded one) and closes it."""
-    return Application(settings or load())
+def create_app(settings: Settings | None = None, authenticator: Authenticates | None = None) -> Application:
+    """Return the ASGI application; its lifespan connects to MongoDB (or starts the embedded one) and closes it.
+
+    ``authenticator`` finds out who asks, in place of the one that the settings describe.
+    """
+    return Application(settings or load(), authenticator)
 
 
 def now() -> int:
@@ -84,7 +87,8 @@ def now() -> int:
 class Application(FastAPI):
     """FastAPI with the FHIR API in front: requests below the FHIR base skip FastAPI's routing and middleware."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, authenticator: Authenticates | None = None) -> None:
+        self._own_authenticator = authenticator
         self.settings = settings
         self.metrics = Metrics()
         self._prefix = settings.http.base_path
@@ -151,6 +155,8 @@ class Application(FastAPI):
     async def gatekeeper(self, server: Server) -> Gatekeeper | None:
         """Return what stands before the API when callers sign in; raise ValueError if the issuers can't be used."""
         auth = self.settings.auth
+        if self._own_authenticator is not None:
+            return Gatekeeper(self._own_authenticator, None, of_list(auth.allowed_origins))
         if not auth.is_on:
             return None
         base, types = own_base(self.settings), server.definitions.types.resource_type_names

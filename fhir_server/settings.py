@@ -325,6 +325,14 @@ class Cursor(Section):
     behind one address. Without it a key is generated and kept in the data directory."""
 
 
+class Access(Section):
+    """Who may see and do what."""
+
+    open_anywhere: bool = False
+    """Let a server where nobody signs in (no auth.issuers) listen on other addresses than loopback. Whoever reaches
+    the port then reads and changes everything."""
+
+
 class Settings(BaseSettings):
     """All settings, frozen. Make them with ``load``, which also refuses names that nothing claims."""
 
@@ -354,6 +362,7 @@ class Settings(BaseSettings):
     content: Content = Field(default_factory=Content)
     examples: Examples = Field(default_factory=Examples)
     cursor: Cursor = Field(default_factory=Cursor)
+    access: Access = Field(default_factory=Access)
     auth: Auth = Field(default_factory=Auth)
 
     @classmethod

@@ -68,7 +68,7 @@ def module_database_name(mongo_client: MongoClient[dict[str, Any]]) -> Iterator[
 
 
 @contextmanager
-def serving(flags: dict[str, Any]) -> Iterator[httpx.Client]:
+def serving(flags: dict[str, Any], authenticator: Any = None) -> Iterator[httpx.Client]:
     """Run the whole application on a port of this machine; give a client of it."""
     from fhir_server.app import create_app
     from fhir_server.settings import load
@@ -76,7 +76,8 @@ def serving(flags: dict[str, Any]) -> Iterator[httpx.Client]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        app = create_app(load({"http.port": port, "log.level": "warning", "content.load": False, **flags}))
+        flags = {"http.port": port, "log.level": "warning", "content.load": False, **flags}
+        app = create_app(load(flags), authenticator)
         config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server under test")

@@ -20,6 +20,8 @@ class Kind(StrEnum):
     SYSTEM = "system"
     AUDITOR = "auditor"
     OPERATOR = "operator"
+    #: Did not sign in.
+    ANONYMOUS = "anonymous"
 
 
 #: What each kind uses data for, when its token names no purpose (v3-ActReason).
@@ -33,6 +35,7 @@ DEFAULT_PURPOSE = {
     Kind.SYSTEM: "TREAT",
     Kind.AUDITOR: "HSYSADMIN",
     Kind.OPERATOR: "HSYSADMIN",
+    Kind.ANONYMOUS: "",
 }
 
 #: Purposes for which nobody ever reads a space: payment and what is below it in v3-ActReason, and marketing.
@@ -81,6 +84,10 @@ class Caller:
     @property
     def may_read(self) -> bool:
         """Tell whether the law lets this caller read personal data at all, whatever anybody consented to."""
-        if self.kind in (Kind.INSURER, Kind.PAYER_FEED):
+        if self.kind in (Kind.INSURER, Kind.PAYER_FEED, Kind.ANONYMOUS):
             return False
         return self.purpose_of_use not in FORBIDDEN_PURPOSES
+
+
+#: Who did not sign in: sees what is public, the conformance resources.
+ANONYMOUS = Caller(Kind.ANONYMOUS, "")

@@ -54,10 +54,49 @@ def joined(verdicts: Iterable[Verdict]) -> Verdict:
     return Verdict(both(either(*(v.permitted for v in known)), unless(denied)), denied)
 
 
+#: Base policies of IHE PCF, from the most restrictive on; each says who sees what no provision decides.
+PCF = "https://profiles.ihe.net/ITI/PCF/Policy-"
+BASE_POLICIES = ("basic-normal", "all-normal", "break-glass-only", "deny")
+_EMERGENCY = frozenset({"ETREAT", "BTG"})
+#: v3-ActReason: what is above a purpose of use.
+_ABOVE = {"ETREAT": "TREAT", "BTG": "TREAT", "CAREMGT": "TREAT", "CLINTRCH": "HRESCH", "DSRCH": "HRESCH"}
+
+
+def above(purpose: str) -> frozenset[str]:
+    """Return a purpose of use with all that are above it."""
+    found = {purpose, "PurposeOfUse"}
+    while (purpose := _ABOVE.get(purpose, "")) != "":
+        found.add(purpose)
+    return frozenset(found)
+
+
+def base_policy(consents: Iterable[Mapping[str, Any]], asking: Asking, base: Clause) -> Clause:
+    """Return what may be seen where no provision decides: ``base``, unless a Consent in force names less or more."""
+    named = {
+        uri.removeprefix(PCF)
+        for consent in consents
+        if is_in_force(consent)
+        for uri in (
+            *(policy.get("uri", "") for policy in consent.get("policy", ())),
+            *(coding.get("code", "") for coding in consent.get("policyRule", {}).get("coding", ())),
+        )
+    }
+    if "deny" in named:
+        return NOTHING
+    if "break-glass-only" in named:
+        return base if asking.purposes & _EMERGENCY else NOTHING
+    return base
+
+
+def is_in_force(consent: Mapping[str, Any]) -> bool:
+    """Tell whether a Consent is active and about data; all others change nothing."""
+    scope = {coding.get("code") for coding in consent.get("scope", {}).get("coding", ())}
+    return consent.get("status") == "active" and PRIVACY in scope
+
+
 def verdict(consent: Mapping[str, Any], asking: Asking) -> Verdict:
     """Return what an active Consent of scope ``patient-privacy`` says to a caller; nothing if it isn't in force."""
-    scope = {c.get("code") for c in consent.get("scope", {}).get("coding", ())}
-    if consent.get("status") != "active" or PRIVACY not in scope:
+    if not is_in_force(consent):
         return Verdict()
     root = consent.get("provision")
     return Verdict() if root is None else _walk(root, asking)
@@ -108,6 +147,10 @@ _ACTIONS: Mapping[str, frozenset[str]] = {
 }
 
 
+#: All that a provision may name.
+ACTION_CODES = frozenset[str]().union(*_ACTIONS.values())
+
+
 def _is_actor(actor: str, asking: Asking, *, is_deny: bool) -> bool:
     if actor.startswith(("Group/", "CareTeam/")):
         members = asking.groups.get(actor, frozenset())
@@ -125,13 +168,6 @@ def _data(provision: Mapping[str, Any], *, is_deny: bool) -> Clause:
     classes = [_class(coding) for coding in provision.get("class", ())]
     if classes:
         parts.append(any_of("_sec.cls", classes))
-    codes = [
-        f"{c.get('system', '')}|{c.get('code', '')}"
-        for k in provision.get("code", ())
-        for c in k.get("coding", ())
-    ]
-    if codes:
-        parts.append(any_of("_sec.code", codes))
     data = provision.get("data", ())
     if data:
         parts.append(either(*(_datum(datum) for datum in data)))

@@ -5,16 +5,19 @@ The letters are those of SMART scopes: create, read, update, delete, search. Eve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from fhir_server.access.caller import Caller, Kind
+from fhir_server.access.context import REFER, Policy
 from fhir_server.access.keys import LEVELS, RULES_VERSION
 from fhir_server.access.policy import (
     EVERYTHING,
+    HOME,
     NOTHING,
     AtMost,
     Clause,
+    Missing,
     any_of,
     both,
     either,
@@ -22,6 +25,8 @@ from fhir_server.access.policy import (
     none_of,
 )
 from fhir_server.access.rules import Rule, rule
+from fhir_server.access.scopes import Scope
+from fhir_server.access.writing import NAME_OTHERS
 
 #: What each kind may do to personal data at all, before scopes and consent are asked.
 LETTERS: Mapping[Kind, str] = {
@@ -34,6 +39,7 @@ LETTERS: Mapping[Kind, str] = {
     Kind.SYSTEM: "cruds",
     Kind.AUDITOR: "",
     Kind.OPERATOR: "cruds",
+    Kind.ANONYMOUS: "",
 }
 #: The types that the payer's feed delivers.
 PAYER_TYPES = frozenset({"ExplanationOfBenefit", "Claim", "Coverage"})
@@ -68,21 +74,74 @@ _SCOPE_LEVELS: Mapping[Kind, tuple[str, ...]] = {
 class Facts:
     """What the store knows about caller and patients, read anew for each request.
 
-    ``homes`` are the patients whose spaces the caller may look into at all (own space, care team, explicit consent,
-    emergency grant); ``open_homes`` those of them whose space is open. ``clearance`` is the highest
-    confidentiality that the caller may see.
+    ``spaces`` are the patients whose spaces the caller may look into at all (own space, care team, explicit consent),
+    each with what of it their Consents leave to be seen.
     """
 
-    homes: frozenset[str] = frozenset()
-    clearance: int = LEVELS["N"]
-    narrowed: Mapping[str, Clause] = field(default_factory=dict)
+    spaces: Mapping[str, Clause] = field(default_factory=dict)
+
+
+Condition = Callable[[str, Scope], Clause]
+"""Returns what the search parameters of a scope leave of a type."""
+
+
+def policy_of(caller: Caller, facts: Facts, condition: Condition) -> Policy:
+    """Return the caller's policy; each clause is made when it is first asked for."""
+    known: dict[tuple[str, str], Clause] = {}
+
+    def policy(type_: str, letter: str) -> Clause:
+        clause = known.get((type_, letter))
+        if clause is None:
+            clause = known[type_, letter] = _reachable(caller, type_, letter, facts, condition)
+        return clause
+
+    return policy
+
+
+def _reachable(caller: Caller, type_: str, letter: str, facts: Facts, condition: Condition) -> Clause:
+    if letter == REFER:
+        return _referable(caller, type_, facts)
+    if not is_allowed(caller, type_, letter):
+        return NOTHING
+    if letter in "rs" and rule(type_) is Rule.CONFORMANCE:
+        return EVERYTHING
+    within = either(*(_granted(caller, type_, s, condition) for s in _scopes(caller, type_, letter)))
+    return both(within, _writable(caller, type_, facts) if letter == "c" else visible(caller, type_, facts))
+
+
+def _granted(caller: Caller, type_: str, scope: Scope, condition: Condition) -> Clause:
+    """Return what one scope grants: of the patient in context or of all, what its parameters leave."""
+    matching = condition(type_, scope) if scope.conditions else EVERYTHING
+    if scope.level != "patient" or rule(type_) in (Rule.DIRECTORY, Rule.CONFORMANCE):
+        return matching
+    return both(matching, either(any_of(HOME, [caller.patient]), Missing(HOME)))
+
+
+def _referable(caller: Caller, type_: str, facts: Facts) -> Clause:
+    """Return what a reference may lead to: what the caller sees, and for who deposits any patient."""
+    if type_ == "Patient" and caller.kind in _DEPOSITORS:
+        return any_of("_sec.ver", [RULES_VERSION])
+    return visible(caller, type_, facts)
+
+
+_DEPOSITORS = (Kind.PROFESSIONAL, Kind.SYSTEM, Kind.PAYER_FEED)
+
+
+def _writable(caller: Caller, type_: str, facts: Facts) -> Clause:
+    """Return what a new document must be: at home with the caller's patients, or a deposit."""
+    if caller.kind is Kind.OPERATOR or rule(type_) in (Rule.DIRECTORY, Rule.CONFORMANCE):
+        return EVERYTHING
+    deposited = any_of("_sec.auth", [caller.subject])
+    if caller.kind in _DEPOSITORS:
+        return deposited
+    return either(any_of(HOME, sorted(facts.spaces)), both(deposited, Missing(HOME)))
 
 
 def is_allowed(caller: Caller, type_: str, letter: str) -> bool:
     """Tell whether the request alone allows it (a 403 otherwise): kind, law, purpose, scope, and the type's rule."""
-    if letter in "rs" and not caller.may_read and rule(type_) is not Rule.CONFORMANCE:
-        return False
-    if not caller.scopes.covering(type_, letter, _SCOPE_LEVELS.get(caller.kind, ())):
+    if letter in "rs" and rule(type_) is Rule.CONFORMANCE:
+        return True
+    if (letter in "rs" and not caller.may_read) or not _scopes(caller, type_, letter):
         return False
     match rule(type_):
         case Rule.CONFORMANCE:
@@ -97,37 +156,59 @@ def is_allowed(caller: Caller, type_: str, letter: str) -> bool:
             return letter in LETTERS[caller.kind] and _may_touch(caller, type_, letter)
 
 
+def _scopes(caller: Caller, type_: str, letter: str) -> tuple[Scope, ...]:
+    """Return the scopes for a type and a letter; those of a patient need one in the token for a patient's data."""
+    found = caller.scopes.covering(type_, letter, _SCOPE_LEVELS.get(caller.kind, ()))
+    if caller.patient is not None or rule(type_) in (Rule.DIRECTORY, Rule.CONFORMANCE):
+        return found
+    return tuple(scope for scope in found if scope.level != "patient")
+
+
 def _may_touch(caller: Caller, type_: str, letter: str) -> bool:
     if caller.kind is Kind.PAYER_FEED:
         return type_ in PAYER_TYPES
+    if type_ == "Patient" and letter in "cud":
+        return caller.kind is Kind.OPERATOR or (letter == "c" and caller.kind is Kind.SYSTEM)
     if letter in "cud" and type_ in PRIVILEGED:
         return caller.kind in (Kind.CITIZEN, Kind.REPRESENTATIVE, Kind.OPERATOR)
     return True
 
 
 def visible(caller: Caller, type_: str, facts: Facts) -> Clause:
-    """Return which documents of a type the caller may see; NOTHING when the request alone forbids it."""
+    """Return which documents of a type the caller may see, whatever the scopes; NOTHING when the law forbids it."""
     closed = rule(type_)
     if closed is Rule.CONFORMANCE or (closed is Rule.DIRECTORY and caller.may_read):
         return EVERYTHING
     if not caller.may_read:
         return NOTHING
+    current = any_of("_sec.ver", [RULES_VERSION])
     if caller.kind is Kind.OPERATOR:
-        return EVERYTHING if closed is not Rule.PATIENT else any_of("_sec.ver", [RULES_VERSION])
+        return current
     if closed is Rule.OPERATOR:
         return NOTHING
-    if closed is Rule.AUDIT and caller.kind is Kind.AUDITOR:
-        return any_of("_sec.ver", [RULES_VERSION])
-    return grants(_of_homes(caller, type_, facts))
+    if closed is Rule.AUDIT:
+        return current if caller.kind is Kind.AUDITOR else both(current, any_of(HOME, [caller.patient or ""]))
+    alone = EVERYTHING if type_ in NAME_OTHERS else Missing("_sec.also")
+    seen = either(_of_spaces(caller, facts), _deposited_by(caller))
+    return NOTHING if seen == NOTHING else grants(both(seen, current, alone))
 
 
-def _of_homes(caller: Caller, type_: str, facts: Facts) -> Clause:
-    """Return the documents of the caller's patients, and those that the caller's organisation deposited."""
-    home = any_of("_id" if type_ == "Patient" else "p", sorted(facts.homes))
-    current = any_of("_sec.ver", [RULES_VERSION])
-    own = both(home, current, AtMost("_sec.conf", facts.clearance), _unmasked(caller.kind))
-    narrowed = both(own, facts.narrowed.get(type_, EVERYTHING))
-    return either(narrowed, both(current, _deposited_by(caller)))
+def _of_spaces(caller: Caller, facts: Facts) -> Clause:
+    """Return what is to be seen of the caller's patients; those whose Consents say the same stand together."""
+    alike: dict[Clause, list[str]] = {}
+    for home, clause in facts.spaces.items():
+        alike.setdefault(clause, []).append(home)
+    spaces = either(*(both(any_of(HOME, sorted(homes)), clause) for clause, homes in alike.items()))
+    return both(spaces, AtMost("_sec.conf", _clearance(caller)), _unmasked(caller.kind))
+
+
+def _clearance(caller: Caller) -> int:
+    """Return the highest confidentiality that the caller sees; a role ``clearance-R`` raises a professional's."""
+    if caller.kind in (Kind.CITIZEN, Kind.REPRESENTATIVE):
+        return LEVELS["V"]
+    return max(
+        (level for code, level in LEVELS.items() if f"clearance-{code}" in caller.roles), default=LEVELS["N"]
+    )
 
 
 def _unmasked(kind: Kind) -> Clause:
@@ -136,14 +217,14 @@ def _unmasked(kind: Kind) -> Clause:
             return none_of("_sec.hid", ["citizen"])
         case Kind.REPRESENTATIVE:
             return none_of("_sec.hid", ["representative", "citizen"])
-        case Kind.PROFESSIONAL | Kind.SYSTEM:
-            return none_of("_sec.mask", ["professional"])
+        case Kind.APP:
+            return both(none_of("_sec.mask", ["third-party"]), none_of("_sec.hid", ["citizen"]))
         case _:
-            return none_of("_sec.mask", ["professional", "third-party"])
+            return none_of("_sec.mask", ["professional"])
 
 
 def _deposited_by(caller: Caller) -> Clause:
-    """Return what the caller's organisation deposited: it reads that back even when it is masked."""
-    if caller.kind not in (Kind.PROFESSIONAL, Kind.SYSTEM) or caller.organization is None:
-        return NOTHING
-    return any_of("_sec.auth", [caller.organization])
+    """Return what the caller's organisation or client deposited: it reads that back even when it is masked."""
+    if caller.kind not in (Kind.PROFESSIONAL, Kind.SYSTEM):
+        return both(any_of("_sec.auth", [caller.subject]), Missing(HOME))
+    return any_of("_sec.auth", [name for name in (caller.organization, caller.subject) if name])

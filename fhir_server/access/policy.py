@@ -10,9 +10,12 @@ Only exclusions hold for it, which is why ``grants`` refuses a policy that consi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+#: Where a document has its home patient, and where a deletion has it.
+HOME, HOME_OF_DELETED = "p", "_sec.own"
 
 
 class Clause(Protocol):
@@ -107,6 +110,43 @@ class AtMost:
     def admits(self, document: Mapping[str, Any]) -> bool:
         """Tell whether such a number is there."""
         return any(type(value) is int and value <= self.limit for value in _held(document, self.field))
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The document has no such field."""
+
+    field: str
+    is_positive = False
+
+    def as_filter(self) -> dict[str, Any]:
+        """Return the test for absence."""
+        return {self.field: {"$exists": False}}
+
+    def admits(self, document: Mapping[str, Any]) -> bool:
+        """Tell whether the field is absent."""
+        return not _held(document, self.field)
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """The document matches search criteria, which others have compiled to a filter and a predicate on index entries.
+
+    Of versions in the history no entries are kept: they don't match.
+    """
+
+    name: str
+    filter: Mapping[str, Any] = field(compare=False)
+    predicate: Callable[[Mapping[str, Any]], bool] = field(compare=False)
+    is_positive = True
+
+    def as_filter(self) -> dict[str, Any]:
+        """Return the filter, on documents that have index entries."""
+        return {"$and": [{"i": {"$exists": True}}, dict(self.filter)]}
+
+    def admits(self, document: Mapping[str, Any]) -> bool:
+        """Tell whether the document has index entries and matches."""
+        return "i" in document and self.predicate(document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +261,20 @@ def grants(clause: Clause) -> Clause:
     return clause
 
 
+def of_deletions(condition: Any) -> Any:
+    """Return a filter as it has to be to find the deletions that it admits."""
+    if isinstance(condition, Mapping):
+        return {HOME_OF_DELETED if k == HOME else k: of_deletions(v) for k, v in condition.items()}
+    return list(map(of_deletions, condition)) if isinstance(condition, list) else condition
+
+
 def _held(document: Mapping[str, Any], field: str) -> tuple[Any, ...]:
-    """Return the values of a dotted field; none when it is missing."""
+    """Return the values of a dotted field; none when it is missing.
+
+    The home patient of a deletion stands in ``_sec.own``, so that no index of living documents has it.
+    """
+    if field == HOME and field not in document:
+        field = HOME_OF_DELETED
     value: Any = document
     for name in field.split("."):
         if not isinstance(value, Mapping) or name not in value:

@@ -47,6 +47,7 @@ def serve(
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error (log.level).")] = None,
     log_format: Annotated[str | None, typer.Option(help="json or text (log.format).")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file instead of fhir-server.toml.")] = None,
+    production: Annotated[bool, typer.Option("--production", help="Refuse unsafe settings.")] = False,
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM.
 
@@ -74,12 +75,49 @@ def serve(
         "log.format": log_format,
     }
     settings = declared.load(flags)
+    if refusals := unsafe(settings, is_production=production):
+        stop(Exit.USAGE, "\n".join(refusals))
     # Worker processes read the settings themselves: the environment carries the flags to them.
     os.environ.update(
         {declared.variable(name): str(value) for name, value in flags.items() if value is not None}
     )
     with _shared_metrics(settings), _listening(settings) as listener, _mongodb(settings) as database:
         run(settings, listener, database)
+
+
+def unsafe(settings: Settings, *, is_production: bool) -> list[str]:
+    """Return what must not be served like this, a sentence with the remedy each."""
+    found = []
+    is_open, is_local = not settings.auth.is_on, _is_loopback(settings.http.host)
+    if is_open and is_production:
+        found.append("Nobody has to sign in: --production needs auth.issuers.")
+    elif is_open and not is_local and not settings.access.open_anywhere:
+        found.append(
+            f"Nobody has to sign in, so all who reach {settings.http.host} could read and change everything: "
+            "listen on 127.0.0.1, or name auth.issuers (access.open_anywhere=true overrides this)."
+        )
+    if not is_production:
+        return found
+    if settings.auth.dev_server:
+        found.append("auth.dev_server lets anybody sign in as anybody: --production refuses it.")
+    if settings.cursor.key is None:
+        found.append("--production needs cursor.key, the same for all servers behind one address.")
+    if settings.http.base_url is None or not settings.http.base_url.startswith("https:"):
+        found.append("--production needs http.base_url, the public address, which begins with https.")
+    if settings.search.explain:
+        found.append("search.explain shows what access allows: --production refuses it.")
+    if settings.expunge.allow == "everything":
+        found.append("expunge.allow=everything is for test servers: --production refuses it.")
+    return found
+
+
+def _is_loopback(host: str) -> bool:
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def run(settings: Settings, listener: socket.socket, database: str) -> None:

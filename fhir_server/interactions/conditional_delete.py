@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.steps.criteria import Criteria, matches, read_criteria, too_many
+from fhir_server.interactions.steps.guard import check_deletion
 from fhir_server.interactions.steps.integrity import check_not_referred_to
 from fhir_server.interactions.steps.preconditions import check_preconditions
 from fhir_server.interactions.update import ATTEMPTS, too_often
@@ -23,8 +24,8 @@ async def conditional_delete(server: Server, request: FhirRequest, target: Targe
         check_each(request, found)
         if not found:
             return FhirResponse(204)
-        await check_not_referred_to(server, found)
-        changes = [deletion(server, current) for current in found]
+        await check_not_referred_to(server, request, found)
+        changes = [deletion(server, request, current) for current in found]
         try:
             if len(changes) == 1:
                 await server.store.commit(changes[0])
@@ -52,7 +53,10 @@ def check_each(request: FhirRequest, found: tuple[Stored, ...]) -> None:
     check_preconditions(request.headers, found[0] if found else None)
 
 
-def deletion(server: Server, current: Stored) -> Change:
-    """Return the change that deletes a version."""
+def deletion(server: Server, request: FhirRequest, current: Stored) -> Change:
+    """Return the change that deletes a version; raise FhirError 403 when it is not the caller's to delete."""
+    check_deletion(request, current)
     now = max(server.clock(), current.last_updated + 1)
-    return Change(Method.DELETE, current.type, current.id, current.version, now)
+    return Change(
+        Method.DELETE, current.type, current.id, current.version, now, replaces=current, security={}
+    )

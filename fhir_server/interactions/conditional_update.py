@@ -12,6 +12,7 @@ import random
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.steps.assess import assess
 from fhir_server.interactions.steps.criteria import CLAIMED_TRIES, read_criteria, the_one_match
+from fhir_server.interactions.steps.guard import secured
 from fhir_server.interactions.steps.integrity import check_references, kept_references
 from fhir_server.interactions.steps.preconditions import check_preconditions, refuse_unknown_id
 from fhir_server.interactions.steps.prepare import body_of_type, identified, require_form_of_id, stamped
@@ -54,6 +55,7 @@ async def conditional_update(server: Server, request: FhirRequest, target: Targe
                 entries,
                 claim,
                 current,
+                security=secured(request, resource, entries, current),
                 references=references,
                 large=request.large,
             )
@@ -85,7 +87,7 @@ async def version_to_replace(
     if given is None:
         return None
     require_form_of_id(given)
-    current = await server.store.read(type_, given, request.access)
+    current = await server.store.read(type_, given, request.access, "u")
     if current is not None and not current.is_deleted:
         raise error(
             "conflict",
@@ -93,5 +95,5 @@ async def version_to_replace(
             expression=f"{type_}.id",
         )
     if current is None:
-        refuse_unknown_id(server, type_)
+        refuse_unknown_id(server, request, type_)
     return current

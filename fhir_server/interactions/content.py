@@ -53,7 +53,9 @@ async def _renew(server: Server, type_: str, id_: str, body: bytes) -> bool:
 async def _put(server: Server, type_: str, id_: str, body: bytes, unless: str = "") -> bool:
     """Put one resource; one that is refused is a defect of ours and is logged."""
     headers = {"prefer": "return=minimal", **({"if-none-match": unless} if unless else {})}
-    response = await dispatch(server, FhirRequest("PUT", (type_, id_), headers=headers, body=body))
+    response = await dispatch(
+        server, FhirRequest("PUT", (type_, id_), headers=headers, body=body, access=OPEN)
+    )
     if response.status not in (200, 201, 412):
         _LOG.error("%s/%s was refused: %s", type_, id_, b"".join(response.body).decode())
     return response.status in (200, 201)

@@ -7,6 +7,7 @@ resource matches, 412 when several do.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
@@ -17,6 +18,7 @@ from fhir_server.interactions.steps.criteria import (
     if_none_exist,
     the_one_match,
 )
+from fhir_server.interactions.steps.guard import secured
 from fhir_server.interactions.steps.integrity import check_references, kept_references
 from fhir_server.interactions.steps.preconditions import refuse_criteria_in_address
 from fhir_server.interactions.steps.prepare import body_of_type, identified, stamped
@@ -41,7 +43,19 @@ async def create(server: Server, request: FhirRequest, target: Target) -> FhirRe
 async def _unless_there(
     server: Server, request: FhirRequest, resource: dict[str, Any], criteria: Criteria
 ) -> FhirResponse:
-    """Create the resource unless one matches; the claim in the document decides between workers."""
+    """Create the resource unless one matches; the claim in the document decides between workers.
+
+    Those that come with equal criteria while one creates wait for it, then look together, not one after the other.
+    """
+    looking = True
+    while looking:
+        found = await server.store.shared(
+            (criteria.claim, request.base, request.access),
+            partial(the_one_match, server, request, criteria),
+        )
+        if found is not None:
+            return written(request, found, is_new=False)
+        looking = await server.store.unlocked(criteria.type, f"?{criteria.claim}")
     assessed = None
     async with server.store.lock(criteria.type, f"?{criteria.claim}"):
         tries = 0
@@ -77,6 +91,7 @@ def _change(
         stamped(resource, type_, id_, 1, now),
         entries,
         claim=claim,
+        security=secured(request, resource, entries),
         references=kept_references(server, resource, request.base),
         large=request.large,
     )

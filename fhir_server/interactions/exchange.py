@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from fhir_server.access import OPEN, AccessContext
-from fhir_server.access.caller import Caller
+from fhir_server.access import AccessContext
 from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
 from fhir_server.interactions.steps.links import Links
@@ -38,7 +37,7 @@ class FhirRequest:
     empty, and ``locate`` finds the places of issues in that of the Bundle;
     ``faults`` is what could not be read of it: only operations that judge a resource go on with those. ``incoming`` is
     the content of a Binary that is still on its way, in place of ``body``; ``large`` the contents whose tokens stand in
-    the body. ``caller`` is who signed in, None in open mode.
+    the body.
     """
 
     method: str
@@ -47,13 +46,12 @@ class FhirRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     base: str = ""
-    access: AccessContext = OPEN
+    access: AccessContext = field(kw_only=True)
     sent: bytes = b""
     faults: tuple[Issue, ...] = ()
     locate: Callable[[Sequence[Issue]], tuple[Issue, ...]] | None = None
     incoming: AsyncIterator[bytes] | None = None
     large: tuple[Content, ...] = ()
-    caller: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,9 @@ class Operation:
     ``name`` begins with ``$``; ``definition`` is the canonical URL of its OperationDefinition; ``levels`` are those
     out of system, type and instance at which it can be called; ``methods`` the HTTP methods; ``types`` the resource
     types that have it, empty for all; ``judges_faults`` tells that it makes something of ``FhirRequest.faults``;
-    ``versions`` that it can be called on one version of a resource (its level is instance).
+    ``versions`` that it can be called on one version of a resource (its level is instance). ``access`` says who may
+    call it: ``public``, ``signed-in``, ``operator``, or who has these letters of SMART's scopes on the type (at the
+    level of a type always s).
     """
 
     name: str
@@ -144,5 +144,6 @@ class Operation:
     methods: frozenset[str]
     handler: Handler
     types: frozenset[str] = frozenset()
+    access: str = field(kw_only=True)
     judges_faults: bool = False
     versions: bool = False

@@ -11,6 +11,7 @@ from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server,
 from fhir_server.interactions.patching import Patch, patch_of_body, patched
 from fhir_server.interactions.read import current
 from fhir_server.interactions.steps.criteria import read_criteria, the_one_match
+from fhir_server.interactions.steps.guard import secured
 from fhir_server.interactions.steps.integrity import check_references, kept_references
 from fhir_server.interactions.steps.preconditions import check_preconditions
 from fhir_server.interactions.steps.prepare import stamped
@@ -25,7 +26,7 @@ async def patch(server: Server, request: FhirRequest, target: Target) -> FhirRes
     operations = patch_of_body(server, request.headers.get("content-type"), request.body)
     async with server.store.lock(target.type, target.id):
         for _ in range(ATTEMPTS):
-            version = await current(server, request, target)
+            version = await current(server, request, target, "u")
             answer = await _commit(server, request, version, operations)
             if answer is not None:
                 return answer
@@ -65,6 +66,7 @@ async def _commit(
         body,
         entries,
         replaces=version,
+        security=secured(request, resource, entries, version),
         references=kept_references(server, resource, request.base),
     )
     try:

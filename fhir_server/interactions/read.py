@@ -18,9 +18,9 @@ async def read(server: Server, request: FhirRequest, target: Target) -> FhirResp
     return shown(server, request, await current(server, request, target))
 
 
-async def current(server: Server, request: FhirRequest, target: Target) -> Stored:
-    """Return the current version; raise FhirError 404 or 410 where there is none."""
-    stored = await server.store.read(target.type, target.id, request.access)
+async def current(server: Server, request: FhirRequest, target: Target, letter: str = "r") -> Stored:
+    """Return the current version; raise FhirError 404 or 410 where there is none for ``letter`` of a scope."""
+    stored = await server.store.read(target.type, target.id, request.access, letter)
     if stored is None:
         raise error("not-found", f"There is no {target.type} with this id.")
     if stored.is_deleted:

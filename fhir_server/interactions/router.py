@@ -31,6 +31,7 @@ from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Handler
 from fhir_server.interactions.steps import binary
 from fhir_server.interactions.steps.dry_run import DRY_RUN, dry_run, is_dry_run
 from fhir_server.interactions.steps.idempotency import KEY, once
+from fhir_server.interactions.steps.permit import check_interaction, check_operation
 from fhir_server.interactions.steps.terminology import prefetch
 from fhir_server.outcome import FhirError, error, operation_outcome
 from fhir_server.store.documents import Unavailable
@@ -101,6 +102,7 @@ async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
     try:
         route, target = match(server, request)
         interaction, type_ = route.interaction, target.type
+        _check_access(server, request, route, target)
         if request.faults:
             _refuse_faults(route, request)
         if type_ == binary.TYPE and interaction in ("create", "update"):
@@ -120,6 +122,13 @@ async def dispatch(server: Server, request: FhirRequest) -> FhirResponse:
             headers={"Retry-After": "2"},
         )
         return outcome_response(unavailable, interaction, type_)
+
+
+def _check_access(server: Server, request: FhirRequest, route: Route, target: Target) -> None:
+    if route.interaction == "operation":
+        check_operation(request, target, server.operations[request.path[-1]])
+    else:
+        check_interaction(server, request, target, route.interaction)
 
 
 async def _once_or_dry(route: Route, target: Target, server: Server, request: FhirRequest) -> FhirResponse:

@@ -73,7 +73,7 @@ def _unsearched(server: Server, words: str, present: AbstractSet[str]) -> list[I
 async def _merged(
     server: Server, request: FhirRequest, wanted: Asked, types: Sequence[str], ignored: Sequence[Issue] = ()
 ) -> FhirResponse:
-    server, wanted, explanations = to_explain(server, wanted)
+    server, wanted, explanations = to_explain(server, request, wanted)
     queries = _queries(server, request, wanted, types)
     return await merged(server, request, wanted, queries, ignored=ignored, explanations=explanations)
 

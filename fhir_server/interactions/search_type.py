@@ -41,7 +41,7 @@ async def search_type(server: Server, request: FhirRequest, target: Target) -> F
 async def search(server: Server, request: FhirRequest, type_: str, wanted: Asked) -> FhirResponse:
     """Return 200 with the matches of one type, asked for at any place."""
     server, wanted = at_moment(server, request, wanted)
-    server, wanted, explanations = to_explain(server, wanted)
+    server, wanted, explanations = to_explain(server, request, wanted)
     query = query_of(server, request, wanted, type_)
     if query.results.contained != "false":
         return await search_contained(server, request, wanted, query, explanations)

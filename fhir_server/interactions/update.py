@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.steps.assess import assess
+from fhir_server.interactions.steps.guard import secured
 from fhir_server.interactions.steps.integrity import check_references, kept_references
 from fhir_server.interactions.steps.preconditions import check_preconditions, refuse_unknown_id
 from fhir_server.interactions.steps.prepare import body_of_type, require_id, stamped
@@ -29,10 +30,10 @@ async def update(server: Server, request: FhirRequest, target: Target) -> FhirRe
     references = kept_references(server, resource, request.base)
     async with server.store.lock(target.type, target.id):
         for _ in range(ATTEMPTS):
-            current = await server.store.read(target.type, target.id, request.access)
+            current = await server.store.read(target.type, target.id, request.access, "u")
             check_preconditions(request.headers, current)
             if current is None:
-                refuse_unknown_id(server, target.type)
+                refuse_unknown_id(server, request, target.type)
             previous = current.version if current else 0
             now = max(server.clock(), current.last_updated + 1 if current else 0)
             body = stamped(resource, target.type, target.id, previous + 1, now)
@@ -45,6 +46,7 @@ async def update(server: Server, request: FhirRequest, target: Target) -> FhirRe
                 body,
                 entries,
                 replaces=current,
+                security=secured(request, resource, entries, current),
                 references=references,
                 large=request.large,
             )

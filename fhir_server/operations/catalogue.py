@@ -37,6 +37,7 @@ def _everything(type_: str) -> Operation:
         frozenset({"GET", "POST"}),
         everything,
         frozenset({type_}),
+        access="rs",
     )
 
 
@@ -49,6 +50,7 @@ def _terminology(type_: str, name: str, handler: Handler) -> Operation:
         frozenset({"GET", "POST"}),
         handler,
         frozenset({type_}),
+        access="public",
     )
 
 
@@ -60,6 +62,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         reindex,
         frozenset({"SearchParameter"}),
+        access="operator",
     ),
     Operation(
         "$validate",
@@ -67,6 +70,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"type", "instance"}),
         frozenset({"GET", "POST"}),
         validate,
+        access="signed-in",
         judges_faults=True,
     ),
     Operation(
@@ -76,6 +80,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET"}),
         json_schema,
         frozenset({"StructureDefinition"}),
+        access="public",
     ),
     Operation(
         "$meta",
@@ -83,6 +88,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"system", "type", "instance"}),
         frozenset({"GET", "POST"}),
         meta,
+        access="r",
         versions=True,
     ),
     Operation(
@@ -91,6 +97,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"instance"}),
         frozenset({"POST"}),
         meta_add,
+        access="u",
     ),
     Operation(
         "$meta-delete",
@@ -98,6 +105,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"instance"}),
         frozenset({"POST"}),
         meta_delete,
+        access="u",
     ),
     _terminology("CodeSystem", "lookup", lookup),
     _terminology("CodeSystem", "validate-code", validate_code),
@@ -111,6 +119,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"system"}),
         frozenset({"POST"}),
         closure,
+        access="signed-in",
     ),
     Operation(
         "$lastn",
@@ -119,6 +128,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         lastn,
         frozenset({"Observation"}),
+        access="s",
     ),
     Operation(
         "$stats",
@@ -127,14 +137,16 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         stats,
         frozenset({"Observation"}),
+        access="s",
     ),
     Operation(
         "$docref",
-        "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref",
+        "https://health-space.example/fhir/OperationDefinition/docref",
         frozenset({"type"}),
         frozenset({"GET", "POST"}),
         docref,
         frozenset({"DocumentReference"}),
+        access="s",
     ),
     Operation(
         "$document",
@@ -143,14 +155,16 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         document,
         frozenset({"Composition"}),
+        access="r",
     ),
     Operation(
         "$summary",
-        "http://hl7.org/fhir/uv/ips/OperationDefinition/summary",
+        "https://health-space.example/fhir/OperationDefinition/summary",
         frozenset({"type", "instance"}),
         frozenset({"GET", "POST"}),
         summary,
         frozenset({"Patient"}),
+        access="rs",
     ),
     Operation(
         "$passport",
@@ -159,6 +173,7 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"GET", "POST"}),
         passport,
         frozenset({"Patient"}),
+        access="rs",
     ),
     _everything("Patient"),
     _everything("Encounter"),
@@ -170,6 +185,7 @@ _EXPUNGE = Operation(
     frozenset({"system", "type", "instance"}),
     frozenset({"POST"}),
     expunge,
+    access="operator",
 )
 
 

@@ -139,7 +139,9 @@ def _allergy(resource: Resource, language: str, resolve: Resolve) -> Line:  # no
 
 def _medication(resource: Resource, language: str, resolve: Resolve) -> Line:  # noqa: ARG001
     reference = resource.get("medicationReference", {})
-    what = words(resource.get("medicationCodeableConcept")) or words(resolve(reference).get("code"))
+    inside = {f"#{one.get('id')}": one for one in resource.get("contained", ())}
+    medication = inside.get(reference.get("reference", "")) or resolve(reference)
+    what = words(resource.get("medicationCodeableConcept")) or words(medication.get("code"))
     doses = resource.get("dosage") or resource.get("dosageInstruction") or ()
     return Line(what or reference.get("display", ""), details=_joined(dose.get("text") for dose in doses))
 

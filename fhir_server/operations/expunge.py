@@ -64,7 +64,7 @@ async def follow(server: Server) -> None:
 
 def _purge(server: Server, request: FhirRequest, target: Target) -> Purge:
     """Return what the request asks for; raise FhirError 400, or 403 for what this caller or this server may not do."""
-    if request.access.filter:
+    if not request.access.sees_all:
         raise error("forbidden", "$expunge is for callers who may see everything.")
     body = decode(request.body)
     if body.get("resourceType") != "Parameters":

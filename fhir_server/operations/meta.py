@@ -14,6 +14,7 @@ from fhir_server.datatypes.json_format import decode, encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.read import current as current_of
 from fhir_server.interactions.steps.assess import assess
+from fhir_server.interactions.steps.guard import secured
 from fhir_server.interactions.steps.preconditions import check_preconditions
 from fhir_server.interactions.steps.prepare import stamped
 from fhir_server.interactions.steps.subsetting import is_subsetted
@@ -83,7 +84,7 @@ async def _change(server: Server, request: FhirRequest, target: Target, *, is_ad
         raise error("value", f"The parameter meta takes {', '.join(_LISTS)}; the rest is the server's.")
     async with server.store.lock(target.type, target.id):
         for _ in range(ATTEMPTS):
-            current = await current_of(server, request, target)
+            current = await current_of(server, request, target, "u")
             check_preconditions(request.headers, current)
             resource = decode(current.body)
             before = resource["meta"]
@@ -98,6 +99,7 @@ async def _change(server: Server, request: FhirRequest, target: Target, *, is_ad
                     "business-rule", "A resource can't be tagged SUBSETTED: parts of it would be missing."
                 )
             body = stamped(resource, current.type, current.id, current.version, current.last_updated)
+            entries = server.indexer.entries(resource, request.base)
             change = Change(
                 current.method,
                 current.type,
@@ -105,8 +107,9 @@ async def _change(server: Server, request: FhirRequest, target: Target, *, is_ad
                 current.version - 1,
                 current.last_updated,
                 body,
-                server.indexer.entries(resource, request.base),
+                entries,
                 replaces=current,
+                security=secured(request, resource, entries, current, labels_only=True),
             )
             try:
                 await server.store.relabel(change)

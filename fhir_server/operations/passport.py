@@ -25,7 +25,8 @@ _REIMBURSEMENTS, _BINARIES = "reimbursements", "binaries"
 _NAMES = (*_BY_NAME, _BINARIES)
 #: What is never part of a passport, though something may refer to it.
 _WITHOUT = frozenset({"Claim", "Encounter", "ExplanationOfBenefit"})
-_HTML = re.compile(r"\s*(text/html|application/xhtml\+xml)\s*(;|,|$)", re.IGNORECASE)
+_HTML = frozenset({"text/html", "application/xhtml+xml"})
+_QUALITY = re.compile(r";\s*q=([01](?:\.\d{0,3})?)\s*(?:;|$)", re.IGNORECASE)
 
 
 async def passport(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
@@ -38,9 +39,20 @@ async def passport(server: Server, request: FhirRequest, target: Target) -> Fhir
     found = await filled(server, request, patient, sections)
     without = _WITHOUT if _BINARIES in names else _WITHOUT | {"Binary"}
     told_ = await told(server, request, patient, found, without)
-    if _HTML.match(request.headers.get("accept", "")) and "_format" not in request.query:
+    if "_format" not in request.query and _prefers_html(request.headers.get("accept", "")):
         return page(told_, _TITLES, language, server.clock())
     return answer(server, told_, _TITLES[language], language, is_ips=False)
+
+
+def _prefers_html(accept: str) -> bool:
+    """Tell whether a page is what the client likes best; among equal wishes the first named one counts."""
+    best, is_html = 0.0, False
+    for entry in accept.split(","):
+        found = _QUALITY.search(entry)
+        quality = float(found[1]) if found else 1.0
+        if quality > best:
+            best, is_html = quality, entry.partition(";")[0].strip().lower() in _HTML
+    return is_html
 
 
 def _language(given: Inputs) -> str:

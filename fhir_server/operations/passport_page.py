@@ -29,7 +29,6 @@ _HEADERS = (
      f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
     ("Cache-Control", "no-store"),
     ("Referrer-Policy", "no-referrer"),
-    ("Vary", "Accept"),
 )  # fmt: skip
 _MADE = {"en": "Made on", "fr": "Établi le"}
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from fhir_server.access.caller import Caller
+from fhir_server.access.caller import ANONYMOUS, Caller
+from fhir_server.access.rules import Rule, rule
 from fhir_server.interactions.exchange import FhirResponse
 from fhir_server.rest.cors import Allows, is_preflight, permission, shared
 
@@ -46,12 +47,18 @@ class Gatekeeper:
             return FhirResponse(204, permission(await shared(headers, self._allows)))
         return None
 
-    async def caller(self, path: tuple[str, ...], headers: Mapping[str, str]) -> Caller | None:
-        """Return who asks, None for what everybody may ask; raise FhirError 400, 401 or 503."""
-        return None if path in _PUBLIC else await self._authenticator.caller(headers)
+    async def caller(self, path: tuple[str, ...], headers: Mapping[str, str]) -> Caller:
+        """Return who asks, ANONYMOUS without a token where something is public; raise FhirError 400, 401 or 503."""
+        is_public = path in _PUBLIC or ("authorization" not in headers and _is_conformance(path))
+        return ANONYMOUS if is_public else await self._authenticator.caller(headers)
 
     async def shared(self, response: FhirResponse, headers: Mapping[str, str]) -> FhirResponse:
         """Return the answer as a page of another origin may read it."""
         if any(name == "access-control-allow-origin" for name, _ in response.headers):
             return response
         return replace(response, headers=(*response.headers, *await shared(headers, self._allows)))
+
+
+def _is_conformance(path: tuple[str, ...]) -> bool:
+    """Tell whether a path begins with a type that everybody may read (nobody writes it without signing in)."""
+    return bool(path) and rule(path[0]) is Rule.CONFORMANCE

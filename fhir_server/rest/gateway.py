@@ -16,9 +16,11 @@ from itertools import count
 from typing import Any
 from urllib.parse import unquote
 
+from fhir_server.access import OPEN, AccessContext
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.router import dispatch, outcome_response
+from fhir_server.interactions.steps.admit import admit
 from fhir_server.interactions.steps.binary import is_native
 from fhir_server.messages import LANGUAGE, chosen
 from fhir_server.outcome import FhirError, error
@@ -39,6 +41,7 @@ from fhir_server.rest.negotiation import (
 from fhir_server.rest.rendering import formatted, send_response
 from fhir_server.rest.streaming import streamed
 from fhir_server.rest.upload import Disconnected, check_unpackable, checked, received, unpacked, whole
+from fhir_server.store.documents import Unavailable
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -107,7 +110,9 @@ class Gateway:
                 response = await self._gatekeeper.first(method, path, headers)
             if response is None:
                 wanted = _wish(method, path, headers, query)
-                request = FhirRequest(method, path, query, headers, base=self._base(scope, headers))
+                request = FhirRequest(
+                    method, path, query, headers, base=self._base(scope, headers), access=OPEN
+                )
                 response = await self._answer(request, receive)
         except FhirError as problem:
             response = outcome_response(problem)
@@ -139,11 +144,23 @@ class Gateway:
     async def _answer(self, request: FhirRequest, receive: Receive) -> FhirResponse:
         """Return the answer of the FHIR API; who asks is known before a body is read."""
         if self._gatekeeper is not None:
-            request = replace(request, caller=await self._gatekeeper.caller(request.path, request.headers))
+            request = replace(request, access=await self._admitted(self._gatekeeper, request))
         if request.method not in ("GET", "HEAD"):
             request = await self._read(request, receive)
         async with asyncio.timeout(self._edge.seconds_for(request)):
             return await dispatch(self._server, request)
+
+    async def _admitted(self, gatekeeper: Gatekeeper, request: FhirRequest) -> AccessContext:
+        """Return what the caller may do; raise FhirError 401 for a token that can't be trusted, 503 for no facts."""
+        caller = await gatekeeper.caller(request.path, request.headers)
+        try:
+            return await admit(self._server, caller, request.base)
+        except Unavailable as problem:
+            raise error(
+                "transient",
+                "The database can't be reached at the moment, so it is unknown what you may see.",
+                headers={"Retry-After": "2"},
+            ) from problem
 
     def _finish(
         self, request_id: str, method: str, response: FhirResponse, seconds: float, size: int

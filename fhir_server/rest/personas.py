@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from fhir_server.access import OPEN
 from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.interactions.router import dispatch
 
@@ -65,7 +66,7 @@ async def persona(server: Server, reference: str) -> Persona | None:
 
 
 async def _found(server: Server, type_: str, parameters: dict[str, str]) -> list[dict[str, Any]]:
-    answer = await dispatch(server, FhirRequest("GET", (type_,), urlencode(parameters)))
+    answer = await dispatch(server, FhirRequest("GET", (type_,), urlencode(parameters), access=OPEN))
     bundle = json.loads(b"".join(answer.body))
     return [entry["resource"] for entry in bundle.get("entry", ())]
 

@@ -21,17 +21,22 @@ Question = Hashable
 
 @dataclass(frozen=True, slots=True)
 class ValueSetCodes:
-    """Which codes are in a value set? Answer: (system, code) pairs."""
+    """Which codes are in a value set? Answer: (system, code) pairs, of large sets those that are in use.
+
+    ``type`` and ``field`` tell where: the index entries ``code|hash of the system`` of a parameter.
+    """
 
     parameter: str
     url: str
+    type: str
+    field: str
 
 
 @dataclass(frozen=True, slots=True)
 class RelatedCodes:
     """Which codes does a code subsume (below), or which subsume it (above), itself included?
 
-    Answer: codes.
+    Answer: codes, of large hierarchies those that are in use in ``type`` and ``field``.
     """
 
     parameter: str
@@ -39,6 +44,8 @@ class RelatedCodes:
     code: str
     #: "above" or "below".
     direction: str
+    type: str
+    field: str
 
 
 @dataclass(frozen=True, slots=True)

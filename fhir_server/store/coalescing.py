@@ -167,6 +167,7 @@ class KeyLocks:
 
     def __init__(self) -> None:
         self._locks: dict[Hashable, tuple[asyncio.Lock, int]] = {}
+        self._freed: dict[Hashable, asyncio.Event] = {}
 
     @asynccontextmanager
     async def hold(self, key: Hashable) -> AsyncIterator[None]:
@@ -180,5 +181,34 @@ class KeyLocks:
             lock, users = self._locks[key]
             if users == 1:
                 del self._locks[key]
+                if key in self._freed:
+                    self._freed.pop(key).set()
             else:
                 self._locks[key] = (lock, users - 1)
+
+    async def freed(self, key: Hashable) -> bool:
+        """Return False at once if nobody holds ``key``, else True as soon as nobody does: to all who wait."""
+        if key not in self._locks:
+            return False
+        await self._freed.setdefault(key, asyncio.Event()).wait()
+        return True
+
+
+class SharedRuns(Generic[Result]):
+    """Runs of the same question, one after the other; each answers all who asked before it began."""
+
+    def __init__(self) -> None:
+        self._turns = KeyLocks()
+        self._next: dict[Hashable, asyncio.Task[Result]] = {}
+
+    async def join(self, key: Hashable, work: Callable[[], Awaitable[Result]]) -> Result:
+        """Return (or raise) what ``work`` of the first who asked under ``key`` does; it begins after this call."""
+        run = self._next.get(key)
+        if run is None:
+            run = self._next[key] = asyncio.create_task(self._run(key, work))
+        return await asyncio.shield(run)
+
+    async def _run(self, key: Hashable, work: Callable[[], Awaitable[Result]]) -> Result:
+        async with self._turns.hold(key):
+            del self._next[key]
+            return await work()

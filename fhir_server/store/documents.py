@@ -79,7 +79,8 @@ class Change:
     meta.lastUpdated in the body and is later than that of the version before. ``claim`` is the key of a
     conditional create (a hash of type and criteria): two living documents of a type never hold the same one.
     ``replaces`` is the version ``previous`` as ``Store.read`` returned it: it spares the commit a query.
-    ``security`` holds further access keys of the version. ``references`` are the ``Type/id`` that the resource
+    ``security`` are the access keys of the version (``access.keys``); a deletion keeps those of the version before.
+    ``references`` are the ``Type/id`` that the resource
     refers to, kept where deletions of what is referred to are refused. ``large`` are contents whose tokens stand in
     the body; those of ``replaces`` may, too. Other large content is moved out by the commit.
     """
@@ -93,7 +94,7 @@ class Change:
     entries: IndexEntries | None = None
     claim: str | None = None
     replaces: Stored | None = None
-    security: dict[str, Any] = field(default_factory=dict)
+    security: Mapping[str, Any] = field(kw_only=True)
     references: tuple[str, ...] = ()
     large: tuple[Content, ...] = ()
 
@@ -181,7 +182,7 @@ def document(change: Change, token: bytes) -> dict[str, Any]:
     if change.claim is not None:
         made["ck"] = change.claim
     if change.security:
-        made["_sec"] = change.security
+        made["_sec"] = dict(change.security)
     if change.references:
         made["rf"] = list(change.references)
     if change.large:
@@ -242,6 +243,23 @@ def history_copy(type_: str, previous: Mapping[str, Any], superseded: int) -> di
     if "j" in previous:
         made["j"] = previous["j"]
     return made
+
+
+#: Access keys that say of a resource, not only of one version, from whom it is hidden.
+_HIDING = ("conf", "lab", "mask", "hid")
+
+
+def hiding_of_history(change: Change, previous: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the update statement that hides or shows all earlier versions as the new one; None: they are as it is."""
+    before, now = previous.get("_sec", {}), change.security
+    if not now or all(before.get(name) == now.get(name) for name in _HIDING):
+        return None
+    statement: dict[str, Any] = {"$set": {f"_sec.{name}": now[name] for name in _HIDING if name in now}}
+    if absent := {f"_sec.{name}": "" for name in _HIDING if name not in now}:
+        statement["$unset"] = absent
+    beginning = f"{change.type}/{change.id}"
+    copies = {"_id": {"$gt": f"{beginning}/", "$lt": f"{beginning}0"}}  # "0" follows "/"
+    return {"q": copies, "u": statement, "multi": True}
 
 
 #: The fields that ``stored`` reads, of current documents and of history copies.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,16 @@ from fhir_server.access import AccessContext
 from fhir_server.outcome import error
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.connection import Connection
-from fhir_server.store.documents import STORED_FIELDS, TIE_BITS, Page, Stored, fitting, history_id, stored
+from fhir_server.store.documents import (
+    HISTORY_FIELDS,
+    STORED_FIELDS,
+    TIE_BITS,
+    Page,
+    Stored,
+    fitting,
+    history_id,
+    stored,
+)
 from fhir_server.store.history_scope import LARGEST_KEY, Listed, Scope, Span, all_of
 
 
@@ -71,10 +80,10 @@ class Historian:
         """Return up to ``limit`` versions, in the order of the span; only those ``listed`` if there is a list."""
         after = None if cursor is None else Cursor.parse(cursor)
         scope = await self._scope(type_, id_, access, span, listed)
-        if not scope.types:
+        if not scope.visible:
             return Page(())
         if scope.id is not None and listed is None:
-            return await self._instance(scope, after, limit)
+            return await self._instance(scope, access, after, limit)
         return await self._merged(scope, after, limit)
 
     async def _scope(
@@ -85,7 +94,12 @@ class Historian:
             listed = [row for row in listed if row[0] in types and id_ in (None, row[1])]
             concerned = {row[0] for row in listed}
             types = tuple(name for name in types if name in concerned)
-        return Scope(types, type_ is None, access.filter, span, id_, listed)
+        visible: dict[str, Mapping[str, Any]] = {}
+        for name in types:
+            condition = access.filter_for(name, "s" if id_ is None else "r")
+            if condition is not None:
+                visible[name] = condition
+        return Scope(visible, type_ is None and len(visible) == len(types), span, id_, listed)
 
     async def count(
         self,
@@ -97,18 +111,19 @@ class Historian:
     ) -> int:
         """Return how many versions there are."""
         scope = await self._scope(type_, id_, access, span, listed)
-        if not scope.types:
+        if not scope.visible:
             return 0
         total = 0
         for name, condition in scope.conditions(*span.keys()):
             total += int((await self._connection.query({"count": name, "query": condition}))["n"])
         return total
 
-    async def _instance(self, scope: Scope, after: Cursor | None, limit: int) -> Page:
-        [type_], id_, span = scope.types, scope.id or "", scope.span
+    async def _instance(self, scope: Scope, access: AccessContext, after: Cursor | None, limit: int) -> Page:
+        [type_], id_, span = scope.visible, scope.id or "", scope.span
         low, high = span.keys()
-        by_id = {"find": type_, "filter": all_of({"_id": id_}, scope.access), "projection": STORED_FIELDS}
-        current = [stored(type_, id_, row) for row in await self._connection.find(by_id)]
+        by_id = {"find": type_, "filter": {"_id": id_}, "projection": HISTORY_FIELDS}
+        rows = await self._connection.find(by_id)
+        current = [stored(type_, id_, row) for row in rows if access.admits(type_, "r", row)]
         newest = current[0].version if current else LARGEST_KEY
         condition = scope.superseded(low, high)
         if after is not None:
@@ -125,13 +140,13 @@ class Historian:
                 "batchSize": limit + 1,
             }
         )
-        rows = [stored(type_, id_, row) for row in old if row["v"] < newest]
+        found = [stored(type_, id_, row) for row in old if row["v"] < newest]
         head = [row for row in current if _is_in(row, span) and _is_beyond(row, after, span)]
         if not span.ascending:
-            rows = head + rows
+            found = head + found
         elif not is_cut:
-            rows += head
-        return _page(rows, after, limit, is_more=is_cut or len(rows) > limit)
+            found += head
+        return _page(found, after, limit, is_more=is_cut or len(found) > limit)
 
     async def _merged(self, scope: Scope, after: Cursor | None, limit: int) -> Page:
         low, high = scope.span.keys()

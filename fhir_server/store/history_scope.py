@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fhir_server.access.policy import of_deletions
 from fhir_server.store.documents import STORED_FIELDS, TIE_BITS, Method, history_id
 
 LARGEST_KEY = (1 << 63) - 1
@@ -59,11 +60,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which collections a history reads, for whom and what of them: of the resource ``id``, or of those ``listed``."""
+    """Which collections a history reads and what of them: of the resource ``id``, or of those ``listed``.
 
-    types: tuple[str, ...]
-    is_system: bool
-    access: Mapping[str, Any]
+    ``visible`` has the types that the caller may ask for, each with the filter of what the caller may see;
+    ``is_whole`` tells that they are all types there are.
+    """
+
+    visible: Mapping[str, Mapping[str, Any]]
+    is_whole: bool
     span: Span
     id: str | None = None
     listed: Listed | None = None
@@ -71,17 +75,20 @@ class Scope:
     def conditions(self, low: int, high: int) -> list[tuple[str, dict[str, Any]]]:
         """Return (collection, filter) of each source, living and deleted apart; ``history`` comes last."""
         made = []
-        for type_ in self.types:
+        for type_, visible in self.visible.items():
             own = self._current(type_)
-            for field, further in (("lu", []), ("dl", self.span.of_deletions("dl"))):
+            for field, further in (
+                ("lu", [visible]),
+                ("dl", [*self.span.of_deletions("dl"), of_deletions(visible)]),
+            ):
                 condition = {field: {"$gte": low, "$lte": high}}
-                made.append((type_, all_of(own, condition, *further, self.access)))
+                made.append((type_, all_of(own, condition, *further)))
         return [*made, ("history", self.superseded(low, high))]
 
     def superseded(self, low: int, high: int) -> dict[str, Any]:
         """Return the filter on ``history``."""
         condition: dict[str, Any] = {"lu": {"$gte": low, "$lte": high}}
-        return all_of(self._old(), condition, *self.span.of_superseded(), self.access)
+        return all_of(self._old(), condition, *self.span.of_superseded(), self._visible_old())
 
     def _current(self, type_: str) -> dict[str, Any]:
         """Return the condition on a type's collection that picks resources."""
@@ -105,8 +112,23 @@ class Scope:
                 ]
             }
         if self.id is not None:
-            return {"_id": of_resource(self.types[0], self.id)}
-        return {} if self.is_system else {"t": self.types[0]}
+            [type_] = self.visible
+            return {"_id": of_resource(type_, self.id)}
+        return {} if self.is_whole or len(self.visible) > 1 else {"t": next(iter(self.visible))}
+
+    def _visible_old(self) -> dict[str, Any]:
+        """Return the condition on ``history`` that leaves what the caller may see."""
+        shared: list[tuple[Mapping[str, Any], list[str]]] = []
+        for type_, visible in self.visible.items():
+            for condition, types in shared:
+                if condition == visible:
+                    types.append(type_)
+                    break
+            else:
+                shared.append((visible, [type_]))
+        if len(shared) == 1 and (self.is_whole or len(self.visible) == 1):
+            return dict(shared[0][0])
+        return {"$or": [all_of({"t": {"$in": types}}, condition) for condition, types in shared]}
 
     def sources(self, low: int, high: int, count: int | None) -> list[tuple[str, list[dict[str, Any]]]]:
         """Return (collection, pipeline) of each source; ``history`` comes last."""

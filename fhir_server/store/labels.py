@@ -20,11 +20,13 @@ async def holders(connection: Connection, type_: str, access: AccessContext, mos
 
     Reads the type's collection once; raises TimeLimit when that takes too long, and Unavailable.
     """
-    living: dict[str, Any] = {"lu": {"$exists": True}}
+    visible = access.filter_for(type_, "s")
+    if visible is None:
+        return []
     command = {
         "aggregate": type_,
         "pipeline": [
-            {"$match": {"$and": [living, access.filter]} if access.filter else living},
+            {"$match": {"$and": [{"lu": {"$exists": True}}, visible]}},
             {"$project": {"label": {"$concatArrays": [_labelled(field) for field in _FIELDS]}}},
             {"$unwind": "$label"},
             {"$group": {"_id": "$label", "holder": {"$min": "$_id"}}},

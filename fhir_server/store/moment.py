@@ -48,7 +48,7 @@ class Moment(Store):
         self._last_key = at << TIE_BITS | _TIES
         self._entries_of = entries_of
 
-    async def read(self, type_: str, id_: str, access: AccessContext) -> Stored | None:
+    async def read(self, type_: str, id_: str, access: AccessContext, letter: str = "r") -> Stored | None:  # noqa: ARG002 (what was is only read)
         """Return the version that was current."""
         span = Span(at=(self._at, self._at))
         page = await self._historian.history(type_, id_, access, span, listed=None, cursor=None, limit=1)
@@ -114,9 +114,12 @@ class Moment(Store):
     async def _documents(self, plan: SearchPlan, access: AccessContext) -> dict[str, dict[str, Any]]:
         """Return by id what may match: current versions by the plan's filter, superseded ones by patient and id."""
         # Current ones first: a version that is replaced meanwhile is met twice, never missed.
+        visible, condition = access.filter_for(plan.type, "s"), effective_filter(plan, access)
+        if visible is None or condition is None:
+            return {}
         current = await self._candidates(
             plan.type,
-            {"$and": [effective_filter(plan, access), {"lu": {"$lte": self._last_key}}]},
+            {"$and": [condition, {"lu": {"$lte": self._last_key}}]},
             dict.fromkeys(_PLANNED, 1),
         )
         superseded: list[dict[str, Any]] = [
@@ -124,8 +127,8 @@ class Moment(Store):
             {"lu": {"$lte": self._last_key}, "u": {"$gt": self._last_key}},
             *_bounds(plan),
         ]
-        if access.filter:
-            superseded.append(dict(access.filter))
+        if visible:
+            superseded.append(dict(visible))
         old = await self._candidates("history", {"$and": superseded}, {"id": 1})
         if len(current) + len(old) > MOST_VERSIONS:
             raise error(

@@ -20,10 +20,10 @@ class Rehearsal(Store):
         vars(self).update(vars(store))
         self._made: dict[tuple[str, str], Stored] = {}
 
-    async def read(self, type_: str, id_: str, access: AccessContext) -> Stored | None:
+    async def read(self, type_: str, id_: str, access: AccessContext, letter: str = "r") -> Stored | None:
         """Return the version that a rehearsed change would have made, else the stored one."""
         made = self._made.get((type_, id_))
-        return made if made is not None else await super().read(type_, id_, access)
+        return made if made is not None else await super().read(type_, id_, access, letter)
 
     async def commit(self, change: Change) -> None:
         """Raise what the commit would raise, as far as it can be told beforehand."""
@@ -44,6 +44,10 @@ class Rehearsal(Store):
                 order_key(change.last_updated, change.id),
                 change.method,
                 change.body,
+                source={
+                    "_sec": change.security,
+                    **({"p": entries.patient} if (entries := change.entries) else {}),
+                },
                 large=change.large,
             )
 

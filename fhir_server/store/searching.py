@@ -12,13 +12,15 @@ from fhir_server.access import AccessContext
 from fhir_server.search.entries import SearchPlan
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.connection import Connection
-from fhir_server.store.documents import STORED_FIELDS, Page, fitting, stored
+from fhir_server.store.documents import HISTORY_FIELDS, STORED_FIELDS, Page, fitting, stored
 from fhir_server.store.gathering import ids_command, latest_command, values_command
 
 #: Fields that a tombstone has not: a condition that asks for one of them finds living documents only.
 _LIVING = ("lu", "p", "s", "cp", "ck")
 _ASKING = ("$eq", "$in", "$gt", "$gte", "$lt", "$lte", "$elemMatch", "$regex")
 _ALL_ROWS = 10_000
+#: What a plan projects of rows that are to be replaced.
+REPLACEABLE = frozenset(HISTORY_FIELDS.keys() - STORED_FIELDS.keys())
 
 
 class Searcher:
@@ -33,25 +35,27 @@ class Searcher:
 
         A plan with a limit gets no more than 16 MB: then the page is cut, and its last row is the first of the rest.
         """
-        if plan.never:
+        condition = effective_filter(plan, access)
+        if condition is None:
             return Page(())
-        command = self._aggregate(plan, access) if plan.computed else self._find(plan, access)
+        command = self._aggregate(plan, condition) if plan.computed else self._find(plan, condition)
         await self._complete(command, plan)
         if plan.limit:
             rows, is_cut = await self._connection.find_page_and_next(command)
         else:
             rows, is_cut = await self._connection.find(command), False
-        found = tuple(stored(plan.type, row["_id"], row, plan.projection) for row in rows)
+        is_whole = set(plan.projection) >= REPLACEABLE
+        found = tuple(stored(plan.type, row["_id"], row, plan.projection, is_whole=is_whole) for row in rows)
         count = fitting(found) if plan.limit else len(found)
         if count < len(found):
             found, is_cut = found[: count + 1], True
         return Page(found, is_cut=is_cut)
 
     @staticmethod
-    def _find(plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
+    def _find(plan: SearchPlan, condition: dict[str, Any]) -> dict[str, Any]:
         command: dict[str, Any] = {
             "find": plan.type,
-            "filter": effective_filter(plan, access),
+            "filter": condition,
             "projection": _projection(plan),
             "batchSize": plan.limit or _ALL_ROWS,
         }
@@ -62,9 +66,9 @@ class Searcher:
         return command
 
     @staticmethod
-    def _aggregate(plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
+    def _aggregate(plan: SearchPlan, condition: dict[str, Any]) -> dict[str, Any]:
         pipeline: list[dict[str, Any]] = [
-            {"$match": effective_filter(plan, access)},
+            {"$match": condition},
             {"$addFields": plan.computed},
         ]
         if plan.after:
@@ -82,9 +86,10 @@ class Searcher:
 
     async def count(self, plan: SearchPlan, access: AccessContext, cap: int | None = None) -> int:
         """Return how many documents match, at most ``cap``; raises TimeLimit or Unavailable."""
-        if plan.never:
+        condition = effective_filter(plan, access)
+        if condition is None:
             return 0
-        command: dict[str, Any] = {"count": plan.type, "query": effective_filter(plan, access)}
+        command: dict[str, Any] = {"count": plan.type, "query": condition}
         if cap is not None:
             command["limit"] = cap
         await self._complete(command, plan)
@@ -97,9 +102,9 @@ class Searcher:
 
         With ``most`` no more than so many matches are read; None when that was reached.
         """
-        if plan.never:
-            return ()
         condition = effective_filter(plan, access)
+        if condition is None:
+            return ()
         if field == "_id":
             command = ids_command(plan, condition)
         else:
@@ -119,11 +124,21 @@ class Searcher:
         most: int,
     ) -> list[dict[str, Any]]:
         """Return the newest matches for each value of the fields ``by``; raises TimeLimit or Unavailable."""
-        if plan.never:
+        condition = effective_filter(plan, access)
+        if condition is None:
             return []
-        command = latest_command(plan, effective_filter(plan, access), by, kept, most)
+        command = latest_command(plan, condition, by, kept, most)
         await self._complete(command, plan)
         return await self._connection.find(command)
+
+    async def values_in_use(self, type_: str, field: str) -> tuple[Any, ...]:
+        """Return the distinct values of a field over all documents, by its index; raises TimeLimit or Unavailable.
+
+        No access is asked: the values may go into a filter, and nowhere else.
+        """
+        condition = {field: {"$exists": True}}
+        found = await self._connection.query({"distinct": type_, "key": field, "query": condition})
+        return tuple(found["values"])
 
     async def first_key(self, plan: SearchPlan) -> dict[str, Any] | None:
         """Return the first key of the plan's index that passes the filter; no access is asked, no document read."""
@@ -158,9 +173,15 @@ def _projection(plan: SearchPlan) -> dict[str, int]:
     return fields
 
 
-def effective_filter(plan: SearchPlan, access: AccessContext) -> dict[str, Any]:
-    """Return the plan's filter, the caller's, and the exclusion of tombstones where these don't imply it."""
-    parts = [part for part in (plan.filter, access.filter) if part]
+def effective_filter(plan: SearchPlan, access: AccessContext) -> dict[str, Any] | None:
+    """Return the plan's filter, the caller's, and the exclusion of tombstones where these don't imply it.
+
+    None: nothing can match, so that the database needn't be asked.
+    """
+    visible = access.filter_for(plan.type, "s")
+    if plan.never or visible is None:
+        return None
+    parts = [dict(part) for part in (plan.filter, visible) if part]
     if not plan.deleted and not any(asks_for_living(part) for part in parts):
         parts.append({"lu": {"$exists": True}})
     return parts[0] if len(parts) == 1 else {"$and": parts}

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from copy import copy
-from typing import Any
+from typing import Any, TypeVar
 
 from fhir_server.access import AccessContext
 from fhir_server.search.entries import IndexDescriptor, IndexEntries, SearchPlan
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.closure_tables import ClosureTables
-from fhir_server.store.coalescing import KeyLocks
+from fhir_server.store.coalescing import KeyLocks, SharedRuns
 from fhir_server.store.code_systems import CodeSystems
 from fhir_server.store.committing import Committer
 from fhir_server.store.connection import Connection
 from fhir_server.store.contents import Contents
 from fhir_server.store.documents import Change, Page, Stored
 from fhir_server.store.explaining import ExplainingSearcher
+from fhir_server.store.facts import FactReader
 from fhir_server.store.grants import Grants
 from fhir_server.store.history import Historian
 from fhir_server.store.history_scope import Listed, Span
@@ -31,6 +32,8 @@ from fhir_server.store.reindexing import replace_entries
 from fhir_server.store.relabelling import relabel
 from fhir_server.store.searching import Searcher
 from fhir_server.store.skipping import Skipper
+
+Answer = TypeVar("Answer")
 
 
 class Store:
@@ -50,10 +53,13 @@ class Store:
         self._historian = Historian(connection, catalogue)
         self._committer = Committer(connection, catalogue, contents, patience_s)
         self._locks = KeyLocks()
+        self._looks: SharedRuns[Any] = SharedRuns()
         self._watched: frozenset[str] = frozenset()
         self._notify: Callable[[], Awaitable[None]] = _nobody
         #: Large content, apart from the bodies.
         self.contents = contents
+        #: Consents and care teams, by which access is decided.
+        self.facts = FactReader(connection)
         #: Long work, with its progress.
         self.jobs = Jobs(connection)
         #: What was done under an Idempotency-Key.
@@ -96,9 +102,12 @@ class Store:
             raise
         return cls(connection, catalogue, Contents(connection, inline_bytes), 2 * timeout_s)
 
-    async def read(self, type_: str, id_: str, access: AccessContext) -> Stored | None:
-        """Return the current version, which may be a deletion; None: no such resource for this caller."""
-        return await self._reader.read(type_, id_, access)
+    async def read(self, type_: str, id_: str, access: AccessContext, letter: str = "r") -> Stored | None:
+        """Return the current version, which may be a deletion; None: no such resource for this caller.
+
+        ``letter`` says what for: whoever may update a resource need not be allowed to read it.
+        """
+        return await self._reader.read(type_, id_, access, letter)
 
     async def version(self, type_: str, id_: str, version: int, access: AccessContext) -> Stored | None:
         """Return one version, which may be a deletion; None: no such version for this caller."""
@@ -165,6 +174,10 @@ class Store:
         For planning: they are those of all resources, whoever may see them.
         """
         return await self._skipper.values(plan, field, beginning)
+
+    async def values_in_use(self, type_: str, field: str) -> tuple[Any, ...]:
+        """Return the distinct values of a field over all documents, for a filter only; raises TimeLimit."""
+        return await self._searcher.values_in_use(type_, field)
 
     async def values(
         self, plan: SearchPlan, field: str, access: AccessContext, *, whole: bool = False, most: int = 0
@@ -247,14 +260,17 @@ class Store:
         """Return those of the ids that the caller may see and that are not deleted, by one query."""
         return await self._reader.living(type_, ids, access)
 
-    async def referrers(self, names: Collection[str], besides: Collection[str]) -> list[str]:
+    async def referrers(
+        self, names: Collection[str], besides: Collection[str], access: AccessContext
+    ) -> list[str]:
         """Return ``Type/id`` of resources that refer to one of ``names``, a few at most; ``besides`` don't count.
 
-        Only documents that were written with ``Change.references`` are found.
+        For each that the caller may not see there is "". Only documents that were written with
+        ``Change.references`` are found.
         """
         found: list[str] = []
         for type_ in await self._catalogue.types():
-            found += await self._reader.referrers(type_, names, besides)
+            found += await self._reader.referrers(type_, names, besides, access)
         return found
 
     def lock(self, type_: str, id_: str) -> AbstractAsyncContextManager[None]:
@@ -264,6 +280,15 @@ class Store:
         other workers remain VersionConflicts.
         """
         return self._locks.hold((type_, id_))
+
+    async def unlocked(self, type_: str, id_: str) -> bool:
+        """Return False at once if no task holds the lock, else True as soon as none does."""
+        return await self._locks.freed((type_, id_))
+
+    async def shared(self, key: Hashable, look: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Return what ``look`` finds by reading only: one look answers all who asked under ``key`` before it."""
+        answer: Answer = await self._looks.join(key, look)
+        return answer
 
     async def secret(self, name: str) -> bytes:
         """Return 32 random bytes that belong to this database and never change."""
@@ -290,6 +315,7 @@ class Store:
         """Finish what was accepted, then disconnect."""
         await self._committer.close()
         await self._reader.close()
+        await self.facts.close()
         await self._catalogue.close()
         await self._connection.close()
 

@@ -19,7 +19,15 @@ from pymongo.write_concern import WriteConcern
 
 from fhir_server.store.coalescing import FLUSH_BYTES
 from fhir_server.store.connection import Connection, is_outage
-from fhir_server.store.documents import HISTORY_FIELDS, Change, Method, document, history_copy, tombstone
+from fhir_server.store.documents import (
+    HISTORY_FIELDS,
+    Change,
+    Method,
+    document,
+    hiding_of_history,
+    history_copy,
+    tombstone,
+)
 from fhir_server.store.retrying import Retrying
 
 #: A tombstone and the envelope of an update are about this long.
@@ -142,6 +150,7 @@ class Transactor:
         pendings: Sequence[Pending],
         previous: Mapping[tuple[str, str], Mapping[str, Any]],
     ) -> None:
+        hiding: list[Mapping[str, Any]] = []
         copies: list[tuple[int, Mapping[str, Any]]] = []
         inserts: defaultdict[str, list[tuple[int, Mapping[str, Any]]]] = defaultdict(list)
         updates: defaultdict[str, list[tuple[int, Mapping[str, Any]]]] = defaultdict(list)
@@ -155,11 +164,15 @@ class Transactor:
             copies.append(
                 (_SMALL + len(before.get("j", b"")), history_copy(change.type, before, change.last_updated))
             )
+            if (statement := hiding_of_history(change, before)) is not None:
+                hiding.append(statement)
             now = pending.document or tombstone(change, pending.token, before)
             # The token, too: labels change without a new version, and the copy must have them.
             condition = {"_id": change.id, "v": change.previous, "w": before["w"]}
             updates[change.type].append((pending.size, {"q": condition, "u": now}))
         await self._send(session, "insert", "history", copies)
+        if hiding:
+            await self._connection.command({"update": "history", "updates": hiding}, session)
         for type_, documents in inserts.items():
             await self._send(session, "insert", type_, documents)
         for type_, statements in updates.items():

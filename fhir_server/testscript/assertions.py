@@ -110,8 +110,11 @@ def _expression(assertion: Assertion, message: Message, around: Surroundings) ->
 
 
 def _path(assertion: Assertion, message: Message, around: Surroundings) -> str:
+    """Judge what a path selects; where one value is wanted that is its first one, as XPath makes text of nodes."""
     text = around.scope.fill(assertion["path"])
-    return _valued(assertion, f"The path {text}", select(text, message), around)
+    found = select(text, message)
+    single = assertion.get("operator", "equals") in {"equals", "greaterThan", "lessThan"}
+    return _valued(assertion, f"The path {text}", found[:1] if single else found, around)
 
 
 def _compared(assertion: Assertion, message: Message, around: Surroundings) -> str:

@@ -119,8 +119,9 @@ class Transport:
 
         ``raw`` sends the URL as it is written, without encoding.
         """
+        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
         request = self._client.build_request(
-            method, url, headers=dict(headers), content=body or None, timeout=timeout_s
+            method, url, headers=encoded, content=body or None, timeout=timeout_s
         )
         if raw:
             path = url.partition("://")[2].partition("/")[2]

@@ -20,8 +20,9 @@ from fhir_server.outcome import FhirError
 from fhir_server.testscript.endpoints import Endpoints
 from fhir_server.validation import Validator
 
-#: References that may be files beside the script, which is more than a Reference may be elsewhere.
-_FILE = re.compile(r"TestScript\.(fixture\[\d+\]\.resource|profile\[\d+\])(\.reference)?")
+#: Issues about these change nothing in how a script is carried out: references to files beside the script, which is
+#: more than a Reference may be elsewhere, and relative canonicals of capabilities (R4's own examples have both).
+_HARMLESS = re.compile(r"TestScript\.(fixture\[\d+\]\.resource|profile\[\d+\]|metadata\.)")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def complaints(script: Script, validator: Validator, endpoints: Endpoints) -> li
     found = [
         f"{issue.expression}: {issue.diagnostics}"
         for issue in issues
-        if issue.severity in {"error", "fatal"} and not _FILE.fullmatch(issue.expression)
+        if issue.severity in {"error", "fatal"} and not _HARMLESS.match(issue.expression)
     ]
     return found or [*_unsupported(script.resource), *_indices(script, endpoints), *_ids(script)]
 

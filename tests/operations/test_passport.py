@@ -117,6 +117,21 @@ def test_the_page(space, language, first, other):
     assert not re.search(r"\son\w+=", answer.text)
 
 
+@pytest.mark.parametrize(
+    ("accept", "is_page"),
+    [
+        ("text/html", True),
+        ("application/xhtml+xml;q=0.9,application/fhir+json;q=0.1", True),
+        ("application/fhir+json, text/html", False),
+        ("text/html;q=0.5, application/fhir+json", False),
+        ("*/*", False),
+    ],
+)
+def test_who_gets_the_page(space, accept, is_page):
+    answer = space.get(f"{CAMILLE}/$passport?sections=identity", headers={"Accept": accept})
+    assert answer.headers["content-type"].startswith("text/html" if is_page else "application/fhir+json")
+
+
 def test_what_people_write_is_escaped(fhir):
     id_ = f"pp{next(_numbers)}"
     evil = "<script>alert('&')</script>"

@@ -51,6 +51,9 @@ def patient(fhir):
     put("substance", "Medication", code={"text": "salbutamol"})
     put("statement", "MedicationStatement", subject=subject, status="active", dosage=[{"text": "two puffs"}],
         medicationReference={"reference": f"Medication/{id_}-substance"})  # fmt: skip
+    put("inside", "MedicationRequest", subject=subject, status="active", intent="order",
+        contained=[{"resourceType": "Medication", "id": "m", "code": {"text": "ibuprofen"}}],
+        medicationReference={"reference": "#m"})  # fmt: skip
     put(
         "stopped",
         "MedicationStatement",
@@ -93,11 +96,12 @@ def test_the_sections(fhir, patient):
     bundle, found = summary(fhir.get(f"Patient/{patient}/$summary", headers={"Accept-Language": "en"}))
     assert set(found) == MANDATORY | {"11348-0"}
     assert {code: names(patient, section) for code, section in found.items()} == {
-        "11450-4": {"asthma"}, "48765-2": {"nuts"}, "10160-0": {"statement"}, "11369-6": {"shot"},
+        "11450-4": {"asthma"}, "48765-2": {"nuts"}, "10160-0": {"statement", "inside"}, "11369-6": {"shot"},
         "30954-2": {"sodium2021"}, "47519-4": {"removal"}, "42348-3": {"will"}, "11348-0": {"pneumonia"},
     }  # fmt: skip
     assert "asthma &lt;b&gt;&amp;&lt;/b&gt;" in found["11450-4"]["text"]["div"]
     assert "salbutamol" in found["10160-0"]["text"]["div"]
+    assert "ibuprofen" in found["10160-0"]["text"]["div"]
     assert "two puffs" in found["10160-0"]["text"]["div"]
     assert "140 mmol/L" in found["30954-2"]["text"]["div"]
     ids = {entry["resource"].get("id", "").removeprefix(f"{patient}-") for entry in bundle["entry"]}

@@ -138,9 +138,12 @@ def test_refused(filled, text, message):
 @pytest.mark.parametrize(
     ("text", "question"),
     [
-        ("code ss urn:c|x", RelatedCodes("code", "urn:c", "x", "above")),
-        ("code sb urn:c|x", RelatedCodes("code", "urn:c", "x", "below")),
-        ("code in http://example.org/vs", ValueSetCodes("code", "http://example.org/vs")),
+        ("code ss urn:c|x", RelatedCodes("code", "urn:c", "x", "above", "Observation", "i.code")),
+        ("code sb urn:c|x", RelatedCodes("code", "urn:c", "x", "below", "Observation", "i.code")),
+        (
+            "code in http://example.org/vs",
+            ValueSetCodes("code", "http://example.org/vs", "Observation", "i.code"),
+        ),
     ],
 )
 def test_terminology_is_asked(filled, text, question):

@@ -1,4 +1,4 @@
-"""An authorization server under the tests' control, and the application that believes it."""
+"""An authorization server under the tests' control and the application that believes it; and one that knows personas."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import json
 import threading
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
+
+from tests.conftest import serving
+from tests.security.personas import Tokens
+from tests.security.world import MARKER, WORLD
 
 
 class Issuer:
@@ -106,3 +111,48 @@ CLIENTS = {
     "app": {"kind": "app"},
     "lab": {"kind": "system", "organization": "Organization/lab"},
 }
+
+
+@pytest.fixture(scope="module")
+def smart(mongod_uri, mongo_client, module_database_name, tmp_path_factory) -> Iterator[httpx.Client]:
+    """A server in smart mode that knows the personas, with the world in it."""
+    flags = {
+        "mongodb.uri": mongod_uri,
+        "mongodb.database": module_database_name,
+        "data.dir": tmp_path_factory.mktemp("data"),
+    }
+    with serving(flags, Tokens()) as client:
+        operator = {"Authorization": "Bearer operator"}
+        for resource in WORLD:
+            path = f"fhir/{resource['resourceType']}/{resource['id']}"
+            answer = client.put(path, json=resource, headers=operator)
+            assert answer.status_code == 201, (path, answer.text)
+        yield client
+
+
+@pytest.fixture(scope="module")
+def as_(smart: httpx.Client) -> Iterator[Callable[[str], httpx.Client]]:
+    """Return a client that asks as a persona; unless it may see B, any byte of B's marker fails the test."""
+    clients: dict[str, httpx.Client] = {}
+
+    def client(name: str) -> httpx.Client:
+        if name not in clients:
+            headers = {"Authorization": f"Bearer {name.replace(' ', '_')}"} if name else {}
+            hooks = {} if name in ("B", "operator", "nurse", "lab") else {"response": [_no_marker]}
+            clients[name] = httpx.Client(
+                base_url=smart.base_url.join("fhir/"), headers=headers, event_hooks=hooks, timeout=30
+            )
+        return clients[name]
+
+    yield client
+    for made in clients.values():
+        made.close()
+
+
+def _no_marker(response: httpx.Response) -> None:
+    response.read()
+    assert response.status_code < 500, response.text
+    shown = response.text + str(response.headers)
+    if MARKER in str(response.request.url):
+        return  # the sender's own text comes back in links
+    assert MARKER not in shown, (response.request.method, str(response.request.url), shown[:2000])

@@ -133,6 +133,22 @@ def app_page(app, asked, language):
     return httpx.get(f"{app.site}/auth/authorize", params=query, headers={"Accept-Language": language})
 
 
+def test_authorize_by_post(app):
+    asked = app.asks().request.url.params
+    page = httpx.post(f"{app.site}/auth/authorize", data=dict(asked))
+    assert page.status_code == 200
+    assert "code" in answer_of(app.agrees(page))
+
+
+def test_backend_keys_at_an_address(site, issuer):
+    backend = Backend(site, jwks=None, jwks_uri=issuer.url + "/jwks")
+    backend.key = issuer.keys["e1"]
+    backend.algorithm = "ES384"
+    assertion = backend.assertion(header={"kid": "e1", "jku": issuer.url + "/jwks"})
+    assert backend.asks_token(assertion).status_code == 200
+    refused(backend.asks_token(backend.assertion(header={"kid": "e2"})), "invalid_client")
+
+
 def test_refusal_goes_to_the_app(app):
     assert answer_of(app.agrees(app.asks(), action="deny"))["error"] == "access_denied"
     assert answer_of(app.agrees(app.asks(), scope=None))["error"] == "access_denied"

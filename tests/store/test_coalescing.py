@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fhir_server.store import coalescing
-from fhir_server.store.coalescing import Coalescer, KeyLocks
+from fhir_server.store.coalescing import Coalescer, KeyLocks, SharedRuns
 from fhir_server.store.documents import Unavailable
 
 
@@ -168,3 +168,59 @@ async def test_locks_admit_one_holder_per_key_in_order_and_leave_nothing():
     await asyncio.gather(*tasks, return_exceptions=True)
     assert [step for step in seen if step[1] != "d"] == ["+a", "-a", "+c", "-c"]
     assert not locks._locks
+
+
+async def test_who_waits_for_a_key_to_be_free_goes_on_with_all_others():
+    locks = KeyLocks()
+    assert await locks.freed("a") is False
+    async with locks.hold("a"):
+        waiting = [asyncio.create_task(locks.freed("a")) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert not any(task.done() for task in waiting)
+    assert await asyncio.gather(*waiting) == [True, True, True]
+    assert not locks._locks
+    assert not locks._freed
+
+
+async def test_one_run_answers_all_who_asked_before_it_began_and_none_who_asked_later():
+    runs: SharedRuns[int] = SharedRuns()
+    begun = 0
+    go_on = asyncio.Event()
+
+    async def work():
+        nonlocal begun
+        begun += 1
+        number = begun
+        await go_on.wait()
+        if number == 3:
+            raise ValueError("third")
+        return number
+
+    async def wave(count):
+        tasks = [asyncio.create_task(runs.join("a", work)) for _ in range(count)]
+        await asyncio.sleep(0.01)
+        return tasks
+
+    first, second = await wave(3), await wave(5)
+    assert begun == 1
+    go_on.set()
+    assert await asyncio.gather(*first) == [1] * 3
+    assert await asyncio.gather(*second) == [2] * 5
+    third = await asyncio.gather(*await wave(2), return_exceptions=True)
+    assert [str(problem) for problem in third] == ["third", "third"]
+    assert not runs._next
+
+
+async def test_a_caller_that_gives_up_leaves_the_run_to_the_others():
+    runs: SharedRuns[str] = SharedRuns()
+    go_on = asyncio.Event()
+
+    async def work():
+        await go_on.wait()
+        return "done"
+
+    leader, other = (asyncio.create_task(runs.join("a", work)) for _ in range(2))
+    await asyncio.sleep(0.01)
+    leader.cancel()
+    go_on.set()
+    assert await other == "done"

@@ -386,6 +386,6 @@ async def test_types_are_made_once_by_workers_that_race(store, other, mongo_clie
 
 def test_a_deletion_needs_no_entries_but_a_version_does():
     with pytest.raises(AssertionError):
-        Pending(Change(Method.PUT, "Observation", "a", 1, 0, b"{}"))
+        Pending(Change(Method.PUT, "Observation", "a", 1, 0, b"{}", security={}))
     assert Pending(delete("a", 1)).document is None
     assert entries().patient == "pat"

@@ -5,10 +5,11 @@ import random
 
 import pytest
 
-from fhir_server.access import OPEN, AccessContext
+from fhir_server.access import OPEN
 from fhir_server.outcome import FhirError
 from fhir_server.store.documents import order_key
 from fhir_server.store.history_scope import Scope, Span
+from tests.store import changes as changes_of
 from tests.store.changes import START, create, delete, update
 
 
@@ -198,7 +199,7 @@ async def test_equal_order_keys_are_neither_lost_nor_repeated(store, limit):
 
 def test_the_history_collection_is_read_last():
     """Otherwise a version that is replaced between the two reads is in neither."""
-    sources = Scope(("Observation", "Patient"), True, {}, Span()).sources(0, 1, 1)
+    sources = Scope({"Observation": {}, "Patient": {}}, True, Span()).sources(0, 1, 1)
     assert [name for name, _ in sources] == ["Observation", "Observation", "Patient", "Patient", "history"]
 
 
@@ -241,7 +242,7 @@ async def test_history_is_filtered_at_all_levels(store):
     await store.commit(update("a", 1, patient="ben"))
     await store.commit(delete("a", 2))
     await store.commit(create("b", patient="anne"))
-    anne = AccessContext("anne", {"$or": [{"p": "anne"}, {"_sec.own": "anne"}]})
+    anne = changes_of.own("anne")
     assert names(await pages(store, "Observation", "a", 10, anne)) == [("Observation", "a", 1)]
     assert {(row.id, row.version) for row in await pages(store, "Observation", None, 10, anne)} == {
         ("a", 1),
@@ -280,7 +281,7 @@ async def test_a_page_reads_no_more_of_each_source_than_it_can_show(
     middle = page.rows[-1].key
     span = Span(ascending=ascending)
     bounds = (middle, span.keys()[1]) if ascending else (0, middle)
-    scope = Scope(("Observation",), is_system, {}, span)
+    scope = Scope({"Observation": {}}, is_system, span)
     for name, stages in scope.sources(*bounds, limit):
         command = {"aggregate": name, "pipeline": stages, "cursor": {}}
         reply = mongo_client[store._connection.database.name].command(

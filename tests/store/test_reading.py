@@ -4,13 +4,9 @@ import asyncio
 
 import pytest
 
-from fhir_server.access import OPEN, AccessContext
+from fhir_server.access import OPEN
 from fhir_server.store.documents import Unavailable
-from tests.store.changes import create, delete, update
-
-
-def own(patient: str) -> AccessContext:
-    return AccessContext(patient, {"$or": [{"p": patient}, {"_sec.own": patient}]})
+from tests.store.changes import create, delete, own, update
 
 
 async def test_each_of_many_readers_gets_its_own_row(store):

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from fhir_server.access import OPEN, AccessContext
+from fhir_server.access import OPEN
 from fhir_server.search.entries import IndexDescriptor
 from fhir_server.store.documents import TimeLimit
 from fhir_server.store.searching import asks_for_living
-from tests.store.changes import START, connect, create, delete, everything, indexes, update
+from tests.store.changes import START, connect, create, delete, everything, indexes, own, update
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ async def test_rows_come_in_order_up_to_the_limit_without_tombstones(store, rows
 
 
 async def test_the_callers_filter_is_part_of_rows_and_counts(store, rows):
-    anne = AccessContext("anne", {"p": "anne"})
+    anne = own("anne")
     assert ids(await store.search(everything(filter={"i.code": "c"}, limit=2), anne)) == ["n17", "n15"]
     assert await store.count(everything(filter={"i.code": "c"}), anne) == 9
     assert await store.count(everything(filter={"i.code": "c"}), OPEN) == 18

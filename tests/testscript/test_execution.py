@@ -7,7 +7,8 @@ import json
 import pytest
 
 from fhir_server.datatypes.json_format import decode
-from fhir_server.testscript import Bearer, Endpoints, Script
+from fhir_server.datatypes.xml_format import XmlFormat
+from fhir_server.testscript import Bearer, Endpoints, Script, read_script
 
 SEARCH = {"search": "Patient?identifier=urn:x|${UUID}", "as": "found"}
 PATIENT = {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "${UUID}"}], "active": True}
@@ -273,3 +274,89 @@ def test_fixtures_lie_beside_the_script(run, written, tmp_path):
     assert result.result == "pass", result
     outside = [{**fixtures[0], "resource": {"reference": "../../../../../../../etc/hostname"}}, fixtures[1]]
     assert one(run, Script({**script.resource, "fixture": outside}, "x.json", tmp_path)).result == "error"
+
+
+def test_a_script_in_xml_says_the_same(run, written, judge, tmp_path):
+    script = written(
+        [{"create": "patient", "as": "made"}, {"status": 201}, {"true": "Patient.active"}],
+        fixtures={"patient": PATIENT},
+    )
+    xml = XmlFormat(judge[0].types)
+    file = tmp_path / "script.xml"
+    file.write_bytes(xml.encode(script.resource))
+    read = read_script(file, xml)
+    assert read is not None
+    assert read.resource == script.resource
+    assert one(run, read).result == "pass"
+
+
+def test_a_profile_beside_the_script_is_taken(run, written, tmp_path):
+    profile = {
+        "resourceType": "StructureDefinition", "url": "http://example.org/conformance/nameless", "name": "Nameless", "status": "draft",
+        "kind": "resource", "abstract": False, "type": "Patient", "derivation": "constraint",
+        "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+        "differential": {"element": [{"id": "Patient.name", "path": "Patient.name", "max": "0"}]},
+    }  # fmt: skip
+    (tmp_path / "nameless.json").write_text(json.dumps(profile))
+    named = {**PATIENT, "name": [{"family": "X"}]}
+    steps = [{"create": "a"}, {"profile": "p"}, {"create": "b"}, {"profile": "p"}]
+    script = written(steps, fixtures={"a": PATIENT, "b": named})
+    script = changed(script, profile=[{"id": "p", "reference": "nameless.json"}])
+    result = one(run, Script(script.resource, "x.json", tmp_path))
+    assert results(result)["one"] == ["pass", "pass", "pass", "fail"]
+    assert result.tests()[0].steps[3].message.startswith("Patient.name: ")
+
+
+def test_a_profile_that_cannot_be_had_is_an_error(run, written):
+    script = changed(
+        written([{"read": "Patient/x"}]), profile=[{"id": "p", "reference": "http://127.0.0.1:9/none"}]
+    )
+    result = one(run, script)
+    assert (result.result, result.phases[0].name) == ("error", "fixtures")
+
+
+def test_relative_canonicals_of_capabilities_do_not_matter(run, written):
+    capability = {"required": True, "validated": False, "capabilities": "CapabilityStatement/example"}
+    script = changed(written([{"read": "Patient/x"}, {"status": 404}]), metadata={"capability": [capability]})
+    assert one(run, script).result == "pass"
+
+
+def test_a_fixture_is_created_on_each_destination_as_it_is(run, written, base, fhir):
+    script = written(
+        [{"read": "", "target": "a", "destination": 2}, {"status": 200}], fixtures={"a": PATIENT}
+    )
+    fixture = {**script.resource["fixture"][0], "autocreate": True}
+    servers = [{"index": index, "profile": {"code": "FHIR-Server"}} for index in (1, 2)]
+    result = one(
+        run, changed(script, fixture=[fixture], destination=servers), endpoints=Endpoints({1: base, 2: base})
+    )
+    first, second = (step.exchange for step in result.phases[0].steps)
+    assert first.request_body == second.request_body
+    assert result.result == "pass"
+    assert [fhir.get(step.exchange.url).status_code for step in result.phases[-1].steps] == [410, 410]
+
+
+def test_only_what_was_stored_is_deleted(run, written):
+    script = written([{"$validate": "Patient", "from": "a"}, {"status": 200}], fixtures={"a": PATIENT})
+    assert [phase.name for phase in one(run, script).phases] == ["one"]
+
+
+def test_a_teardown_has_time_of_its_own(run, written):
+    script = written([{"read": "Patient/x"}, {"status": 404}])
+    teardown = {
+        "action": [
+            {"operation": a["operation"]} for a in script.resource["test"][0]["action"] if "operation" in a
+        ]
+    }
+    result = one(run, changed(script, teardown=teardown), script_limit_s=-1.0)
+    assert results(result) == {"one": ["skip", "skip"], "teardown": ["pass"]}
+
+
+def test_headers_may_hold_any_text(run, written):
+    script = written(
+        [
+            {"read": "Patient/x", "headers": {"X-Name": "Zoë"}},
+            {"header": "X-Name", "equals": "Zoë", "direction": "request"},
+        ]
+    )
+    assert one(run, script).result == "pass"

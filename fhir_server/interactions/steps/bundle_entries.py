@@ -267,4 +267,6 @@ def as_request(entry: Entry, request: FhirRequest, body: bytes = b"") -> FhirReq
     headers = {"accept": FHIR_JSON, "content-type": FHIR_JSON, **entry.headers}
     if "prefer" in request.headers:
         headers["prefer"] = request.headers["prefer"]
-    return FhirRequest(entry.method, entry.path, entry.query, headers, body, request.base, request.access)
+    return FhirRequest(
+        entry.method, entry.path, entry.query, headers, body, request.base, access=request.access
+    )

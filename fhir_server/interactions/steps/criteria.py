@@ -18,6 +18,7 @@ from fhir_server.search import SearchQuery, count_plan, decode_pairs, parse
 from fhir_server.search.include import NAMES as INCLUDES
 from fhir_server.search.result_parameters import NAMES
 from fhir_server.store.documents import Stored
+from fhir_server.store.searching import REPLACEABLE
 
 #: Parameters of an address that shape the answer and pick nothing.
 SHAPING = frozenset({"_format", "_pretty"})
@@ -85,7 +86,7 @@ async def matches(
 ) -> tuple[Stored, ...]:
     """Return the resources that match and that the caller may see, at most ``most``."""
     criteria = await settled(server, request, criteria)
-    plan = replace(count_plan(criteria.query, server.registry), limit=most)
+    plan = replace(count_plan(criteria.query, server.registry), limit=most, projection=tuple(REPLACEABLE))
     return (await server.store.search(plan, request.access)).rows
 
 

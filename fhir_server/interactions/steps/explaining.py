@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from fhir_server.datatypes.json_format import encode
-from fhir_server.interactions.exchange import Server
+from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.interactions.steps.asking import Asked
 from fhir_server.outcome import Issue
 
@@ -19,9 +19,12 @@ Explanations = Callable[[], tuple[Issue, ...]]
 """Returns, at the end of a search, an informational issue for each of its queries."""
 
 
-def to_explain(server: Server, wanted: Asked) -> tuple[Server, Asked, Explanations]:
-    """Return the server to go on with, the request without ``_explain``, and where its explanations are."""
-    if not server.policy.explain or (EXPLAIN, "true") not in wanted.pairs:
+def to_explain(server: Server, request: FhirRequest, wanted: Asked) -> tuple[Server, Asked, Explanations]:
+    """Return the server to go on with, the request without ``_explain``, and where its explanations are.
+
+    They tell of keys that were read for rows that the caller may not see: who doesn't see all gets none.
+    """
+    if not (server.policy.explain and request.access.sees_all) or (EXPLAIN, "true") not in wanted.pairs:
         return server, wanted, tuple
     store, found = server.store.explaining()
     pairs = tuple(pair for pair in wanted.pairs if pair[0] != EXPLAIN)

@@ -56,11 +56,11 @@ async def check_references(server: Server, request: FhirRequest, resource: dict[
         raise FhirError(*issues)
 
 
-async def check_not_referred_to(server: Server, deleted: Sequence[Stored]) -> None:
+async def check_not_referred_to(server: Server, request: FhirRequest, deleted: Sequence[Stored]) -> None:
     """Raise FhirError 409 when other resources refer to some that are to be deleted."""
     names = {f"{stored.type}/{stored.id}" for stored in deleted}
     if server.policy.check_references_on_delete and names:
-        referrers = await server.store.referrers(names, names)
+        referrers = await server.store.referrers(names, names, request.access)
         if referrers:
             raise referred_to(referrers)
 
@@ -95,6 +95,7 @@ def dangling(resource: dict[str, Any], references: Iterable[dict[str, Any]]) -> 
 
 def referred_to(referrers: Sequence[str]) -> FhirError:
     """Return the 409 of a deletion that would leave references to nothing."""
-    shown = ", ".join(referrers[:_NAMED])
-    more = " and others" if len(referrers) > _NAMED else ""
+    visible = [name for name in referrers if name]
+    shown = ", ".join(visible[:_NAMED]) or "Other resources"
+    more = " and others" if visible and len(referrers) > _NAMED else ""
     return error("conflict", f"{shown}{more} refer to what is to be deleted: delete or change them first.")

@@ -15,6 +15,7 @@ from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.interactions.steps.code_lookups import codes_of_value_set, related_codes
 from fhir_server.interactions.steps.id_lookups import listed, related, types_of_id
 from fhir_server.interactions.steps.linking import linked
+from fhir_server.interactions.steps.permit import check_links
 from fhir_server.outcome import error
 from fhir_server.search import SearchQuery
 from fhir_server.search.linked import Linked, narrowed
@@ -49,6 +50,7 @@ async def answered(
             return query
         query = replace(query, expression=narrowed(query.expression))
         asked = questions(query.expression)
+        check_links(request, asked)
         answers = await asyncio.gather(*(_answer(server, request, one, thorough) for one in asked))
         known = dict(zip(asked, answers, strict=True))
         query = replace(query, expression=closed(query.expression, known))

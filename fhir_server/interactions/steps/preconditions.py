@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from fhir_server.interactions.exchange import Server
+from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.interactions.steps.criteria import SHAPING
 from fhir_server.outcome import error
 from fhir_server.search import decode_pairs
@@ -72,8 +72,13 @@ def refuse_criteria_in_address(query: str) -> None:
         )
 
 
-def refuse_unknown_id(server: Server, type_: str) -> None:
-    """Raise FhirError 405 when the settings do not let clients choose ids."""
+def refuse_unknown_id(server: Server, request: FhirRequest, type_: str) -> None:
+    """Raise FhirError 405 when the settings do not let clients choose ids, 404 for who can't see all resources.
+
+    These would learn from a choice that was taken.
+    """
+    if not request.access.sees_all:
+        raise error("not-found", f"There is no {type_} with this id.")
     if not server.policy.update_create:
         raise error(
             "not-supported",

@@ -44,7 +44,7 @@ async def check_integrity(
         for write in writes:
             if write.method == "DELETE" and write.targets:
                 names = {f"{stored.type}/{stored.id}" for stored in write.targets}
-                referrers = await server.store.referrers(names, changed)
+                referrers = await server.store.referrers(names, changed, request.access)
                 if referrers:
                     problems.add(write.entry.name, referred_to(referrers))
 

@@ -82,17 +82,23 @@ async def find_current(
         if write.id or (write.method == "PUT" and not write.found and write.given_id)
     ]
     read = await _at_once(
-        server.store.read(write.type, write.id or write.given_id or "", request.access) for write in named
+        server.store.read(
+            write.type,
+            write.id or write.given_id or "",
+            request.access,
+            "d" if write.method == "DELETE" else "u",
+        )
+        for write in named
     )
     current = {write.entry.number: stored for write, stored in zip(named, read, strict=True)}
     for write in writes:
         try:
-            _settle(server, write, current.get(write.entry.number))
+            _settle(server, request, write, current.get(write.entry.number))
         except FhirError as problem:
             problems.add(write.entry.name, problem)
 
 
-def _settle(server: Server, write: Write, current: Stored | None) -> None:
+def _settle(server: Server, request: FhirRequest, write: Write, current: Stored | None) -> None:
     headers = write.request.headers
     found = write.found[0] if write.found else None
     if write.method == "POST":
@@ -113,10 +119,10 @@ def _settle(server: Server, write: Write, current: Stored | None) -> None:
     if write.criteria is None:
         check_preconditions(headers, current)
         if current is None:
-            refuse_unknown_id(server, write.type)
+            refuse_unknown_id(server, request, write.type)
     else:
         check_preconditions(headers, found)
-        current = _by_criteria(server, write, found, current)
+        current = _by_criteria(server, request, write, found, current)
         write.id = current.id if current is not None else write.given_id or ""
     write.targets = (current,) if current is not None else ()
     write.is_new = current is None or current.is_deleted
@@ -130,7 +136,9 @@ def _to_patch(write: Write, current: Stored | None) -> Stored:
     return current
 
 
-def _by_criteria(server: Server, write: Write, found: Stored | None, named: Stored | None) -> Stored | None:
+def _by_criteria(
+    server: Server, request: FhirRequest, write: Write, found: Stored | None, named: Stored | None
+) -> Stored | None:
     """Return the version that a conditional update replaces; ``named`` is what the body's id names."""
     expression = f"{write.type}.id"
     if found is not None:
@@ -147,5 +155,5 @@ def _by_criteria(server: Server, write: Write, found: Stored | None, named: Stor
         text = f"Nothing matches the criteria, but there is a {write.type} with the id that the body names."
         raise error("conflict", text, expression=expression)
     if named is None:
-        refuse_unknown_id(server, write.type)
+        refuse_unknown_id(server, request, write.type)
     return named

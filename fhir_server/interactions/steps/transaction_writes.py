@@ -11,7 +11,7 @@ from typing import Any
 
 from fhir_server.datatypes.json_format import encode
 from fhir_server.datatypes.references import parse
-from fhir_server.interactions.exchange import FhirRequest, Server
+from fhir_server.interactions.exchange import FhirRequest, Server, Target
 from fhir_server.interactions.patching import Patch, patch_of_entry, patched
 from fhir_server.interactions.steps.assess import assess
 from fhir_server.interactions.steps.bundle_entries import Entry, Problems, as_request
@@ -21,6 +21,8 @@ from fhir_server.interactions.steps.criteria import (
     read_criteria,
 )
 from fhir_server.interactions.steps.full_urls import Place
+from fhir_server.interactions.steps.guard import check_deletion, secured
+from fhir_server.interactions.steps.permit import check_interaction
 from fhir_server.interactions.steps.preconditions import (
     refuse_criteria_in_address,
 )
@@ -108,10 +110,14 @@ class Write:
         if self.method == "DELETE":
             for target in self.targets:
                 at = max(now, target.last_updated + 1)
-                self.change = Change(Method.DELETE, self.type, target.id, target.version, at, replaces=target)
+                check_deletion(self.request, target)
+                self.change = Change(
+                    Method.DELETE, self.type, target.id, target.version, at, replaces=target, security={}
+                )
                 yield self.change
             return
         assert self.resource is not None
+        assert self.entries is not None
         current = self.targets[0] if self.targets else None
         at = max(now, current.last_updated + 1) if current else now
         claim = self.criteria.claim if self.criteria is not None and not self.found else None
@@ -126,9 +132,14 @@ class Write:
             self.entries,
             claim,
             current,
+            security=secured(self.request, self.resource, self.entries, current),
             references=self.kept,
         )
         yield self.change
+
+
+#: What a method on a resource is.
+_INTERACTIONS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 def read_write(server: Server, entry: Entry, request: FhirRequest) -> Write:
@@ -141,6 +152,7 @@ def read_write(server: Server, entry: Entry, request: FhirRequest) -> Write:
         raise error("not-supported", "A transaction takes no operations; send it alone.", expression=place)
     if type_ not in server.definitions.types.resource_type_names:
         raise error("not-supported", "request.url names no resource type of R4.", expression=place)
+    check_interaction(server, single, Target(type_, *path[1:2]), _INTERACTIONS[method])
     allowed = {"POST": (1,), "PUT": (1, 2), "PATCH": (1, 2), "DELETE": (1, 2)}[method]
     if len(path) not in allowed:
         raise error("not-supported", f"{method} does not go with this request.url.", expression=place)

@@ -273,7 +273,9 @@ def _contact(parameter: Parameter, field: str, system: str | None, code: str, te
 def _in_value_set(parameter: Parameter, text: str, registry: Registry) -> Expression:
     """Return the expression of ``:in``: one of the codes of a value set, named by URL or as ValueSet/id."""
     _check_coded(parameter, "in")
-    question = ValueSetCodes(parameter.name, unescape(text, parameter.name))
+    question = ValueSetCodes(
+        parameter.name, unescape(text, parameter.name), parameter.resource, parameter.field
+    )
     return Open(question, lambda concepts: _concepts(parameter, concepts, registry))
 
 
@@ -289,7 +291,7 @@ def _subsumed(parameter: Parameter, direction: str, text: str, registry: Registr
         return _media_type(parameter, direction, code.casefold())
     if len(parts) > 2 or not system or not code:
         raise error("invalid", f"Parameter '{parameter.name}:{direction}' takes 'system|code', not '{text}'.")
-    question = RelatedCodes(parameter.name, system, code, direction)
+    question = RelatedCodes(parameter.name, system, code, direction, parameter.resource, parameter.field)
     return Open(question, lambda codes: _concepts(parameter, [(system, code) for code in codes], registry))
 
 

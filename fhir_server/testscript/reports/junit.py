@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+from fhir_server.testscript.reports.text import clean
 from fhir_server.testscript.results import ERROR, FAIL, SKIP, Phase, Run, ScriptResult
 
 
 def junit(run: Run) -> bytes:
     """Return a run as JUnit XML; a setup that did not pass is a case too, warnings are output of passed cases."""
-    root = ET.Element("testsuites", name=f"TestScripts against {_clean(run.base)}", time=str(run.seconds))
+    root = ET.Element("testsuites", name=f"TestScripts against {clean(run.base)}", time=str(run.seconds))
     totals = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
     for script in run.scripts:
         suite = ET.SubElement(
-            root, "testsuite", name=_clean(script.name), time=str(script.seconds), timestamp=script.started
+            root, "testsuite", name=clean(script.name), time=str(script.seconds), timestamp=script.started
         )
         counts = dict.fromkeys(totals, 0)
         for case, result, said in _cases(script):
             counts["tests"] += 1
-            element = ET.SubElement(suite, "testcase", classname=_clean(script.name), name=_clean(case))
+            element = ET.SubElement(suite, "testcase", classname=clean(script.name), name=clean(case))
             if result in _TAGS:
                 tag, counter = _TAGS[result]
                 counts[counter] += 1
-                ET.SubElement(element, tag, message=_clean(said.partition("\n")[0])).text = _clean(said)
+                ET.SubElement(element, tag, message=clean(said.partition("\n")[0])).text = clean(said)
             elif said:
-                ET.SubElement(element, "system-out").text = _clean(said)
+                ET.SubElement(element, "system-out").text = clean(said)
         suite.attrib |= {name: str(count) for name, count in counts.items()}
         totals = {name: totals[name] + counts[name] for name in totals}
     root.attrib |= {name: str(count) for name, count in totals.items()}
@@ -45,8 +46,3 @@ def _cases(script: ScriptResult) -> list[tuple[str, str, str]]:
 
 def _said(phase: Phase) -> str:
     return "\n".join(f"{s.result}: {s.title}: {s.message}" for s in phase.steps if s.message)
-
-
-def _clean(text: str) -> str:
-    """Return a text without the characters that XML can't hold."""
-    return "".join(c if (c >= " " and c not in "\ufffe\uffff") or c in "\t\n" else "\ufffd" for c in text)

@@ -7,6 +7,7 @@ from typing import Any
 
 from fhir_server import __version__
 from fhir_server.datatypes.json_format import encode
+from fhir_server.testscript.reports.text import clean
 from fhir_server.testscript.results import ERROR, FAIL, PASS, SKIP, WARNING, Phase, Run, ScriptResult, Step
 
 
@@ -75,4 +76,4 @@ def _action(step: Step) -> dict[str, Any]:
 
 
 def _markdown(text: str) -> str:
-    return text.strip() or "-"
+    return clean(text).strip() or "-"

@@ -1,0 +1,14 @@
+"""The table of what is proved is the one that the tests make."""
+
+from __future__ import annotations
+
+from tests.security.checklist import FILE, LEFT_OUT, ROWS, proving, table
+
+
+def test_the_table_is_up_to_date():
+    assert FILE.read_text(encoding="utf-8") == table(), "run: python tests/security/checklist.py"
+
+
+def test_only_rows_of_the_checklist_are_named():
+    assert proving().keys() <= set(ROWS)
+    assert LEFT_OUT.keys() <= proving().keys()
