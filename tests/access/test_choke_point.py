@@ -46,7 +46,6 @@ WITHOUT = {
     "reindexing.py replace_entries": "writes index entries",
     "relabelling.py relabel": "writes, after the guard",
     "searching.py first_key": "plans: tells which values an index has",
-    "searching.py values_in_use": "the values go into a filter, beside the caller's, and nowhere else",
     "relabelling.py _together": "writes, after the guard",
     "transacting.py _write": "writes, after the guard",
     "searching.py values_in_use": "plans: the values go into a filter, which then is joined by the caller's",
