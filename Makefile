@@ -7,6 +7,7 @@ DATA_DIR ?= fhir-data
 PORT     ?= 8080
 TESTS    ?= tests
 MB       ?= 200
+ROWS     ?= 50000
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -50,6 +51,8 @@ bench: $(VENV)/.dev ## benchmark against a bare MongoDB client in the same run; 
 
 bench-audit: $(VENV)/.dev ## what the audit costs: the same server with it and without it, in turns
 	$(BIN)/python benchmarks/bench_audit.py
+bench-ingest: $(VENV)/.dev ## heart rates through Observation/$$ingest, sent twice (ROWS= 1,000,000 is the whole run)
+	$(BIN)/python benchmarks/bench_ingest.py --rows $(ROWS)
 
 bench-validate: $(VENV)/.dev ## CPU time and detection of the validator beside others from PyPI
 	$(BIN)/python -W ignore -m benchmarks.validate

@@ -37,6 +37,7 @@ from fhir_server.interactions.stored_definitions import StoredDefinitions
 from fhir_server.interactions.stored_parameters import StoredParameters
 from fhir_server.operations.catalogue import by_name, offered
 from fhir_server.operations.expunge import follow as follow_purges
+from fhir_server.operations.space_opening import follow as follow_spaces
 from fhir_server.rest.access_log import AccessLog
 from fhir_server.rest.authentication import Authenticator, Trusted, trusted
 from fhir_server.rest.cors import of_list
@@ -236,6 +237,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                     parameters.follow(),
                     imported.follow(),
                     follow_purges(app.serving()),
+                    follow_spaces(app.serving()),
                     store.contents.follow(),
                     *((audit.follow(),) if audit is not None else ()),
                     *([app.authenticator.prepare()] if app.authenticator is not None else ()),
@@ -324,6 +326,13 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         check_references_on_write=settings.integrity.references in ("write", "both"),
         check_references_on_delete=settings.integrity.references in ("delete", "both"),
         expunge=settings.expunge.allow,
+        ingest_lines=settings.app.ingest_lines,
+        measures_per_day=settings.app.measures_per_day,
+        contacts_max=settings.contacts.max,
+        enforce_spaces=settings.space.enforce,
+        refuse_test_identities=settings.space.test_identities == "refuse",
+        space_cohort=settings.space.auto_opening,
+        space_opening_days=settings.space.opening_days,
         security=smart and security(smart[1]),
     )
     code_sets = CodeSets(definitions)

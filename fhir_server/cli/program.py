@@ -18,6 +18,7 @@ from fhir_server.cli import (
     packages,
     schema,
     serve,
+    space,
     terminology,
     validate,
 )
@@ -61,4 +62,5 @@ program.add_typer(audit.program, name="audit")
 program.add_typer(conformance.program, name="conformance")
 program.add_typer(config.program, name="config")
 program.add_typer(packages.program, name="packages")
+program.add_typer(space.program, name="space")
 program.add_typer(terminology.program, name="terminology")

@@ -13,6 +13,7 @@ from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server,
 from fhir_server.interactions.steps.assess import assess
 from fhir_server.interactions.steps.criteria import CLAIMED_TRIES, read_criteria, the_one_match
 from fhir_server.interactions.steps.guard import secured
+from fhir_server.interactions.steps.in_space import commit
 from fhir_server.interactions.steps.integrity import check_references, kept_references
 from fhir_server.interactions.steps.preconditions import check_preconditions, refuse_unknown_id
 from fhir_server.interactions.steps.prepare import body_of_type, identified, require_form_of_id, stamped
@@ -60,7 +61,7 @@ async def conditional_update(server: Server, request: FhirRequest, target: Targe
                 large=request.large,
             )
             try:
-                await server.store.commit(change)
+                await commit(server, request, resource, change)
             except (VersionConflict, ClaimTaken):
                 # Two workers that take turns at losing would both give up.
                 await asyncio.sleep(random.uniform(0, 0.01))  # noqa: S311 (jitter is no secret)

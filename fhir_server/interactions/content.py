@@ -38,8 +38,7 @@ def _of_r4(server: Server, urls: Collection[str]) -> Iterator[tuple[str, str, by
 
 async def store_examples(server: Server) -> None:
     """Store the examples that the server does not hold yet."""
-    for type_, id_, body in examples_that_pass():
-        await _put(server, type_, id_, body, "*")
+    await asyncio.gather(*(_put(server, *row, "*") for row in examples_that_pass()))
 
 
 async def _renew(server: Server, type_: str, id_: str, body: bytes) -> bool:

@@ -19,6 +19,7 @@ from fhir_server.interactions.steps.criteria import (
     the_one_match,
 )
 from fhir_server.interactions.steps.guard import secured
+from fhir_server.interactions.steps.in_space import commit
 from fhir_server.interactions.steps.integrity import check_references, kept_references
 from fhir_server.interactions.steps.preconditions import refuse_criteria_in_address
 from fhir_server.interactions.steps.prepare import body_of_type, identified, stamped
@@ -36,7 +37,7 @@ async def create(server: Server, request: FhirRequest, target: Target) -> FhirRe
     assessed = assess(server, resource)
     await check_references(server, request, resource)
     change = _change(server, request, resource)
-    await server.store.commit(change)
+    await commit(server, request, resource, change)
     return written(request, change, assessed)
 
 
@@ -49,7 +50,7 @@ async def _unless_there(
     """
     looking = True
     while looking:
-        found = await server.store.shared(
+        found = await server.store.shared.join(
             (criteria.claim, request.base, request.access),
             partial(the_one_match, server, request, criteria),
         )
@@ -69,7 +70,7 @@ async def _unless_there(
             claim = criteria.claim if tries < CLAIMED_TRIES else None
             change = _change(server, request, resource, claim)
             try:
-                await server.store.commit(change)
+                await commit(server, request, resource, change)
             except ClaimTaken:
                 tries += 1
                 continue

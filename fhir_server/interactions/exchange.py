@@ -38,8 +38,9 @@ class FhirRequest:
     ``body`` is JSON; ``sent`` is the text as the client wrote it, in whatever format; of an entry of a batch it is
     empty, and ``locate`` finds the places of issues in that of the Bundle;
     ``faults`` is what could not be read of it: only operations that judge a resource go on with those. ``incoming`` is
-    the content of a Binary that is still on its way, in place of ``body``; ``large`` the contents whose tokens stand in
-    the body. ``client`` is the network address that it came from, ``id`` what the logs call it.
+    a body that is still on its way, in place of ``body``: the content of a Binary, or a stream of lines. ``large`` are
+    the contents whose tokens stand in the body. ``client`` is the network address that it came from, ``id`` what the
+    logs call it.
     """
 
     method: str
@@ -105,6 +106,13 @@ class Policy:
     check_references_on_delete: bool = False
     expunge: Literal["off", "on", "everything"] = "off"
     audit: bool = False
+    ingest_lines: int = 10_000
+    measures_per_day: int = 20_000
+    contacts_max: int = 5
+    enforce_spaces: bool = False
+    refuse_test_identities: bool = False
+    space_cohort: str = "born-from:2022-01-01"
+    space_opening_days: int = 42
     security: Mapping[str, Any] | None = None
 
 
@@ -140,9 +148,8 @@ class Operation:
     ``name`` begins with ``$``; ``definition`` is the canonical URL of its OperationDefinition; ``levels`` are those
     out of system, type and instance at which it can be called; ``methods`` the HTTP methods; ``types`` the resource
     types that have it, empty for all; ``judges_faults`` tells that it makes something of ``FhirRequest.faults``;
-    ``versions`` that it can be called on one version of a resource (its level is instance). ``access`` says who may
-    call it: ``public``, ``signed-in``, ``operator``, or who has these letters of SMART's scopes on the type (at the
-    level of a type always s).
+    ``versions`` that it can be called on one version of a resource (its level is instance); ``access`` who may call it;
+    ``streams`` that its body is read while it works, as ``FhirRequest.incoming``.
     """
 
     name: str
@@ -154,3 +161,4 @@ class Operation:
     access: str = field(kw_only=True)
     judges_faults: bool = False
     versions: bool = False
+    streams: bool = False

@@ -12,6 +12,7 @@ from fhir_server.interactions.patching import Patch, patch_of_body, patched
 from fhir_server.interactions.read import current
 from fhir_server.interactions.steps.criteria import read_criteria, the_one_match
 from fhir_server.interactions.steps.guard import secured
+from fhir_server.interactions.steps.in_space import commit
 from fhir_server.interactions.steps.integrity import check_references, kept_references
 from fhir_server.interactions.steps.preconditions import check_preconditions
 from fhir_server.interactions.steps.prepare import stamped
@@ -70,7 +71,7 @@ async def _commit(
         references=kept_references(server, resource, request.base),
     )
     try:
-        await server.store.commit(change)
+        await commit(server, request, resource, change)
     except VersionConflict:
         return None
     return written(request, change, assessed, is_new=False)

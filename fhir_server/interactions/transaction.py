@@ -25,9 +25,11 @@ from fhir_server.interactions.steps.representation import written
 from fhir_server.interactions.steps.transaction_identities import assign_ids, check_overlaps
 from fhir_server.interactions.steps.transaction_integrity import check_integrity, keep_references
 from fhir_server.interactions.steps.transaction_matches import find_current, find_matches
+from fhir_server.interactions.steps.transaction_rules import follow_rules
 from fhir_server.interactions.steps.transaction_writes import Write, apply_patch, judge, read_write
-from fhir_server.outcome import FhirError
-from fhir_server.store.documents import Change, ClaimTaken, VersionConflict
+from fhir_server.outcome import FhirError, error
+from fhir_server.space.life import Space
+from fhir_server.store.documents import Change, ClaimTaken, NameTaken, VersionConflict
 
 #: How often a transaction without If-Match starts again when others wrote in between.
 ATTEMPTS = 10
@@ -89,7 +91,9 @@ async def transaction(
             changes += write.changes(now)
             if number % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
-        await _commit(server, changes)
+        spaces = await follow_rules(server, request, writes, changes, problems)
+        problems.raise_any()
+        await _commit(server, changes, spaces)
     answers = await reads.answers()
     answers |= {write.entry.number: _answer(write) for write in writes}
     return response_bundle("transaction", [answers[number] for number in sorted(answers)])
@@ -121,11 +125,14 @@ async def _link_and_judge(
     return waiting
 
 
-async def _commit(server: Server, changes: list[Change]) -> None:
+async def _commit(server: Server, changes: list[Change], spaces: list[Space]) -> None:
     if not changes:
         return
     try:
-        await server.store.commit_many(changes)
+        await server.store.commit_many(changes, spaces)
+    except NameTaken:
+        text = "A national identity, statement number or active wish in this Bundle is another resource's already."
+        raise error("duplicate", text) from None
     except (VersionConflict, ClaimTaken):
         await asyncio.sleep(random.uniform(0.002, 0.02))  # noqa: S311 (jitter is no secret)
         raise Outrun from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.steps.assess import assess
 from fhir_server.interactions.steps.guard import secured
+from fhir_server.interactions.steps.in_space import commit
 from fhir_server.interactions.steps.integrity import check_references, kept_references
 from fhir_server.interactions.steps.preconditions import check_preconditions, refuse_unknown_id
 from fhir_server.interactions.steps.prepare import body_of_type, require_id, stamped
@@ -51,7 +52,7 @@ async def update(server: Server, request: FhirRequest, target: Target) -> FhirRe
                 large=request.large,
             )
             try:
-                await server.store.commit(change)
+                await commit(server, request, resource, change)
             except VersionConflict:
                 continue  # With If-Match the next round's check answers 412 and names the version that won.
             return written(request, change, assessed, is_new=current is None or current.is_deleted)

@@ -13,15 +13,19 @@ from fhir_server.operations.access_log import access_log
 from fhir_server.operations.closure import closure
 from fhir_server.operations.docref import docref
 from fhir_server.operations.document import document
+from fhir_server.operations.downsample import downsample
 from fhir_server.operations.everything import everything
 from fhir_server.operations.expand import expand
 from fhir_server.operations.expunge import expunge
+from fhir_server.operations.ingest import ingest
 from fhir_server.operations.json_schema import json_schema
 from fhir_server.operations.lastn import lastn
 from fhir_server.operations.lookup import lookup
 from fhir_server.operations.meta import meta, meta_add, meta_delete
 from fhir_server.operations.passport import passport
 from fhir_server.operations.reindex import reindex
+from fhir_server.operations.space import close_space, open_space, status
+from fhir_server.operations.space_opening import open_due_spaces
 from fhir_server.operations.stats import stats
 from fhir_server.operations.subsumes import subsumes
 from fhir_server.operations.summary import summary
@@ -55,7 +59,25 @@ def _terminology(type_: str, name: str, handler: Handler) -> Operation:
     )
 
 
+def _space(name: str, handler: Handler, level: str = "instance", methods: str = "POST") -> Operation:
+    """Return the row of an operation of the citizen's space."""
+    definition = f"https://health-space.example/fhir/OperationDefinition/hs-{name}"
+    return Operation(
+        f"${name}",
+        definition,
+        frozenset({level}),
+        frozenset({methods}),
+        handler,
+        frozenset({"Patient"}),
+        access="operator" if level == "type" else "signed-in",
+    )
+
+
 OPERATIONS: tuple[Operation, ...] = (
+    _space("space", status, methods="GET"),
+    _space("open-space", open_space),
+    _space("close-space", close_space),
+    _space("open-due-spaces", open_due_spaces, "type"),
     Operation(
         "$reindex",
         "urn:fhir-space-server:OperationDefinition:reindex",
@@ -64,6 +86,25 @@ OPERATIONS: tuple[Operation, ...] = (
         reindex,
         frozenset({"SearchParameter"}),
         access="operator",
+    ),
+    Operation(
+        "$downsample",
+        "https://health-space.example/fhir/OperationDefinition/hs-downsample",
+        frozenset({"type"}),
+        frozenset({"GET", "POST"}),
+        downsample,
+        frozenset({"Observation"}),
+        access="rs",
+    ),
+    Operation(
+        "$ingest",
+        "https://health-space.example/fhir/OperationDefinition/hs-ingest",
+        frozenset({"type"}),
+        frozenset({"POST"}),
+        ingest,
+        frozenset({"Observation"}),
+        access="c",
+        streams=True,
     ),
     Operation(
         "$validate",

@@ -112,7 +112,7 @@ class Gateway:
             if self._gatekeeper is not None:
                 response = await self._gatekeeper.first(method, path, headers)
             if response is None:
-                wanted = _wish(method, path, headers, query)
+                wanted = self._wish(method, path, headers, query)
                 request = replace(request, base=self._base(scope, headers))
                 if self._gatekeeper is not None:  # who asks is known before a body is read
                     request = replace(request, access=await self._admitted(self._gatekeeper, request))
@@ -213,10 +213,25 @@ class Gateway:
             check_unpackable(headers)
             parts = received(receive, headers, edge.max_binary, edge.binary_timeout)
             return replace(request, incoming=unpacked(checked(parts, headers), headers, edge.max_binary))
+        if self._streams(request.path, request.method):
+            check_unpackable(headers)
+            parts = received(receive, headers, edge.max_bundle, edge.binary_timeout)
+            return replace(request, incoming=unpacked(checked(parts, headers), headers, edge.max_bundle))
         # Only batches and transactions go to the base itself.
         limit = edge.max_body if request.path else edge.max_bundle
         body = await whole(receive, headers, limit, edge.body_timeout)
         return self._as_json(replace(request, body=body, sent=body)) if body else request
+
+    def _wish(self, method: str, path: tuple[str, ...], headers: Mapping[str, str], query: str) -> Wish:
+        is_content = path[:1] == ("Binary",) and method in ("GET", "HEAD") and len(path) in (2, 4)
+        if is_content or self._streams(path, method):
+            return wish_or_content(headers, query)
+        return wish(headers, query)
+
+    def _streams(self, path: tuple[str, ...], method: str) -> bool:
+        """Tell whether an operation is called that reads its body while it works."""
+        operation = self._server.operations.get(path[-1]) if path else None
+        return operation is not None and operation.streams and method in operation.methods
 
     def _as_json(self, request: FhirRequest) -> FhirRequest:
         """Return the request with a body in JSON; raise FhirError 400 or 415 if it can't be had."""
@@ -258,11 +273,6 @@ def _headers(sent: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 def _check_size(sent: Iterable[tuple[bytes, bytes]]) -> None:
     if sum(len(name) + len(value) for name, value in sent) > MAX_HEADERS:
         raise error("too-long", f"The request's headers are longer than {MAX_HEADERS} bytes.", status=431)
-
-
-def _wish(method: str, path: tuple[str, ...], headers: Mapping[str, str], query: str) -> Wish:
-    is_content = path[:1] == ("Binary",) and method in ("GET", "HEAD") and len(path) in (2, 4)
-    return wish_or_content(headers, query) if is_content else wish(headers, query)
 
 
 def _failed(request_id: str) -> FhirResponse:

@@ -153,7 +153,7 @@ def check_unpackable(headers: Mapping[str, str]) -> None:
     if encoding != "identity" and encoding not in _ENCODINGS:
         raise error(
             "not-supported",
-            "The content of a Binary can be sent as it is or with Content-Encoding gzip or deflate.",
+            "It can be sent as it is or with Content-Encoding gzip or deflate.",
             status=415,
             headers={"Accept-Encoding": "gzip, deflate, identity", **_CLOSE},
         )

@@ -31,6 +31,7 @@ from fhir_server.store.documents import (
     VersionConflict,
     history_id,
 )
+from fhir_server.store.names import Names
 from fhir_server.store.retrying import Retrying
 from fhir_server.store.transacting import Also, Pending, Transactor, may_succeed
 
@@ -63,11 +64,12 @@ class Committer:
         self.creates: Coalescer[Pending, None] = Coalescer(self._create)
         self.replacements: Coalescer[Pending, None] = Coalescer(self._flush_replacements)
         self._transactor = Transactor(connection, patience_s)
+        self.names = Names(connection)
         self._reached: dict[tuple[str, str], tuple[int, float]] = {}
 
     async def commit(self, change: Change) -> None:
         """Write one change; raises VersionConflict, ClaimTaken, Unavailable, FhirError (body too large)."""
-        if self._contents.concerns(change):
+        if self._contents.concerns(change) or self.names.concerns(change):
             await self.commit_many([change])
             return
         if not self._catalogue.has(change.type):
@@ -84,6 +86,9 @@ class Committer:
         assert len({(change.type, change.id) for change in changes}) == len(changes), (
             "a resource occurs twice"
         )
+        if any(map(self.names.concerns, changes)):
+            await self.names.ready()
+            also = self._and_settle(changes, also)
         if not any(map(self._contents.concerns, changes)):
             await self._commit_many(changes, also)
             return
@@ -98,6 +103,14 @@ class Committer:
         except Exception:
             await self._contents.discard(content.token for content in made)
             raise
+
+    def _and_settle(self, changes: Sequence[Change], also: Also | None) -> Also:
+        async def settle(session: AsyncClientSession) -> None:
+            await self.names.settle(changes, session)
+            if also is not None:
+                await also(session)
+
+        return settle
 
     def _and_keep(self, changes: Sequence[Change], also: Also | None) -> Also:
         async def keep(session: AsyncClientSession) -> None:

@@ -85,6 +85,7 @@ class Change:
     ``references`` are the ``Type/id`` that the resource
     refers to, kept where deletions of what is referred to are refused. ``large`` are contents whose tokens stand in
     the body; those of ``replaces`` may, too. Other large content is moved out by the commit.
+    ``holds`` are the names that the resource holds from now on and no other one may; None leaves them as they are.
     """
 
     method: Method
@@ -99,6 +100,7 @@ class Change:
     security: Mapping[str, Any] = field(kw_only=True)
     references: tuple[str, ...] = ()
     large: tuple[Content, ...] = ()
+    holds: tuple[str, ...] | None = None
 
     @property
     def version(self) -> int:
@@ -121,6 +123,14 @@ class VersionConflict(Exception):  # noqa: N818 (the name says what happened)
 
 class ClaimTaken(Exception):  # noqa: N818
     """Another document holds the ``claim``: a conditional create found out late that it has a match."""
+
+
+class NameTaken(Exception):  # noqa: N818
+    """Another resource holds one of the names of ``Change.holds``. Nothing was written."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 class Unavailable(Exception):  # noqa: N818

@@ -5,10 +5,14 @@ Handlers work with them as with any Store.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from pymongo.asynchronous.client_session import AsyncClientSession
 
 from fhir_server.access import OPEN, AccessContext
-from fhir_server.store.documents import Change, Stored, VersionConflict, order_key
+from fhir_server.space.life import Space
+from fhir_server.store.documents import Change, NameTaken, Stored, VersionConflict, order_key
+from fhir_server.store.quotas import Quotas
 from fhir_server.store.receipts import Receipt
 from fhir_server.store.store import Store
 
@@ -19,6 +23,7 @@ class Rehearsal(Store):
     def __init__(self, store: Store) -> None:
         vars(self).update(vars(store))
         self._made: dict[tuple[str, str], Stored] = {}
+        self.quotas = _Untouched(store._connection)  # noqa: SLF001 (the door is one of ours)
 
     async def read(self, type_: str, id_: str, access: AccessContext, letter: str = "r") -> Stored | None:
         """Return the version that a rehearsed change would have made, else the stored one."""
@@ -29,8 +34,12 @@ class Rehearsal(Store):
         """Raise what the commit would raise, as far as it can be told beforehand."""
         await self.commit_many([change])
 
-    async def commit_many(self, changes: Sequence[Change]) -> None:
-        """Raise VersionConflict unless all changes replace current versions."""
+    async def commit_many(self, changes: Sequence[Change], spaces: Sequence[Space] = ()) -> None:  # noqa: ARG002
+        """Raise VersionConflict unless all changes replace current versions, NameTaken for names of others."""
+        for change in changes:
+            for name in change.holds or ():
+                if await self.names.holder(name) not in (None, *(f"{c.type}/{c.id}" for c in changes)):
+                    raise NameTaken(name)
         for change in changes:
             current = await self.read(change.type, change.id, OPEN)
             if (current.version if current else 0) != change.previous:
@@ -58,6 +67,14 @@ class Rehearsal(Store):
             raise VersionConflict(f"{change.type}/{change.id} is no longer at version {change.version}.")
 
 
+class _Untouched(Quotas):
+    """Quotas that nothing is counted against."""
+
+    async def use(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """Return that nothing is used."""
+        return dict.fromkeys(counts, 0)
+
+
 class Receipted(Store):
     """Notes each commit in a receipt, in the same transaction."""
 
@@ -69,10 +86,14 @@ class Receipted(Store):
         """As ``Store.commit``; raises Unavailable when a later attempt has taken over."""
         await self.commit_many([change])
 
-    async def commit_many(self, changes: Sequence[Change]) -> None:
+    async def commit_many(self, changes: Sequence[Change], spaces: Sequence[Space] = ()) -> None:
         """As ``Store.commit_many``; raises Unavailable when a later attempt has taken over."""
-        receipts, receipt = self.receipts, self._receipt
+        control = self._control(spaces)
+
+        async def note(session: AsyncClientSession) -> None:
+            await self.receipts.note(self._receipt, changes, session)
+            if control is not None:
+                await control(session)
+
         await self._announce(changes)
-        await self._committer.commit_many(
-            changes, also=lambda session: receipts.note(receipt, changes, session)
-        )
+        await self._committer.commit_many(changes, also=note)

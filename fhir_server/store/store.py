@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from copy import copy
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+
+from pymongo.asynchronous.client_session import AsyncClientSession
 
 from fhir_server.access import AccessContext
 from fhir_server.access.audit_chain import Signer
 from fhir_server.search.entries import IndexDescriptor, IndexEntries, SearchPlan
+from fhir_server.space.life import Space
 from fhir_server.store.auditing import AuditLog
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.closure_tables import ClosureTables
@@ -29,17 +32,18 @@ from fhir_server.store.jobs import Jobs
 from fhir_server.store.labels import holders
 from fhir_server.store.outbox import Outbox
 from fhir_server.store.purging import Purges
+from fhir_server.store.quotas import Quotas
 from fhir_server.store.reading import Reader
 from fhir_server.store.receipts import Receipts
 from fhir_server.store.reindexing import replace_entries
 from fhir_server.store.relabelling import relabel
 from fhir_server.store.searching import Searcher
 from fhir_server.store.skipping import Skipper
+from fhir_server.store.spaces import Spaces
+from fhir_server.store.transacting import Also
 
 Announce = Callable[[Sequence[Change]], Awaitable[None]]
 """Is told of changes before they are made; what it raises prevents them."""
-
-Answer = TypeVar("Answer")
 
 
 class Store:
@@ -59,12 +63,17 @@ class Store:
         self._historian = Historian(connection, catalogue)
         self._committer = Committer(connection, catalogue, contents, patience_s)
         self._locks = KeyLocks()
-        self._looks: SharedRuns[Any] = SharedRuns()
+        #: Reads that answer all who asked for the same before they began.
+        self.shared: SharedRuns[Any] = SharedRuns()
         self._watched: frozenset[str] = frozenset()
         self._notify: Callable[[], Awaitable[None]] = _nobody
         self._announce: Announce = _unannounced
         #: Large content, apart from the bodies.
         self.contents = contents
+        #: Names that one resource holds at a time.
+        self.names = self._committer.names
+        #: The control documents of the citizens' spaces.
+        self.spaces = Spaces(connection)
         #: Consents and care teams, by which access is decided.
         self.facts = FactReader(connection)
         #: Long work, with its progress.
@@ -73,6 +82,8 @@ class Store:
         self.receipts = Receipts(connection)
         #: Versions that are removed for good.
         self.purges = Purges(connection, catalogue, contents)
+        #: What apps have used of their shares.
+        self.quotas = Quotas(connection)
         #: An event for each version.
         self.outbox = Outbox(connection)
         #: Code systems that are too large for a resource.
@@ -124,19 +135,30 @@ class Store:
         """Return when the change is durable.
 
         Raises VersionConflict when ``previous`` is not current, ClaimTaken when another document holds the
-        claim, Unavailable when the outcome is unknown, FhirError 413 when the body is too large.
+        claim, NameTaken when another resource holds a name, Unavailable when the outcome is unknown, FhirError 413
+        when the body is too large.
         """
         await self._announce((change,))
         await self._committer.commit(change)
         if change.type in self._watched:
             await self._notify()
 
-    async def commit_many(self, changes: Sequence[Change]) -> None:
-        """Return when all changes are durable; otherwise none is made. Exceptions as those of ``commit``."""
+    async def commit_many(self, changes: Sequence[Change], spaces: Sequence[Space] = ()) -> None:
+        """Return when all changes are durable; otherwise none is made. Exceptions as those of ``commit``.
+
+        ``spaces`` are control documents that are replaced in the same transaction.
+        """
         await self._announce(changes)
-        await self._committer.commit_many(changes)
+        await self._committer.commit_many(changes, self._control(spaces))
         if self._watched and any(change.type in self._watched for change in changes):
             await self._notify()
+
+    def _control(self, spaces: Sequence[Space]) -> Also | None:
+        async def control(session: AsyncClientSession) -> None:
+            for space in spaces:
+                await self.spaces.replace(space, session)
+
+        return control if spaces else None
 
     def announcing(self, announce: Announce) -> Store:
         """Return a door to the same data that awaits ``announce`` before it makes changes, and none when it raises."""
@@ -304,11 +326,6 @@ class Store:
     async def unlocked(self, type_: str, id_: str) -> bool:
         """Return False at once if no task holds the lock, else True as soon as none does."""
         return await self._locks.freed((type_, id_))
-
-    async def shared(self, key: Hashable, look: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Return what ``look`` finds by reading only: one look answers all who asked under ``key`` before it."""
-        answer: Answer = await self._looks.join(key, look)
-        return answer
 
     async def secret(self, name: str) -> bytes:
         """Return 32 random bytes that belong to this database and never change."""

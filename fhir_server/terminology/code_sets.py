@@ -16,6 +16,7 @@ from fhir_server.terminology.library import Library, Shelf, Sources
 from fhir_server.terminology.membership import Asked, Membership
 from fhir_server.terminology.questions import Codes, Needed
 from fhir_server.terminology.rule_sets import RULE_SETS
+from fhir_server.terminology.subsumption import subsumes
 
 #: Answers that are remembered; the senders choose the codes.
 _REMEMBERED = 50_000
@@ -113,6 +114,21 @@ class CodeSets:
         if value_set is None:
             return None
         return Membership(self._library).in_value_set(value_set, Asked(system, code))
+
+    def subsumes(self, system: str, parent: str, child: str) -> bool | None:
+        """Tell whether a code is, or is above, another; None when that can't be known."""
+        if parent == child:
+            return True
+        found = self._library.system(system)
+        if found is None:
+            return None
+        try:
+            outcome = subsumes(found, parent, child)
+        except (Needed, FhirError):  # in the database, or no code of the system
+            return None
+        if outcome == "not-subsumed" and not found.is_complete:
+            return None
+        return outcome in {"equivalent", "subsumes"}
 
     def displays(self, system: str, code: str) -> tuple[str, ...] | None:
         """Return the texts that a code may be shown with, () if the system doesn't have it, None if unknown."""

@@ -34,11 +34,17 @@ class Proof:
 
 
 def read_requirements(folder: Path) -> list[Requirement]:
-    """Return the requirements in ``requirements`` below the folder of the conformance content."""
+    """Return the requirements in ``requirements`` below the folder of the conformance content.
+
+    Lists with other columns, which name tests of the project, are passed over.
+    """
+    columns = list(Requirement.__dataclass_fields__)
     found = []
     for file in sorted((folder / "requirements").glob("*.csv")):
         with file.open(newline="") as text:
-            found += [Requirement(**row) for row in csv.DictReader(text)]
+            rows = csv.DictReader(text)
+            if rows.fieldnames == columns:
+                found += [Requirement(**row) for row in rows]
     return found
 
 

@@ -217,6 +217,10 @@ class Elements:
         """Tell whether a coded value is in a value set; None when it isn't known."""
         return binding.membership(coded, type_name, self._membership(value_set))
 
+    def subsumes(self, system: str, parent: str, child: str) -> bool | None:
+        """Tell whether a code is, or is above, another; None when it isn't known."""
+        return self._compiler.code_sets.subsumes(system, parent, child)
+
     def has_member(self, value: Any, value_set: str) -> bool | None:
         """Tell whether a code, Coding or CodeableConcept is in a value set; None when it isn't known."""
         is_concept = type(value) is dict and ("coding" in value or "text" in value)

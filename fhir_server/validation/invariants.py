@@ -59,8 +59,9 @@ class _Hooks:
         answer: bool | None = self._terminology.member(coded, type_name, value_set)
         return answer
 
-    def subsumes(self, _system: str, parent: str, child: str) -> bool | None:
-        return True if parent == child else None
+    def subsumes(self, system: str, parent: str, child: str) -> bool | None:
+        answer: bool | None = self._terminology.subsumes(system, parent, child)
+        return answer
 
     def html_checks(self, div: str) -> bool:
         return xhtml.problem(div) is None

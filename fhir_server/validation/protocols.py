@@ -34,6 +34,9 @@ class CodeSets(Protocol):
     def membership(self, value_set_url: str, system: str, code: str) -> bool | None:
         """Tell whether a code of a system ("": of any) is in a value set; None when that can't be known."""
 
+    def subsumes(self, system: str, parent: str, child: str) -> bool | None:
+        """Tell whether a code is, or is above, another; None when that can't be known."""
+
     def displays(self, system: str, code: str) -> tuple[str, ...] | None:
         """Return the texts that a code may be shown with, () if the system doesn't have it, None if unknown."""
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 ROOT = Path(__file__).parents[2]
-READY_WITHIN_S = 60
+READY_WITHIN_S = 180
 
 
 def _free_port() -> int:

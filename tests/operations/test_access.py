@@ -7,13 +7,16 @@ import json
 import pytest
 
 from fhir_server.access import OPEN, AccessContext
+from fhir_server.access.policy import any_of, both, none_of
 from fhir_server.app import create_app
 from fhir_server.interactions.exchange import FhirRequest
 from fhir_server.interactions.router import dispatch
 from fhir_server.settings import load
 
 #: Sees Ada's record, and of it nothing that is hidden.
-ADA = AccessContext("ada", {"p": "ada", "_id": {"$nin": ["hidden", "secret"]}})
+ADA = AccessContext(
+    "ada", lambda _type, _letter: both(any_of("p", ["ada"]), none_of("_id", ["hidden", "secret"]))
+)
 LOINC = "http://loinc.org"
 CODE = {"coding": [{"system": LOINC, "code": "8867-4"}]}
 VITAL = [

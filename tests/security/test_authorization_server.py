@@ -526,3 +526,26 @@ def test_fhirclient_py_launches(site, app):
     assert client.patient.name[0].text == "Alice Martin"
     client.reauthorize()
     assert client.ready
+
+
+def seen(site, token, path):
+    return httpx.get(f"{site}/fhir/{path}", headers={"Authorization": f"Bearer {token}"})
+
+
+def test_T37_without_scopes_there_is_no_data(site, app):
+    found = app.tokens({"scope": "openid fhirUser"})
+    assert seen(site, found["access_token"], "metadata").status_code == 200
+    assert seen(site, found["access_token"], "Patient").status_code == 403
+    assert seen(site, found["access_token"], "Patient/a").status_code == 403
+
+
+def test_scopes_and_the_patient_are_held_to(site, app):
+    token = app.tokens({"scope": "launch/patient patient/Patient.rs"})["access_token"]
+    assert seen(site, token, "Patient/a").status_code == 200
+    hidden, absent = seen(site, token, "Patient/b"), seen(site, token, "Patient/never")
+    assert (hidden.status_code, hidden.text.replace("/b", "/x")) == (404, absent.text.replace("/never", "/x"))
+    assert [e["resource"]["id"] for e in seen(site, token, "Patient").json()["entry"]] == ["a"]
+    assert seen(site, token, "Observation").status_code == 403
+    body = {"resourceType": "Patient", "id": "a"}
+    changed = httpx.put(f"{site}/fhir/Patient/a", json=body, headers={"Authorization": f"Bearer {token}"})
+    assert changed.status_code == 403

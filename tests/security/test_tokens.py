@@ -384,3 +384,20 @@ def test_T04_a_symmetric_or_private_key_in_the_settings(tmp_path, kty, message):
         file.write_text(json.dumps({"keys": [RSAKey.generate_key(2048).as_dict(private=True)]}))
     with pytest.raises(ValueError, match=message):
         trusted([Described("https://a.example.org", {"x": Client("app")}, jwks_file=file)])
+
+
+def test_T32_a_patient_whom_nobody_knows(base, issuer):
+    token = issuer.token(base, client_id="app", fhirUser=None, patient="never", scope="patient/*.rs")
+    assert get(base, token).json().get("entry", []) == []
+    answer = httpx.get(f"{base}/Patient/never", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 404
+
+
+def test_T33_a_user_scope_without_a_user(base, issuer):
+    assert get(base, issuer.token(base, fhirUser=None, scope="user/*.rs")).status_code == 403
+
+
+def test_T37_a_token_without_scopes_of_resources(base, issuer):
+    token = issuer.token(base, scope="openid fhirUser")
+    assert get(base, token).status_code == 403
+    assert httpx.get(f"{base}/metadata", headers={"Authorization": f"Bearer {token}"}).status_code == 200

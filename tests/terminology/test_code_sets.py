@@ -195,3 +195,22 @@ def test_codes_above_and_below(code, below, found):
     system = Library(Shelf(Example({}))).system("http://a/tree")
     code = code if system.find(code) is None else system.find(code).code
     assert (system.descendants(code) if below else system.ancestors(code)) == found
+
+
+ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+
+
+@pytest.mark.parametrize(
+    ("system", "parent", "child", "expected"),
+    [
+        (ACT, "IMP", "ACUTE", True),
+        (ACT, "ACUTE", "IMP", False),
+        (ACT, "AMB", "ACUTE", False),
+        (ACT, "AMB", "AMB", True),
+        (ACT, "AMB", "no code", None),
+        ("urn:unknown", "a", "b", None),
+        ("urn:unknown", "a", "a", True),
+    ],
+)
+def test_subsumption(system, parent, child, expected):
+    assert CODE_SETS.subsumes(system, parent, child) is expected

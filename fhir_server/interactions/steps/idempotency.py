@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 from fhir_server.datatypes.json_format import encode
@@ -28,26 +28,41 @@ Answer = Callable[[Server, FhirRequest], Awaitable[FhirResponse]]
 async def once(server: Server, request: FhirRequest, answer: Answer) -> FhirResponse:
     """Return the answer, made by ``answer`` at most once for the key.
 
-    Raises FhirError 400 for a malformed key, 409 and 422 as above.
+    Raises FhirError 400 for a malformed key, 409 and 422 as above. A body that is read while it is worked on
+    (``FhirRequest.incoming``) is compared at its end.
     """
     key = request.headers[KEY].strip()
     if not _FORM(key):
         raise error("value", "An Idempotency-Key has 1 to 255 printable ASCII characters and no spaces.")
     actor = f"{request.access.actor}\n{key}".encode()
+    digest = None
+    if request.incoming is not None:
+        digest = hashlib.sha256()
+        request = replace(request, incoming=_digested(request.incoming, digest))
     receipt = await server.store.receipts.open(hashlib.sha256(actor).hexdigest(), _fingerprint(request))
+    if receipt.state is State.ANSWERED and request.incoming is not None and digest is not None:
+        async for _ in request.incoming:
+            pass
+        if receipt.answer["d"] != digest.digest():
+            receipt = replace(receipt, state=State.OTHER)
     if receipt.state is not State.OURS:
         return _known(receipt)
+    # What is streamed is not noted: natural keys keep it from being done twice.
+    noting = server if digest is not None else replace(server, store=Receipted(server.store, receipt))
     is_refused = False
     response = None
     try:
-        response = await answer(replace(server, store=Receipted(server.store, receipt)), request)
+        response = await answer(noting, request)
     except FhirError as problem:
         is_refused = problem.status < 500
         raise
     finally:
         if response is None:
             await server.store.receipts.give_up(receipt, is_refused=is_refused)
-    await server.store.receipts.finish(receipt, _kept(response))
+    kept = _kept(response)
+    if digest is not None:
+        kept["d"] = digest.digest()
+    await server.store.receipts.finish(receipt, kept)
     return response
 
 
@@ -64,6 +79,12 @@ def _fingerprint(request: FhirRequest) -> bytes:
     return hashlib.sha256(encode(told) + b"\n" + body).digest()
 
 
+async def _digested(parts: AsyncIterator[bytes], digest: hashlib._Hash) -> AsyncIterator[bytes]:
+    async for part in parts:
+        digest.update(part)
+        yield part
+
+
 def _kept(response: FhirResponse) -> dict[str, object]:
     body = b"".join(response.body)
     return {
@@ -72,6 +93,7 @@ def _kept(response: FhirResponse) -> dict[str, object]:
         "b": body if len(body) <= LARGEST_ANSWER and not response.large else b"",
         "i": response.interaction,
         "t": response.type,
+        "c": response.content_type,
     }
 
 
@@ -97,4 +119,11 @@ def _known(receipt: Receipt) -> FhirResponse:
     kept = receipt.answer
     headers = [(name, value) for name, value in kept["h"]]
     headers.append(("Idempotency-Replayed", "true"))
-    return FhirResponse(kept["s"], headers, (kept["b"],) if kept["b"] else (), kept["i"], kept["t"])
+    return FhirResponse(
+        kept["s"],
+        headers,
+        (kept["b"],) if kept["b"] else (),
+        kept["i"],
+        kept["t"],
+        content_type=kept.get("c", ""),
+    )

@@ -156,7 +156,7 @@ def test_matches(fhir, world, type_, query, expected):
         ({"_list": "a/b"}, "id of a List"),
         ({"_text": "(x"}, "a ')' is missing"),
         ({"_text": "!"}, "holds no word"),
-        ({"_content": "x"}, "not indexed on this server"),
+        ({"_content": "x"}, "setting search.without_content"),
         ({"_query": "x"}, "no named queries"),
         ({"_at": "then"}, "is not a date"),
         ({"_type": "Patient"}, "the address names the type"),
