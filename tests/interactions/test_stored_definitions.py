@@ -33,7 +33,7 @@ def test_a_stored_profile_takes_effect_at_once_and_ends_with_its_deletion(
     assert fhir.put("StructureDefinition/named-patient", json=PROFILE).status_code == 201
 
     refused = fhir.post("Patient", json=NAMELESS)
-    assert refused.status_code == 400
+    assert refused.status_code == 422
     [issue] = [i for i in refused.json()["issue"] if i["severity"] == "error"]
     assert issue["expression"] == ["Patient"]
     assert issue["details"]["coding"][0]["code"] == f"cardinality@{URL}#Patient.name"

@@ -15,7 +15,8 @@ from fhir_server.search.customizing import defects, is_effective
 def assess(server: Server, resource: dict[str, Any]) -> tuple[Issue, ...]:
     """Return the warnings about a valid resource; raise FhirError with all issues when there is an error.
 
-    The status is 400 when an error concerns structure or values, else 422 (invariants, codes, business rules).
+    The status is 400 when an error concerns the structure or values of R4 itself, else 422: invariants, codes, business
+    rules, and whatever a profile asks for (https://hl7.org/fhir/R4/http.html#create).
     """
     issues = server.validator.validate(resource, lenient=True)
     if resource["resourceType"] == "SearchParameter":
@@ -25,8 +26,13 @@ def assess(server: Server, resource: dict[str, Any]) -> tuple[Issue, ...]:
     errors = [issue for issue in issues if issue.severity in ("error", "fatal")]
     if errors:
         issues = server.validator.corrected(issues, resource)
-        raise FhirError(*issues, status=min(STATUS_BY_CODE.get(issue.code, 422) for issue in errors))
+        raise FhirError(*issues, status=min(map(_status, errors)))
     return issues
+
+
+def _status(issue: Issue) -> int:
+    """Return the status that an error alone would have; the rule of a profile names its canonical URL."""
+    return 422 if "://" in issue.rule else STATUS_BY_CODE.get(issue.code, 422)
 
 
 def _of_search_parameter(server: Server, resource: dict[str, Any]) -> tuple[Issue, ...]:
