@@ -8,6 +8,8 @@ from pathlib import Path
 
 #: The top-level folders of content.
 FOLDERS = ("profiles", "terminology", "conformance", "examples")
+#: Types that others refer to: rules that look at who somebody is need them first.
+PERSONS = ("Organization", "Practitioner", "Patient", "RelatedPerson")
 
 
 def content_folder(name: str) -> Path:
@@ -28,8 +30,9 @@ def own_definitions() -> Iterator[tuple[str, str, bytes]]:
 
 
 def examples_that_pass() -> Iterator[tuple[str, str, bytes]]:
-    """Return (type, id, JSON bytes) of each example that the server must accept, by type and file name."""
-    return _resources(sorted((content_folder("examples") / "pass").rglob("*.json")))
+    """Return (type, id, JSON bytes) of each example that the server must accept: persons first, then by file name."""
+    rows = _resources(sorted((content_folder("examples") / "pass").rglob("*.json")))
+    return iter(sorted(rows, key=lambda row: PERSONS.index(row[0]) if row[0] in PERSONS else len(PERSONS)))
 
 
 def _resources(files: Iterable[Path]) -> Iterator[tuple[str, str, bytes]]:
