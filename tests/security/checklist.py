@@ -18,6 +18,10 @@ ROWS = [f"L{n:02}" for n in range(1, 69)] + [f"C{n:02}" for n in range(1, 33)]
 
 #: What the tests of a row leave out; the row is then proved in part.
 LEFT_OUT = {
+    "C21": "checked against R4 and a table of BALP's slices, not against BALP's own profiles",
+    "C24": "the rights of the MongoDB role are documented, not tested",
+    "C26": "without a token of a real issuer",
+    "C32": "the 200 kills are not run",
     "L10": "versioned and urn references are covered, a resolving identifier is not",
     "L17": "an expired page link",
     "L22": "chain in _sort; _filter is not offered",
