@@ -114,6 +114,7 @@ def test_every_setting_can_come_from_its_variable(monkeypatch):
         "validation.profiles": "Patient=https://h/p",
         "auth.issuers": '[{"issuer": "https://h", "clients": {"c": {"kind": "app"}}}]',
         "auth.origins": "https://h",
+        "audit.mode": "off",
         "auth.smart": '{"token_endpoint": "https://h/token"}',
     }
     for name, field in fields().items():
