@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fhir_server.cli.exits import Exit, stop
+from fhir_server.cli.options import Packages
 
 EPILOG = """\b
 Examples:
@@ -24,13 +25,7 @@ def schema(
             help="A type, such as Patient, or the address of a profile: url or url|version.",
         ),
     ],
-    package: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SOURCE",
-            help="A FHIR package to know besides those installed: a .tgz, a folder, or NAME#VERSION of the cache.",
-        ),
-    ] = None,
+    package: Packages = None,
     full: Annotated[
         bool,
         typer.Option(

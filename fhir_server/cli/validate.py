@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fhir_server.cli.exits import Exit, stop
+from fhir_server.cli.options import Packages
 
 if TYPE_CHECKING:
     from fhir_server.cli.judging import Task
@@ -61,13 +62,7 @@ def validate(
             help="A profile (url or url|version) to judge by, besides those that resources claim.",
         ),
     ] = None,
-    package: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SOURCE",
-            help="A FHIR package to know besides those installed: a .tgz, a folder, or NAME#VERSION of the cache.",
-        ),
-    ] = None,
+    package: Packages = None,
     lang: Annotated[str, typer.Option(metavar="en|fr", help="The language of the sentences.")] = "en",
     fix: Annotated[
         bool,

@@ -1,0 +1,13 @@
+"""Options that several commands have."""
+
+from typing import Annotated
+
+import typer
+
+Packages = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SOURCE",
+        help="A FHIR package to know besides those installed: a .tgz, a folder, or NAME#VERSION of the cache.",
+    ),
+]
