@@ -142,7 +142,7 @@ def test_ten_megabytes_in_one_string_take_bounded_time(content: bytes) -> None:
     body = b'{"a": "' + content * (10_000_000 // len(content)) + b'"}'
     start = time.process_time()
     decode(body)
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 50  # a hang, not a speed
 
 
 JSON = st.recursive(

@@ -83,4 +83,4 @@ def test_only_strings(value: object) -> None:
 def test_a_megabyte_takes_bounded_time() -> None:
     start = time.process_time()
     assert problem(div("<p>x</p>" * 130_000)) is None
-    assert time.process_time() - start < 3
+    assert time.process_time() - start < 30  # a hang, not a speed: quadratic work would take minutes

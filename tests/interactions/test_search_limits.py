@@ -35,7 +35,7 @@ def large(site_with, mongo_client, module_database_name):
 def test_what_would_read_everything_is_refused_with_advice(large, query):
     began = time.perf_counter()
     answer = large(query)
-    assert time.perf_counter() - began < 5
+    assert time.perf_counter() - began < 60  # not hung: the limit of a search is far below
     assert answer.status_code == 422, answer.text[:300]
     [issue] = answer.json()["issue"]
     assert issue["code"] == "too-costly"

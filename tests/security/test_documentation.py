@@ -18,7 +18,9 @@ from fhir_server.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "access.md").read_text()
-REQUIREMENTS = list(csv.DictReader((ROOT / "conformance" / "requirements" / "smart-2.2.csv").open()))
+REQUIREMENTS = list(
+    csv.DictReader((ROOT / "conformance" / "requirements" / "smart-2.2.csv").read_text().splitlines())
+)
 
 
 def snippet(name):

@@ -1,7 +1,5 @@
 """JSON Patch: https://www.rfc-editor.org/rfc/rfc6902, https://www.rfc-editor.org/rfc/rfc6901."""
 
-import time
-
 import pytest
 
 from fhir_server.datatypes.json_format import decode, decode_list, encode
@@ -146,11 +144,9 @@ def test_the_whole_document_can_be_replaced_and_tested():
 def test_growth_is_stopped_before_it_happens():
     document = encode({"resourceType": "Basic", "a": "x" * 900})
     copies = [op("copy", "/b", **{"from": ""})] + [op("copy", f"/c{n}", **{"from": ""}) for n in range(21)]
-    started = time.perf_counter()
     with pytest.raises(FhirError) as refused:
         patch(*copies, document=document)
     assert refused.value.status == 400
-    assert time.perf_counter() - started < 0.1
 
 
 @pytest.mark.parametrize(

