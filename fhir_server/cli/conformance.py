@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fhir_server.cli import certify
 from fhir_server.cli.exits import Exit, stop
 
 if TYPE_CHECKING:
@@ -133,6 +134,9 @@ def own(
     with fresh_server() as base:
         done = _run(found, Endpoints({1: base}), Options(jobs), Log(None, base))
     raise typer.Exit(int(_report(done, forms, out)))
+
+
+program.command("certify", epilog=certify.EPILOG)(certify.certify)
 
 
 @program.command("compare")
