@@ -38,7 +38,7 @@ class Judge:
             try:
                 for call in await asyncio.to_thread(self.judge, traffic):
                     await self._look_up(call)
-            except Exception:
+            except Exception:  # noqa: BLE001 (one request that can't be judged is told in the report)
                 _LOG.exception("request %d could not be judged", traffic.number)
                 self.ledger.unjudged.append(traffic.number)
             finally:

@@ -1,6 +1,6 @@
 """A proxy that passes everything unchanged, in both directions and as it comes, and keeps a copy for the judge.
 
-It is an ASGI application before one server; requests and answers of any size are streamed, only what is kept is bounded.
+It is an ASGI application before one server; requests and answers of any size are streamed, and what is kept is bounded.
 """
 
 from __future__ import annotations

@@ -190,8 +190,9 @@ def _report(done: Run, certification: Certification, forms: list[str], out: Path
             print(f"error\t{script.name}\t{script.error}")
         for phase in script.phases:
             if phase.result in {FAIL, WARNING, ERROR}:
-                said = phase.steps[0].title if phase.name not in phase.steps[0].message else phase.name
-                print(f"{phase.result}\t{script.name}\t{said}\t{phase.description}")
+                is_item = script.name.startswith("role-")
+                said = phase.steps[0].title if is_item else f"{phase.name}\t{phase.description}"
+                print(f"{phase.result}\t{script.name}\t{said}")
     if out is not None:
         for file in write_reports(done, certification.statements(), forms, out):
             print(f"wrote {file}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What a client's bodies must be: valid, by their profiles, with codes of their bindings and references of R4's form."""
+"""What a client's bodies must be: valid, by their profiles, with bound codes and references of R4's form."""
 
 from __future__ import annotations
 

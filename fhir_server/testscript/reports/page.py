@@ -65,7 +65,8 @@ def _result(result: str) -> str:
 def _summary(run: Run) -> Iterator[str]:
     counts = run.counts()
     yield f"<h1>Conformance of {escape(run.base)}</h1>"
-    yield f"<p>{_result(run.result)}. {len(run.scripts)} {escape(run.parts)}, begun {escape(run.started)}, {run.seconds:g} s,"
+    yield f"<p>{_result(run.result)}. {len(run.scripts)} {escape(run.parts)}, begun {escape(run.started)},"
+    yield f"{run.seconds:g} s,"
     yield f"fhir-server {escape(run.version)}.</p>"
     yield '<div class="wide"><table><caption>Tests by result. A skipped test never counts as passed.</caption>'
     yield (
