@@ -30,6 +30,7 @@ from fhir_server.interactions.content import store_definitions, store_examples
 from fhir_server.interactions.exchange import Policy, Server
 from fhir_server.interactions.imported_code_systems import ImportedCodeSystems
 from fhir_server.interactions.router import ROUTES
+from fhir_server.interactions.sandbox import START, Sandbox, milliseconds
 from fhir_server.interactions.steps.identity import id_source
 from fhir_server.interactions.steps.links import Links
 from fhir_server.interactions.steps.prepare import instant
@@ -249,6 +250,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                     _LOG.info("%d definitions of the health space were stored", written)
                 if settings.examples.load:
                     await store_examples(app.serving())
+                if (own := app.serving().sandbox) is not None:
+                    own.afterwards.append(stored.renew)
+                    await store.snapshots.take(START)
                 yield
             finally:
                 for task in following:
@@ -262,6 +266,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         if embedded is not None:
             await asyncio.to_thread(embedded.stop)
+
+
+def sandbox(settings: Settings) -> Sandbox | None:
+    """Return what makes the server a sandbox; None when it is none."""
+    chosen = settings.sandbox
+    start = milliseconds(chosen.clock) if chosen.clock else None
+    return Sandbox(start, chosen.ids) if chosen.on else None
 
 
 def validation_policy(settings: Settings) -> ValidationPolicy:
@@ -323,6 +334,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         max_bundle_entries=settings.bundle.max_entries,
         max_bundle_mb=settings.http.max_bundle_mb,
         audit=is_audited(settings),
+        sandbox=settings.sandbox.on,
         check_references_on_write=settings.integrity.references in ("write", "both"),
         check_references_on_delete=settings.integrity.references in ("delete", "both"),
         expunge=settings.expunge.allow,
@@ -359,6 +371,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         capabilities={"statement": described(registry, policy)},
         operations=by_name(offered(policy)),
         audit=await _audit(settings, store) if is_audited(settings) else None,
+        sandbox=sandbox(settings),
     )
 
 

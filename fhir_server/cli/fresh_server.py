@@ -14,8 +14,11 @@ from pathlib import Path
 
 
 @contextmanager
-def fresh_server() -> Iterator[str]:
-    """Give the base URL of an empty server with the embedded MongoDB; raises RuntimeError when it doesn't start."""
+def fresh_server(*options: str) -> Iterator[str]:
+    """Give the base URL of an empty server with the embedded MongoDB; raises RuntimeError when it doesn't start.
+
+    ``options`` are further ones of serve.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -24,7 +27,7 @@ def fresh_server() -> Iterator[str]:
         log = Path(folder) / "server.log"
         command = [
             sys.executable, "-m", "fhir_server", "serve", "--port", str(port),
-            "--data-dir", str(Path(folder) / "data"), "--no-load-examples",
+            "--data-dir", str(Path(folder) / "data"), "--no-load-examples", *options,
         ]  # fmt: skip
         with log.open("wb") as errors:
             process = subprocess.Popen(  # noqa: S603 (our own command)

@@ -39,6 +39,7 @@ from fhir_server.store.reindexing import replace_entries
 from fhir_server.store.relabelling import relabel
 from fhir_server.store.searching import Searcher
 from fhir_server.store.skipping import Skipper
+from fhir_server.store.snapshots import Snapshots
 from fhir_server.store.spaces import Spaces
 from fhir_server.store.transacting import Also
 
@@ -92,6 +93,8 @@ class Store:
         self.grants = Grants(connection)
         #: The tables of $closure.
         self.closure_tables = ClosureTables(connection)
+        #: Copies of the whole database, for sandboxes.
+        self.snapshots = Snapshots(connection)
 
     @classmethod
     async def connect(
