@@ -50,7 +50,8 @@ class Fault:
 class Sandbox:
     """The state of a sandbox.
 
-    ``start`` (milliseconds UTC) and ``ids`` make its clock and ids ones that can be foretold. The clock goes on by a second with each request, and stands still within one.
+    ``start`` (milliseconds UTC) and ``ids`` make its clock and ids ones that can be foretold.
+    The clock goes on by a second with each request, and stands still within one.
     """
 
     def __init__(self, start: int | None = None, ids: str = "") -> None:

@@ -23,11 +23,13 @@ def parameters(**values):
 
 @pytest.fixture(scope="module")
 def box(site_with):
-    with site_with(
-        {"sandbox.on": True, "sandbox.ids": "box", "sandbox.clock": "2026-01-01T08:00:00Z"}
-    ) as site:
-        with httpx.Client(base_url=site.base_url.join("fhir/"), timeout=60) as client:
-            yield client
+    with (
+        site_with(
+            {"sandbox.on": True, "sandbox.ids": "box", "sandbox.clock": "2026-01-01T08:00:00Z"}
+        ) as site,
+        httpx.Client(base_url=site.base_url.join("fhir/"), timeout=60) as client,
+    ):
+        yield client
 
 
 @pytest.fixture(autouse=True)
