@@ -272,7 +272,7 @@ def sandbox(settings: Settings) -> Sandbox | None:
     """Return what makes the server a sandbox; None when it is none."""
     chosen = settings.sandbox
     start = milliseconds(chosen.clock) if chosen.clock else None
-    return Sandbox(start, chosen.ids) if chosen.on else None
+    return Sandbox(start, chosen.ids or "") if chosen.on else None
 
 
 def validation_policy(settings: Settings) -> ValidationPolicy:

@@ -10,9 +10,9 @@ from pydantic import AfterValidator, Field
 from fhir_server.settings.section import Section
 
 
-def _instant(value: str) -> str:
+def _instant(value: str | None) -> str | None:
     try:
-        is_one = not value or datetime.fromisoformat(value).tzinfo is not None
+        is_one = value is None or datetime.fromisoformat(value).tzinfo is not None
     except ValueError:
         is_one = False
     if not is_one:
@@ -25,7 +25,7 @@ class Sandbox(Section):
 
     on: bool = False
     """Whether this server is a sandbox: whoever may reach it can replace all its data. --production refuses it."""
-    clock: Annotated[str, AfterValidator(_instant)] = ""
-    """The instant that its clock begins at; it goes on by a second with each request. Empty: the time it is."""
-    ids: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{0,40}$")] = ""
-    """What the ids that it gives begin with; they are numbered from 1. Empty: ids that nobody can foretell."""
+    clock: Annotated[str | None, AfterValidator(_instant)] = None
+    """The instant that its clock begins at; it goes on by a second with each request. Without it: the time it is."""
+    ids: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9.-]{1,40}$")] = None
+    """What the ids that it gives begin with; they are numbered from 1. Without it: ids that nobody can foretell."""
