@@ -64,7 +64,11 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class ScriptResult:
-    """The outcome of one script; ``digest`` is that of its content, ``error`` why it could not be run at all."""
+    """The outcome of one script.
+
+    ``digest`` is that of its content, ``error`` why it could not be run at all, ``lacks`` what the server doesn't claim to
+    have and the script asks for: then it was left out.
+    """
 
     name: str
     title: str
@@ -75,6 +79,7 @@ class ScriptResult:
     seconds: float
     phases: tuple[Phase, ...] = ()
     error: str = ""
+    lacks: str = ""
 
     @property
     def result(self) -> str:
@@ -106,8 +111,8 @@ class Run:
 
     @property
     def result(self) -> str:
-        """The gravest result of its scripts; an empty run proves nothing."""
-        return gravest((script.result for script in self.scripts), empty=SKIP)
+        """The gravest result of its scripts but those left out; an empty run proves nothing."""
+        return gravest((script.result for script in self.scripts if not script.lacks), empty=SKIP)
 
     def counts(self) -> dict[str, int]:
         """Return how many tests had which result; a script that could not be run counts as one error."""

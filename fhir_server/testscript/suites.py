@@ -16,6 +16,7 @@ import msgspec
 import yaml
 
 from fhir_server.datatypes.json_format import decode
+from fhir_server.testscript.needs import NEEDS, statement
 from fhir_server.testscript.script import Script
 from fhir_server.testscript.search_tables import tests_of
 
@@ -97,14 +98,16 @@ def _resource(table: dict[str, Any], test: dict[str, Any], file: Path) -> dict[s
     resource: dict[str, Any] = {
         "resourceType": "TestScript", "id": name, "url": URL + name, "name": name.replace("-", "_"),
         "title": test["says"], "status": "active", "description": f"{test['says']} See {page}",
-        "metadata": {"capability": [{
-            "required": True, "validated": False, "link": [page],
-            "capabilities": "http://hl7.org/fhir/CapabilityStatement/base",
-        }]},
     }  # fmt: skip
+    needed = [*table.get("needs", []), *test.get("needs", [])]
+    resource["metadata"] = {"capability": [{
+        "required": True, "validated": bool(needed), "link": [page],
+        "capabilities": f"#{NEEDS}" if needed else "http://hl7.org/fhir/CapabilityStatement/base",
+        **({"description": f"The server has {', '.join(needed)}"} if needed else {}),
+    }]}  # fmt: skip
     contained = [_contained(id_, content) for id_, content in fixtures.items()]
+    resource["contained"] = [*contained, *([statement(needed)] if needed else [])]
     if contained:
-        resource["contained"] = contained
         resource["fixture"] = [
             {"id": i, "autocreate": False, "autodelete": True, "resource": {"reference": f"#c-{i}"}}
             for i in fixtures
