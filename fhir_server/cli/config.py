@@ -94,7 +94,7 @@ def page() -> str:
     lines = [
         "# Settings",
         "",
-        "<!-- Made by `make docs` from fhir_server/settings.py; edit there. -->",
+        "<!-- Made by `make docs` from fhir_server/settings/; edit there. -->",
         "",
         "Sources, strongest first: command line, environment, `.env`, `fhir-server.toml` in the working",
         "directory (or the file that `FHIR_CONFIG` names), defaults. A name that is no setting is an error.",
