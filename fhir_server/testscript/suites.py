@@ -11,11 +11,13 @@ import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import msgspec
 import yaml
 
 from fhir_server.datatypes.json_format import decode
+from fhir_server.testscript import example_tables
 from fhir_server.testscript.needs import NEEDS, statement
 from fhir_server.testscript.script import Script
 from fhir_server.testscript.search_tables import tests_of
@@ -67,7 +69,7 @@ def suites(folder: Path) -> dict[str, list[Path]]:
 def scripts(file: Path) -> Iterator[Script]:
     """Yield the TestScripts of a table: one for each test; raises TableError when it can't be understood."""
     table = yaml.safe_load(file.read_text())
-    for test in [*table.get("tests", []), *tests_of(table)]:
+    for test in [*table.get("tests", []), *tests_of(table), *example_tables.tests_of(table)]:
         try:
             yield script(table, test, file)
         except (KeyError, TypeError, ValueError) as reason:
@@ -83,7 +85,7 @@ def script(table: dict[str, Any], test: dict[str, Any], file: Path) -> Script:
 
 def _resource(table: dict[str, Any], test: dict[str, Any], file: Path) -> dict[str, Any]:
     name = f"{file.parent.name}-{file.stem}-{test['name']}"
-    page = SPECIFICATION + str(test.get("page", table.get("page")))
+    page = urljoin(SPECIFICATION, str(test.get("page", table.get("page"))))
     own = {**table.get("fixtures", {}), **test.get("fixtures", {})}
     used = str([table.get("setup"), *(test.get(part) for part in ("setup", "steps", "teardown"))])
     fixtures = {id_: content for id_, content in own.items() if id_ in used}
