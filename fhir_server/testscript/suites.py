@@ -45,6 +45,12 @@ _ASSERTS = {
     "links": "navigationLinks", "profile": "validateProfileId",
 }  # fmt: skip
 _SYSTEM = "http://terminology.hl7.org/CodeSystem/testscript-operation-codes"
+#: Operations that this code system has; others stand in a system of ours, their definition is the server's affair.
+_KNOWN = frozenset({
+    "closure", "document", "everything", "expand", "lastn", "lookup", "meta", "meta-add", "meta-delete", "stats",
+    "subsumes", "translate", "validate", "validate-code",
+})  # fmt: skip
+_OWN_SYSTEM = "urn:fhir-space-server:operation"
 #: Short names of the parts of an operation.
 _PARTS = {"target": "targetId", "from": "sourceId", "as": "responseId", "content": "contentType"}
 #: Interactions that are about one type.
@@ -116,7 +122,7 @@ def _resource(table: dict[str, Any], test: dict[str, Any], file: Path) -> dict[s
         ]
     profiles = {**table.get("profiles", {}), **test.get("profiles", {})}
     resource["profile"] = [{"id": i, "reference": url} for i, url in profiles.items() if i in used]
-    resource["variable"] = [v for v in variables if "${" + v["name"] in used + str(contained)]
+    resource["variable"] = [v for v in variables if "${" + v["name"] in used + str(fixtures) + str(variables)]
     resource["setup"] = {"action": setup}
     resource["test"] = [{"name": test["name"], "description": f"{test['says']} {page}", "action": actions}]
     resource["teardown"] = {"action": teardown}
@@ -164,7 +170,9 @@ class _Steps:
             raise TableError(f"{code} wants a text")
         operation: dict[str, Any] = {"encodeRequestUrl": True}
         if code != "request":
-            operation["type"] = {"system": _SYSTEM, "code": code.removeprefix("$")}
+            name = code.removeprefix("$")
+            is_own = code.startswith("$") and name not in _KNOWN
+            operation["type"] = {"system": _OWN_SYSTEM if is_own else _SYSTEM, "code": name}
         if code == "request":
             method, _, url = content.partition(" ")
             operation |= {"method": method.lower(), "url": url or "/"}
