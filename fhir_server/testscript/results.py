@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -119,6 +119,13 @@ class Run:
         found = Counter(t.result for s in self.scripts if not s.error for t in s.tests())
         found[ERROR] += sum(1 for script in self.scripts if script.error)
         return {name: found[name] for name in (PASS, WARNING, SKIP, FAIL, ERROR)}
+
+
+def completed(run: Run, more: Run) -> Run:
+    """Return a run in which the scripts that were left out have the results that another run has of them."""
+    known = {script.digest: script for script in more.scripts}
+    scripts = tuple(known.get(it.digest, it) if it.lacks else it for it in run.scripts)
+    return replace(run, scripts=scripts, seconds=round(run.seconds + more.seconds, 3))
 
 
 def read_run(data: bytes) -> Run:
