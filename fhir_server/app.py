@@ -377,7 +377,9 @@ async def _audit(settings: Settings, store: Store) -> AuditLog:
 def described(registry: Registry, policy: Policy, definitions: Definitions) -> bytes:
     """Return the CapabilityStatement of what is offered now."""
     profiles = definitions.all_of("StructureDefinition")
-    return encode(statement(_interactions(), registry, policy, instant(now()), offered(policy), profiles))
+    return encode(
+        statement(_interactions(), registry, policy, instant(now()), offered(policy), structures=profiles)
+    )
 
 
 def _interactions() -> set[str]:

@@ -41,7 +41,9 @@ _Scripts = Annotated[
 ]
 _Forms = Annotated[
     str,
-    typer.Option("--report", metavar="FORMS", help="Of html,json,junit,csv,fhir,summary,badge; written to --out."),
+    typer.Option(
+        "--report", metavar="FORMS", help="Of html,json,junit,csv,fhir,summary,badge; written to --out."
+    ),
 ]
 _Out = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Where reports are written; without it, none.")

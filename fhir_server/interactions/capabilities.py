@@ -64,11 +64,12 @@ def statement(
     policy: Policy,
     started: str,
     operations: Sequence[Operation] = (),
+    *,
     structures: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the CapabilityStatement resource.
 
-    ``interactions`` are the codes that the router has rows for, ``structures`` the StructureDefinitions known beside R4's.
+    ``interactions`` are the codes that the router has rows for, ``structures`` the StructureDefinitions beside R4's.
     """
     profiles: dict[str, list[str]] = {}
     for structure in structures:

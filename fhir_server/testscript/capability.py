@@ -1,4 +1,4 @@
-"""What a script asks of a server before it runs: ``metadata.capability`` with ``validated``, beside its CapabilityStatement.
+"""What a script asks of a server before it runs: ``metadata.capability.validated``, beside its CapabilityStatement.
 
 https://hl7.org/fhir/R4/testscript-definitions.html#TestScript.metadata.capability
 """

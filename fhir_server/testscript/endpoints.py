@@ -136,7 +136,7 @@ class Transport:
         return self._client.send(request, auth=credentials if trusted else None)
 
     def capabilities(self, index: int) -> dict[str, Any]:
-        """Return the CapabilityStatement of a destination, which is asked for once; raises as ``send`` and FhirError."""
+        """Return the CapabilityStatement of a destination, asked for once; raises as ``send`` does, and FhirError."""
         with self._lock:
             if index not in self._capabilities:
                 answer = self.send(

@@ -1,6 +1,6 @@
 """Tables of examples: files of ``examples/`` become tests of validation, good ones and bad ones.
 
-A row names a folder of examples and the types that it is about. What is beside the files in ``expected.json`` was written
+A row names a folder of examples and the types that it is about. What stands in ``expected.json`` was written
 from the profiles and from R4: the place of the defect and the kind of rule that it breaks.
 https://hl7.org/fhir/R4/resource-operation-validate.html
 """
@@ -49,7 +49,9 @@ def _tests(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _test(verdict: str, type_: str, file: Path, text: str, rule: dict[str, str]) -> dict[str, Any]:
     profile = text.partition('"profile": [')[2].partition('"')[2].partition('"')[0]
-    told = f"{rule['rule'].partition('@')[0]} ({rule['expression']})" if "rule" in rule else rule.get("why", "")
+    told = (
+        f"{rule['rule'].partition('@')[0]} ({rule['expression']})" if "rule" in rule else rule.get("why", "")
+    )
     is_stored = verdict == "refused"
     return {
         "name": f"{type_}-{file.stem}" if is_stored else f"{verdict}-{file.stem}",
@@ -58,7 +60,10 @@ def _test(verdict: str, type_: str, file: Path, text: str, rule: dict[str, str])
         "proves": _requirement(verdict, rule),
         "needs": [f"{type_}.create"] if is_stored else [f"{type_}/$validate", f"{type_} profile {profile}"],
         "fixtures": {"example": {"content": "application/fhir+json", "text": text}},
-        "steps": [{"create" if is_stored else "$validate": type_, "from": "example"}, *_JUDGED[verdict](rule)],
+        "steps": [
+            {"create" if is_stored else "$validate": type_, "from": "example"},
+            *_JUDGED[verdict](rule),
+        ],
     }
 
 
@@ -86,7 +91,10 @@ def _good(_: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def _warned(rule: dict[str, str]) -> list[dict[str, Any]]:
-    return [*_good(rule), {"true": f"OperationOutcome.issue.where(severity = 'warning' and {_at(rule)}).exists()"}]
+    return [
+        *_good(rule),
+        {"true": f"OperationOutcome.issue.where(severity = 'warning' and {_at(rule)}).exists()"},
+    ]
 
 
 def _bad(rule: dict[str, str]) -> list[dict[str, Any]]:

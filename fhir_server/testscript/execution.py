@@ -67,7 +67,12 @@ class Execution:
         phases, reason = self._capabilities()
         if reason:
             phases += [
-                Phase(kind, phase.get("name", kind), phase.get("description", ""), tuple(self._steps(a, reason, stops=True)))
+                Phase(
+                    kind,
+                    phase.get("name", kind),
+                    phase.get("description", ""),
+                    tuple(self._steps(a, reason, stops=True)),
+                )
                 for kind, phase, a in self._script.actions()
             ]
         else:

@@ -66,8 +66,8 @@ class Phase:
 class ScriptResult:
     """The outcome of one script.
 
-    ``digest`` is that of its content, ``error`` why it could not be run at all, ``lacks`` what the server doesn't claim to
-    have and the script asks for: then it was left out.
+    ``digest`` is that of its content, ``error`` why it could not be run at all, ``lacks`` what the script asks for and
+    the server doesn't claim to have: then it was left out.
     """
 
     name: str
