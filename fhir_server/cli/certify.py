@@ -162,7 +162,7 @@ def _server(base: str) -> Iterator[str]:
         yield base.rstrip("/")
         return
     try:
-        with fresh_server("--sandbox") as fresh:
+        with fresh_server(FHIR_SANDBOX_ON="true") as fresh:
             yield fresh
     except RuntimeError as reason:
         stop(Exit.CONNECTION, str(reason))

@@ -17,8 +17,8 @@ from fhir_server.validation.report import Run
 
 _STEP = re.compile(r"\.(\w+)(?:\.ofType\((\w+)\))?(?:\[(\d+)\])?")
 
+#: The elements from the root to one, each with its name ("" for the root).
 Line = list[tuple[str, Any]]
-"""The elements from the root to one, each with its name ("" for the root)."""
 
 
 class Profiles(Protocol):
