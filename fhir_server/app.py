@@ -135,7 +135,7 @@ class Application(FastAPI):
                 instant(0),
                 offered(self.serving().policy),
             )
-            self.openapi_schema = openapi(described, self._prefix, pages)
+            self.openapi_schema = openapi(described, self._prefix, pages, offered(self.serving().policy))
         return self.openapi_schema
 
     def serve(self, server: Server, gatekeeper: Gatekeeper | None = None) -> None:
