@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2] / "fhir_server"
 #: What must be translated: all that is said about a resource. These files speak of definitions, to their authors.
-SPOKEN = ("messages", "validation", "datatypes", "operations/validate.py")
+SPOKEN = ("messages", "validation", "datatypes", "space", "operations/validate.py")
 SILENT = ("validation/explanation.py", "validation/profile_explanation.py", "validation/json_schema.py")
 
 _SENTENCE = re.compile(r"[A-Z$][^<]* .*[.?]", re.DOTALL).fullmatch
