@@ -150,6 +150,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
             listener.bind((host, port))
         except OSError as reason:
             stop(Exit.CONFLICT, f"Can't listen on {host} port {port}: {reason.strerror}.")
+        listener.listen(128)  # who calls before all is ready waits
         yield listener
 
 

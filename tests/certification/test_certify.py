@@ -24,15 +24,17 @@ OLD = "eyJhIjoxfQ.eyJleHAiOiAxNjAwMDAwMDAwfQ.signature"
 def certifying(out, *options):
     """Give the proxy's base and a list that gets (exit code, standard output) when the client is idle."""
     command = [sys.executable, "-m", "fhir_server", "conformance", "certify", "--client", "--port", "0",
-               "--until-idle", "1", "--out", str(out), *map(str, options)]  # fmt: skip
+               "--until-idle", "5", "--out", str(out), *map(str, options)]  # fmt: skip
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
     line = process.stderr.readline()
     assert "Point the client at" in line, line + process.stderr.read()
     ended = []
-    yield line.split()[-1], ended
-    said, _ = process.communicate(timeout=120)
+    try:
+        yield line.split()[-1], ended
+    finally:
+        said, _ = process.communicate(timeout=120)
     ended += [process.returncode, said]
 
 
