@@ -134,6 +134,11 @@ class Pager(Filling[R]):
         """The position of the last page, if this is not it and an index leads there."""
         if self.next is None or not self.is_streamed:
             return None
+        return self.end
+
+    @property
+    def end(self) -> Position:
+        """The position of the last page, whatever leads there."""
         has_missing = isinstance(self._order, KeyOrder) and self._order.field == "s"
         return Position(_END if has_missing else None, backwards=True)
 
@@ -149,7 +154,9 @@ class Pager(Filling[R]):
         order = self._order
         common = SearchPlan(self._query.type, {}, hint=self._choice.index, limit=self._wanted + 1)
         if isinstance(order, ComputedOrder):
-            after = order.beyond(cut, backwards=backwards) if cut and self._step is not _Step.VALUELESS else {}
+            after = (
+                order.beyond(cut, backwards=backwards) if cut and self._step is not _Step.VALUELESS else {}
+            )
             made = replace(common, projection=order.names, computed=order.computed, after=after)
             if order.walked is None or self._step is _Step.SORT:
                 filters, sort = self._base, order.sort(backwards=backwards)

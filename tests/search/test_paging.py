@@ -189,7 +189,9 @@ def record(new_engine, module_database_name):
     """A patient's observations with several codings or none, dates or none, and equal order keys."""
     engine = new_engine(f"{module_database_name}_record")
     for n in range(40):
-        codings = [{"system": "urn:c", "code": f"{n * 7 % 5}"}, {"system": "urn:d", "code": f"{n % 3}"}][: n % 4]
+        codings = [{"system": "urn:c", "code": f"{n * 7 % 5}"}, {"system": "urn:d", "code": f"{n % 3}"}][
+            : n % 4
+        ]
         observed = {"resourceType": "Observation", "id": f"w{n:02}", "status": "final" if n % 5 else "amended",
                     "subject": {"reference": "Patient/p02"}, "code": {"coding": codings} if codings else {"text": "x"}}  # fmt: skip
         if n % 6:
@@ -231,7 +233,12 @@ def test_an_order_along_an_index_reads_a_page_of_it(record):
     plan = pager.plan()
 
     assert (plan.hint, plan.sort, plan.sorts_first) == ("p_code_s", (("i.code", 1), ("s", -1)), True)
-    stages = [{"$match": plan.filter}, {"$sort": dict(plan.sort)}, {"$addFields": plan.computed}, {"$limit": 6}]
+    stages = [
+        {"$match": plan.filter},
+        {"$sort": dict(plan.sort)},
+        {"$addFields": plan.computed},
+        {"$limit": 6},
+    ]
     reply = record.database.command(
         {
             "explain": {"aggregate": "Observation", "pipeline": stages, "cursor": {}, "hint": plan.hint},
