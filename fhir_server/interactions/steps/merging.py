@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/http.html#search
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
@@ -49,17 +49,19 @@ async def merged(
     ignored: Sequence[Issue] = (),
     explanations: Explanations = tuple,
     show: Callable[[Sequence[Stored]], Shown] | None = None,
+    count: Callable[[Sequence[SearchQuery]], Awaitable[int | None]] | None = None,
     is_record: bool = False,
 ) -> FhirResponse:
-    """Return 200 with the matches of all queries, by their last update; ``show`` takes resources out of the rows.
+    """Return 200 with the matches of all queries, by their last update.
 
-    ``is_record``: they are one compartment's, and come type after type if no order is asked for.
+    ``show`` takes resources out of the rows, and then ``count`` counts them. ``is_record``: the matches are one
+    compartment's, and come type after type if no order is asked for.
     """
     place, position = wanted.place, wanted.position
     shape = queries[0].results
     try:
         queries = await asyncio.gather(*(answered(server, request, query) for query in queries))
-        total = await counted(server, request, queries)
+        total = await (counted(server, request, queries) if count is None else count(queries))
         pager: SystemPager[Stored] | Walk
         rows: Sequence[Stored]
         if is_record and not shape.sort and not shape.count_only:
