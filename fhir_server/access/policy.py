@@ -113,6 +113,23 @@ class AtMost:
 
 
 @dataclass(frozen=True, slots=True)
+class AtLeast:
+    """The field is a number, and not smaller than the limit."""
+
+    field: str
+    limit: int
+    is_positive = True
+
+    def as_filter(self) -> dict[str, Any]:
+        """Return the comparison."""
+        return {self.field: {"$gte": self.limit}}
+
+    def admits(self, document: Mapping[str, Any]) -> bool:
+        """Tell whether such a number is there."""
+        return any(type(value) is int and value >= self.limit for value in _held(document, self.field))
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     """The document has no such field."""
 
