@@ -112,7 +112,9 @@ async def check_actors(server: Server, consent: dict[str, Any]) -> None:
         return
     for provision in provisions(consent):
         for actor in provision.get("actor", ()) if provision.get("type") == "permit" else ():
-            organization = await _resource(server, actor.get("reference"))
+            reference = actor.get("reference", {})
+            is_one = reference.get("reference", "").startswith("Organization/")
+            organization = await _resource(server, reference) if is_one else None
             if organization is not None and is_insurer(organization):
                 text = "Nobody can allow an insurer or an employer to read a health space."
                 raise FhirError(
