@@ -332,7 +332,7 @@ def test_a_consent_never_widens_what_is_asked_of_both_sides():
     )  # the caller of ``over`` intersects with law and labels
 
 
-def test_who_has_no_business_there_is_brought_in_by_name_only():
+def test_c03_who_has_no_business_there_is_brought_in_by_name_only():
     stranger = replace(GP, unnamed=frozenset({"deny"}))
     everybody = consent(
         {"type": "permit", "provision": [{"type": "deny", "actor": [actor("Practitioner/z")]}]}
@@ -386,7 +386,7 @@ def test_the_last_of_one_name_counts():
     assert counting([nameless, nameless]) == [nameless, nameless]
 
 
-def test_unverified_consents_count_only_where_nobody_asks():
+def test_c02_unverified_consents_count_only_where_nobody_asks():
     verified = consent(None, verification=[{"verified": False}, {"verified": True}])
     unverified = consent(None, verification=[{"verified": False}])
     assert counting([verified, unverified, consent(None)], verified=True) == [verified]

@@ -131,7 +131,7 @@ def steps(answer: Any) -> dict[str, bool]:
     return found
 
 
-def test_C25_explain_says_what_somebody_would_see_and_why(as_, recorded):
+def test_explain_says_what_somebody_would_see_and_why(as_, recorded):
     made = recorded(consent({"type": "deny", "actor": [actor("Practitioner/gp")],
                              "data": [{"meaning": "instance", "reference": {"reference": "Observation/a1"}}]}))  # fmt: skip
     address = "Consent/$explain?actor=Practitioner/gp&resource=Observation/"
@@ -152,14 +152,14 @@ def test_C25_explain_says_what_somebody_would_see_and_why(as_, recorded):
     )
 
 
-def test_C25_explain_agrees_with_what_is_seen(as_):
+def test_explain_agrees_with_what_is_seen(as_):
     for name, reference in (("gp", "Practitioner/gp"), ("N", "Practitioner/n"), ("X", "Practitioner/x")):
         answer = as_("A").get(f"Consent/$explain?actor={reference}&resource=Observation/a1")
         seen = parameters(answer)["resource"]["part"][1]["valueBoolean"]
         assert seen is (as_(name).get("Observation/a1").status_code == 200)
 
 
-def test_C25_what_others_see_is_the_citizens_own_matter(as_):
+def test_what_others_see_is_the_citizens_own_matter(as_):
     for name in ("B", "gp", "app", "N", "insurer", "auditor", "parent"):
         assert as_(name).get("Consent/$explain?actor=Practitioner/gp&patient=Patient/A").status_code == 403
         assert as_(name).get("Patient/A/$who-can-see").status_code == 403
@@ -170,7 +170,7 @@ def test_C25_what_others_see_is_the_citizens_own_matter(as_):
     assert as_("A").get("Consent/$explain?actor=Practitioner/gp&resource=Observation/zz").status_code == 404
 
 
-def test_C25_who_can_see(as_, recorded):
+def test_who_can_see(as_, recorded):
     recorded(consent({"type": "deny", "actor": [actor("Practitioner/x")]}))
     recorded(consent({"type": "permit", "actor": [actor("Practitioner/n")], "class": [
         {"system": "http://hl7.org/fhir/resource-types", "code": "Observation"}]}))  # fmt: skip
