@@ -50,7 +50,15 @@ from fhir_server.rest.oauth_server import AuthorizationServer, OwnKeys
 from fhir_server.rest.oauth_server import announced as described_server
 from fhir_server.rest.openapi import openapi
 from fhir_server.search import Cursors, Indexer, Registry, indexes
-from fhir_server.settings import Settings, audit_key, cursor_key, is_audited, load, packages_folder
+from fhir_server.settings import (
+    Settings,
+    audit_key,
+    cursor_key,
+    is_audited,
+    load,
+    packages_folder,
+    professions,
+)
 from fhir_server.store import Store
 from fhir_server.store.auditing import AuditLog
 from fhir_server.store.catalogue import REFERENCES
@@ -336,6 +344,9 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         measures_per_day=settings.app.measures_per_day,
         contacts_max=settings.contacts.max,
         enforce_spaces=settings.space.enforce,
+        consents_verified=settings.access.verified_consents,
+        masked_in_emergency=settings.access.masked_in_emergency,
+        professions=professions(settings),
         refuse_test_identities=settings.space.test_identities == "refuse",
         space_cohort=settings.space.auto_opening,
         space_opening_days=settings.space.opening_days,

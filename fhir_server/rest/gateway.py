@@ -23,6 +23,7 @@ from fhir_server.interactions.router import dispatch, outcome_response
 from fhir_server.interactions.steps.admit import admit
 from fhir_server.interactions.steps.auditing import refused
 from fhir_server.interactions.steps.binary import is_native
+from fhir_server.interactions.steps.emergency import emergency_of
 from fhir_server.messages import LANGUAGE, chosen
 from fhir_server.outcome import FhirError, error
 from fhir_server.rest.access_log import AccessLog
@@ -156,7 +157,8 @@ class Gateway:
         """Return what the caller may do; raise FhirError 401 for a token that can't be trusted, 503 for no facts."""
         caller = await gatekeeper.caller(request.path, request.headers)
         try:
-            return await admit(self._server, caller, request.base)
+            emergency = emergency_of(self._server, caller, request)
+            return await admit(self._server, caller, request.base, emergency)
         except Unavailable as problem:
             raise error(
                 "transient",
