@@ -24,12 +24,13 @@ from fhir_server.access.issuer import Issuer
 from fhir_server.datatypes.json_format import encode
 from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
-from fhir_server.definitions.packages import PackageStore
+from fhir_server.definitions.packages import PackageStore, search_parameters
 from fhir_server.interactions.capabilities import statement
 from fhir_server.interactions.content import store_definitions, store_examples
 from fhir_server.interactions.exchange import Policy, Server
 from fhir_server.interactions.imported_code_systems import ImportedCodeSystems
 from fhir_server.interactions.router import ROUTES
+from fhir_server.interactions.sandbox import START, Sandbox, milliseconds
 from fhir_server.interactions.steps.identity import id_source
 from fhir_server.interactions.steps.links import Links
 from fhir_server.interactions.steps.prepare import instant
@@ -142,7 +143,7 @@ class Application(FastAPI):
                 instant(0),
                 offered(self.serving().policy),
             )
-            self.openapi_schema = openapi(described, self._prefix, pages)
+            self.openapi_schema = openapi(described, self._prefix, pages, offered(self.serving().policy))
         return self.openapi_schema
 
     def serve(self, server: Server, gatekeeper: Gatekeeper | None = None) -> None:
@@ -222,7 +223,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     else:
         uri = settings.mongodb.uri.get_secret_value()
     definitions = Definitions()
-    load_packages(settings, definitions)
+    packaged = load_packages(settings, definitions)
     registry = Registry(definitions, without_content=settings.search.types_without_content)
     kept = (REFERENCES,) if settings.integrity.references in ("delete", "both") else ()
     try:
@@ -239,7 +240,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await stored.start()
             server = await build(settings, store, definitions, registry)
             app.serve(server, await app.gatekeeper(server))
-            parameters = StoredParameters(app.serving(), own_base(settings), app.describe)
+            parameters = StoredParameters(app.serving(), own_base(settings), app.describe, packaged)
             await parameters.look()
             imported = ImportedCodeSystems(store, app.serving().code_sets)
             await imported.look()
@@ -263,6 +264,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                     _LOG.info("%d definitions of the health space were stored", written)
                 if settings.examples.load:
                     await store_examples(app.serving())
+                if (own := app.serving().sandbox) is not None:
+                    own.afterwards.append(stored.renew)
+                    await store.snapshots.take(START)
                 yield
             finally:
                 for task in following:
@@ -276,6 +280,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         if embedded is not None:
             await asyncio.to_thread(embedded.stop)
+
+
+def sandbox(settings: Settings) -> Sandbox | None:
+    """Return what makes the server a sandbox; None when it is none."""
+    chosen = settings.sandbox
+    start = milliseconds(chosen.clock) if chosen.clock else None
+    return Sandbox(start, chosen.ids or "") if chosen.on else None
 
 
 def validation_policy(settings: Settings) -> ValidationPolicy:
@@ -305,15 +316,17 @@ def announced(settings: Settings) -> tuple[str, SmartServer] | None:
     return auth.issuers[0].issuer, auth.smart
 
 
-def load_packages(settings: Settings, definitions: Definitions) -> None:
-    """Install the packages that the settings name, and load all that are installed."""
+def load_packages(settings: Settings, definitions: Definitions) -> list[dict[str, Any]]:
+    """Install the packages that the settings name, load all that are installed, and return their SearchParameters."""
     packages = PackageStore(packages_folder(settings))
     present = {package.label for package in packages.installed()}
     for source in filter(None, (s.strip() for s in (settings.packages.install or "").split(","))):
         if source not in present:
             packages.install(source)
-    for package in packages.load(definitions):
+    loaded = packages.load(definitions)
+    for package in loaded:
         _LOG.info("package %s is loaded", package.label)
+    return search_parameters(loaded)
 
 
 def own_base(settings: Settings) -> str:
@@ -337,6 +350,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         max_bundle_entries=settings.bundle.max_entries,
         max_bundle_mb=settings.http.max_bundle_mb,
         audit=is_audited(settings),
+        sandbox=settings.sandbox.on,
         check_references_on_write=settings.integrity.references in ("write", "both"),
         check_references_on_delete=settings.integrity.references in ("delete", "both"),
         expunge=settings.expunge.allow,
@@ -376,6 +390,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         capabilities=lambda: described(registry, policy, definitions),
         operations=by_name(offered(policy)),
         audit=await _audit(settings, store) if is_audited(settings) else None,
+        sandbox=sandbox(settings),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fhir_server.cli import certify
 from fhir_server.cli.exits import Exit, stop
 
 if TYPE_CHECKING:
@@ -144,6 +145,9 @@ def own(
             done = completed(done, _run(left, Endpoints({1: base}), Options(jobs), Log(None, base)))
     code = _report(done, forms, out)
     raise typer.Exit(int(Exit.FINDINGS if any(script.lacks for script in done.scripts) else code))
+
+
+program.command("certify", epilog=certify.EPILOG)(certify.certify)
 
 
 @program.command("compare")

@@ -26,6 +26,7 @@ from fhir_server.operations.lookup import lookup
 from fhir_server.operations.meta import meta, meta_add, meta_delete
 from fhir_server.operations.passport import passport
 from fhir_server.operations.reindex import reindex
+from fhir_server.operations.sandbox import fault, reset, snapshot
 from fhir_server.operations.space import close_space, open_space, status
 from fhir_server.operations.space_opening import open_due_spaces
 from fhir_server.operations.stats import stats
@@ -272,12 +273,27 @@ _ACCESS_LOG = Operation(
 )
 
 
+def _sandbox(name: str, handler: Handler, *methods: str) -> Operation:
+    """Return the row of an operation of sandboxes."""
+    definition = f"urn:fhir-space-server:OperationDefinition:{name}"
+    levels = frozenset({"system"})
+    return Operation(f"${name}", definition, levels, frozenset(methods), handler, access="operator")
+
+
+_SANDBOX = (
+    _sandbox("reset", reset, "POST"),
+    _sandbox("snapshot", snapshot, "GET", "POST"),
+    _sandbox("fault", fault, "GET", "POST"),
+)
+
+
 def offered(policy: Policy) -> tuple[Operation, ...]:
     """Return the operations that the settings allow."""
     return (
         *OPERATIONS,
         *(() if policy.expunge == "off" else (_EXPUNGE,)),
         *((_ACCESS_LOG,) if policy.audit else ()),
+        *(_SANDBOX if policy.sandbox else ()),
     )
 
 

@@ -40,6 +40,7 @@ from fhir_server.store.rekeying import Made, count_unkeyed, rekey
 from fhir_server.store.relabelling import relabel
 from fhir_server.store.searching import Searcher
 from fhir_server.store.skipping import Skipper
+from fhir_server.store.snapshots import Snapshots
 from fhir_server.store.spaces import Spaces
 from fhir_server.store.transacting import Also
 
@@ -93,6 +94,8 @@ class Store:
         self.grants = Grants(connection)
         #: The tables of $closure.
         self.closure_tables = ClosureTables(connection)
+        #: Copies of the whole database, for sandboxes.
+        self.snapshots = Snapshots(connection)
 
     @classmethod
     async def connect(

@@ -65,7 +65,8 @@ def _result(result: str) -> str:
 def _summary(run: Run) -> Iterator[str]:
     counts = run.counts()
     yield f"<h1>Conformance of {escape(run.base)}</h1>"
-    yield f"<p>{_result(run.result)}. {len(run.scripts)} scripts, begun {escape(run.started)}, {run.seconds:g} s,"
+    yield f"<p>{_result(run.result)}. {len(run.scripts)} {escape(run.parts)}, begun {escape(run.started)},"
+    yield f"{run.seconds:g} s,"
     yield f"fhir-server {escape(run.version)}.</p>"
     yield '<div class="wide"><table><caption>Tests by result. A skipped test never counts as passed.</caption>'
     yield (
@@ -112,7 +113,7 @@ def _anchor(name: str) -> str:
 
 
 def _scripts(run: Run) -> Iterator[str]:
-    yield "<h2>Scripts</h2>"
+    yield f"<h2>{escape(run.parts.capitalize())}</h2>"
     for script in run.scripts:
         is_open = " open" if script.result in {FAIL, ERROR} else ""
         yield f'<details id="{_anchor(script.name)}" data-result="{script.result}"{is_open}>'
