@@ -59,15 +59,12 @@ _WORDS: Mapping[str, tuple[str, str]] = {
 SIMULATED = ("access_denied", "server_error", "temporarily_unavailable", "invalid_scope")
 
 
-def page_headers(redirect: str = "") -> dict[str, str]:
-    """Return the headers of a page; its form may only lead on to ``redirect``."""
-    parts = urlsplit(redirect)
-    onwards = (
-        f" {parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else f" {parts.scheme}:"
-    )
+def page_headers(*redirects: str) -> dict[str, str]:
+    """Return the headers of a page; its form may only lead on to where ``redirects`` are."""
+    onwards = "".join(sorted({f" {_source(redirect)}" for redirect in redirects}))
     return {
         "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
-        f"form-action 'self'{onwards if redirect else ''}",
+        f"form-action 'self'{onwards}",
         "X-Frame-Options": "DENY",
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
@@ -120,8 +117,8 @@ def consent_page(
 
 
 def launch_page(language: str, clients: Iterable[Registration], people: Sequence[Persona]) -> str:
-    """Return the page that starts an app in the context of a patient."""
-    apps = "".join(_option(c.client_id, c.client_name) for c in clients if c.launch_uri)
+    """Return the page that starts one of these apps in the context of a patient."""
+    apps = "".join(_option(c.client_id, c.client_name) for c in clients)
     if not apps:
         return _page(language, _say("launch", language), f"<p>{_say('none', language)}</p>")
     patients = "".join(_option(p.id, p.name) for p in people if p.type == "Patient")
@@ -141,6 +138,12 @@ def error_page(language: str, description: str) -> str:
     """Return the page about an error that must not be sent to anybody."""
     title = _say("refused", language)
     return _page(language, title, f'<p role="alert" lang="en">{escape(description)}</p>')
+
+
+def _source(address: str) -> str:
+    """Return an address as a source of a policy: https://www.w3.org/TR/CSP3/#framework-directive-source-list."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else f"{parts.scheme}:"
 
 
 def _asks_for_patient(scopes: Sequence[str]) -> bool:
