@@ -51,7 +51,9 @@ class App(BaseHTTPRequestHandler):
                 self._sign_in(None)
             case "/launch":
                 asked = parse_qs(address.query)
-                if asked["iss"] != [self.settings["api_base"]]:  # never talk to a server that one doesn't know
+                if asked["iss"] != [
+                    self.settings["api_base"]
+                ]:  # never talk to a server that one doesn't know
                     self._page("This app does not know that server.", 400)
                 else:
                     self._sign_in(asked["launch"][0])
@@ -69,7 +71,7 @@ class App(BaseHTTPRequestHandler):
     def _signed_in(self) -> None:
         try:
             self.smart.handle_callback(self.path)
-        except Exception as problem:  # the library's own class for all that goes wrong
+        except Exception as problem:  # noqa: BLE001 (the library raises nothing more precise)
             self._page(f"It did not work: {problem}", 403)
             return
         patient = self.smart.patient
@@ -84,7 +86,8 @@ class App(BaseHTTPRequestHandler):
 
     def _page(self, text: str, status: int = 200) -> None:
         body = (
-            f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,"><title>Example of a Python app</title>'
+            f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,">'
+            f"<title>Example of a Python app</title>"
             f'<main><h1>Example of a Python app</h1><p role="status">{escape(text)}</p></main></html>'
         ).encode()
         self.send_response(status)

@@ -124,9 +124,15 @@ def run_refused(smart: FHIRClient, patient_id: str) -> None:
     try:
         wrong.create(smart.server)
     except requests.HTTPError as refused:
-        check(refused.response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY, "an unknown status is refused (422)")
+        check(
+            refused.response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY,
+            "an unknown status is refused (422)",
+        )
         issue = refused.response.json()["issue"][0]
-        check(issue["expression"] == ["Observation.status"], f"at {issue['expression'][0]}: {issue['diagnostics']}")
+        check(
+            issue["expression"] == ["Observation.status"],
+            f"at {issue['expression'][0]}: {issue['diagnostics']}",
+        )
     else:
         check(truth=False, what="an Observation with a status that R4 doesn't know must be refused")
 

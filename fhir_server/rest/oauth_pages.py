@@ -21,7 +21,8 @@ body { font: 1.05rem/1.5 system-ui, sans-serif; margin: 0; padding: 1rem; color:
 main { max-width: 40rem; margin: 0 auto; padding: 1.2rem 1.5rem; background: var(--paper); border-radius: .7rem;
   border: 1px solid var(--line); border-top: .35rem solid var(--accent); overflow-wrap: anywhere; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: .2rem 0 1rem; }
-fieldset { border: 1px solid var(--line); border-radius: .5rem; margin: 1.2rem 0; padding: .3rem 1rem .7rem; min-width: 0; }
+fieldset { border: 1px solid var(--line); border-radius: .5rem; margin: 1.2rem 0; padding: .3rem 1rem .7rem;
+  min-width: 0; }
 legend { font-weight: 600; padding: 0 .4rem; }
 fieldset p { margin: .2rem 0; color: var(--quiet); }
 .people { max-height: 19rem; overflow-y: auto; }
@@ -31,7 +32,8 @@ label { display: block; padding: .4rem 0; }
 input, select, button { font: inherit; color: inherit; }
 select { display: block; width: 100%; padding: .5rem; background: var(--paper); border: 1px solid var(--field);
   border-radius: .4rem; }
-input[type=radio], input[type=checkbox] { width: 1.2rem; height: 1.2rem; margin: .15rem 0 0; accent-color: var(--accent); }
+input[type=radio], input[type=checkbox] { width: 1.2rem; height: 1.2rem; margin: .15rem 0 0;
+  accent-color: var(--accent); }
 button { padding: .6rem 1.6rem; border-radius: .4rem; border: 2px solid var(--accent); background: none;
   color: var(--accent); cursor: pointer; margin: .3rem .5rem .3rem 0; }
 button.main { background: var(--accent); color: var(--on); font-weight: 600; }

@@ -5,7 +5,10 @@ from __future__ import annotations
 from axe_playwright_python.sync_playwright import Axe
 
 #: All of WCAG 2.2 A and AA, and axe's best practices.
-_OPTIONS = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+_OPTIONS = {
+    "resultTypes": ["violations"],
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+}
 
 
 def violations(page):

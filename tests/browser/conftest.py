@@ -19,7 +19,9 @@ def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api")
     program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
-        pytest.skip("needs a Chromium (Debian: apt-get install chromium), or the variable CHROMIUM with its path")
+        pytest.skip(
+            "needs a Chromium (Debian: apt-get install chromium), or the variable CHROMIUM with its path"
+        )
     with playwright.sync_playwright() as started:
         # As root there is no sandbox, which no page of ours needs.
         running = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
@@ -33,9 +35,13 @@ def page(browser) -> Iterator[Any]:
     context = browser.new_context(locale="en-GB")
     made = context.new_page()
     complaints: list[str] = []
-    made.on("console", lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None)
+    made.on(
+        "console", lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None
+    )
     made.on("pageerror", lambda error: complaints.append(str(error)))
     made.set_default_timeout(5_000)
     yield made
     context.close()
-    assert [line for line in complaints if not re.search("status of 40[03]", line)] == []  # some tests want refusals
+    assert [
+        line for line in complaints if not re.search("status of 40[03]", line)
+    ] == []  # some tests want refusals

@@ -30,7 +30,9 @@ def base(site_with):
             if type_ in ("Patient", "Observation") and (
                 id_ == WHO or decode(body).get("subject") == {"reference": f"Patient/{WHO}"}
             ):
-                answer = client.put(f"/fhir/{type_}/{id_}", content=body, headers={"Content-Type": "application/fhir+json"})
+                answer = client.put(
+                    f"/fhir/{type_}/{id_}", content=body, headers={"Content-Type": "application/fhir+json"}
+                )
                 assert answer.status_code == 201, answer.text
     with site_with({"auth.dev_server": True}) as client:
         yield str(client.base_url.join("/fhir"))

@@ -24,7 +24,9 @@ def site(site_with):
     with site_with({}) as client:
         for type_, id_, body in examples_that_pass():
             if "camille-exemple" in f"{id_}{body.decode()}" or type_ in ("Patient", "Practitioner"):
-                client.put(f"/fhir/{type_}/{id_}", content=body, headers={"Content-Type": "application/fhir+json"})
+                client.put(
+                    f"/fhir/{type_}/{id_}", content=body, headers={"Content-Type": "application/fhir+json"}
+                )
         yield str(client.base_url)
 
 
@@ -71,14 +73,18 @@ def seen(request, browser):
 def test_the_pages_of_signing_in_are_accessible(name, seen, signing_in):
     seen.goto(PAGES[name](signing_in))
     assert violations(seen) == []
-    assert seen.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways on a telephone"
+    assert seen.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+        "scrolls sideways on a telephone"
+    )
 
 
 def test_the_passport_is_accessible(seen, site):
     answer = seen.goto(f"{site}/fhir/Patient/camille-exemple/$passport")
     assert answer.headers["content-type"].startswith("text/html")
     assert violations(seen) == []
-    assert seen.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways on a telephone"
+    assert seen.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+        "scrolls sideways on a telephone"
+    )
 
 
 def test_the_browser_complains_of_nothing(page, signing_in):

@@ -19,14 +19,19 @@ JAVASCRIPT = ("fhir_kit_client", "fhirclient")
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
-@pytest.fixture(params=[*PYTHON, *(f"{name}.mjs" for name in JAVASCRIPT), pytest.param("curl", marks=needs_curl)])
+@pytest.fixture(
+    params=[*PYTHON, *(f"{name}.mjs" for name in JAVASCRIPT), pytest.param("curl", marks=needs_curl)]
+)
 def program(request):
     """The command of a client program."""
     name = request.param
     if name == "curl":
         return ["sh", str(CLIENTS / "main_job.sh")]
     if name.endswith(".mjs"):
-        return ["node", str(request.getfixturevalue("javascript") / f"{name.removesuffix('.mjs')}_main_job.mjs")]
+        return [
+            "node",
+            str(request.getfixturevalue("javascript") / f"{name.removesuffix('.mjs')}_main_job.mjs"),
+        ]
     return [sys.executable, str(CLIENTS / f"{name}_main_job.py")]
 
 

@@ -7,18 +7,20 @@ from pathlib import Path
 import matplotlib as mpl
 import nbformat
 import pytest
-from matplotlib import pyplot
+from matplotlib import pyplot as plt
 
-NOTEBOOK = nbformat.read(Path(__file__).parents[2] / "examples" / "notebooks" / "measures.ipynb", as_version=4)
+NOTEBOOK = nbformat.read(
+    Path(__file__).parents[2] / "examples" / "notebooks" / "measures.ipynb", as_version=4
+)
 
 
 @pytest.fixture
 def figures(monkeypatch):
     """Where plots go instead of a screen."""
     mpl.use("Agg")
-    monkeypatch.setattr(pyplot, "show", lambda: None)
-    yield pyplot
-    pyplot.close("all")
+    monkeypatch.setattr(plt, "show", lambda: None)
+    yield plt
+    plt.close("all")
 
 
 def run(monkeypatch, base, patient):
@@ -43,8 +45,12 @@ def test_it_plots_all_measures(monkeypatch, capsys, fhir_base, figures):
     names = run(monkeypatch, fhir_base, "dominique-testani")
     assert "Dominique TESTANI, born 1960" in capsys.readouterr().out
     [figure] = map(figures.figure, figures.get_fignums())
-    drawn = {axes.get_title("left"): [len(line.get_xdata()) for line in axes.get_lines()] for axes in figure.axes}
-    assert drawn == {kind: [len(points) for points in lines.values()] for kind, lines in names["series"].items()}
+    drawn = {
+        axes.get_title("left"): [len(line.get_xdata()) for line in axes.get_lines()] for axes in figure.axes
+    }
+    assert drawn == {
+        kind: [len(points) for points in lines.values()] for kind, lines in names["series"].items()
+    }
     assert sorted(map(len, drawn.values())) == [1, 1, 1, 2]  # blood pressure has two values
 
 

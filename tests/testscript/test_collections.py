@@ -15,9 +15,24 @@ from fhir_server.testscript.collections import FORMS, collection
 from tests.examples.test_main_job_http import Run, blocks
 
 #: The types that have all interactions in the collection, one with all kinds of parameters, and one that is only searched.
-TYPES = ("Consent", "DocumentReference", "ExplanationOfBenefit", "Location", "Observation", "Patient", "RelatedPerson")
+TYPES = (
+    "Consent",
+    "DocumentReference",
+    "ExplanationOfBenefit",
+    "Location",
+    "Observation",
+    "Patient",
+    "RelatedPerson",
+)
 #: What https://schema.getpostman.com/json/collection/v2.1.0/collection.json demands of the parts that we write.
-KEY_VALUE = {"type": "array", "items": {"type": "object", "required": ["key", "value"], "properties": {"key": {"type": "string"}, "value": {"type": "string"}}}}
+KEY_VALUE = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["key", "value"],
+        "properties": {"key": {"type": "string"}, "value": {"type": "string"}},
+    },
+}
 POSTMAN = {
     "type": "object", "required": ["info", "item"], "additionalProperties": False,
     "properties": {
@@ -114,14 +129,10 @@ def test_a_server_that_wants_tokens_gets_them():
 )
 def test_refusals(fhir, tmp_path, arguments, code):
     base = str(fhir.base_url).rstrip("/")
-    done = CliRunner().invoke(
-        command, ["collection", "--base", base, "--out", str(tmp_path), *arguments]
-    )
+    done = CliRunner().invoke(command, ["collection", "--base", base, "--out", str(tmp_path), *arguments])
     assert done.exit_code == code, done.output
 
 
 def test_a_server_that_is_not_there(tmp_path):
-    done = CliRunner().invoke(
-        command, ["collection", "--base", "http://127.0.0.1:9", "--out", str(tmp_path)]
-    )
+    done = CliRunner().invoke(command, ["collection", "--base", "http://127.0.0.1:9", "--out", str(tmp_path)])
     assert done.exit_code == 3

@@ -18,7 +18,9 @@ def bruno(made: Collection) -> dict[str, str]:
         + (_block("vars:secret", ["token"], "[]") if made.is_secured else ""),
     }
     if made.is_secured:
-        files["collection.bru"] = _block("auth", ["mode: bearer"]) + _block("auth:bearer", ["token: {{token}}"])
+        files["collection.bru"] = _block("auth", ["mode: bearer"]) + _block(
+            "auth:bearer", ["token: {{token}}"]
+        )
     for number, folder in enumerate(made.folders, 1):
         place = f"{number:03} {folder.name}"
         files[f"{place}/folder.bru"] = _block("meta", [f"name: {folder.name}", f"seq: {number}"])
@@ -33,7 +35,10 @@ def _request(one: Request, seq: int, is_secured: bool) -> str:
     kind = "text" if one.body else "none"
     parts = [
         _block("meta", [f"name: {one.name}", "type: http", f"seq: {seq}"]),
-        _block(one.method.lower(), [f"url: {url}", f"body: {kind}", f"auth: {'inherit' if is_secured else 'none'}"]),
+        _block(
+            one.method.lower(),
+            [f"url: {url}", f"body: {kind}", f"auth: {'inherit' if is_secured else 'none'}"],
+        ),
     ]
     parameters = [f"{name}: {value}" for name, value in one.query]
     parameters += [f"~{_key(name)}: {value}" for name, value in one.choices]

@@ -1,7 +1,7 @@
 """An HTTP file, as editors know it: https://www.jetbrains.com/help/idea/exploring-http-syntax.html.
 
-Variables are those of the VS Code extension "REST Client"; each search parameter has a request of its own, because there is
-no way to keep one that isn't sent.
+Variables are those of the VS Code extension "REST Client"; each search parameter has a request of its own, because
+there is no way to keep one that isn't sent.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from fhir_server.testscript.collections.requests import Collection, Request
 
 def http_file(made: Collection) -> dict[str, str]:
     """Return the one file; its requests work from top to bottom."""
-    head = f"# {made.name}\n# Send the requests from top to bottom. Generated from the CapabilityStatement.\n\n@base = {made.base}\n"
+    said = "# Send the requests from top to bottom. Generated from the CapabilityStatement."
+    head = f"# {made.name}\n{said}\n\n@base = {made.base}\n"
     if made.is_secured:
         head += "@token = \n"
     parts = [head]

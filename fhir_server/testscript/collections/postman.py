@@ -21,7 +21,10 @@ def postman(made: Collection) -> dict[str, str]:
         "variable": [{"key": "base", "value": made.base}],
     }
     if made.is_secured:
-        document["auth"] = {"type": "bearer", "bearer": [{"key": "token", "value": "{{token}}", "type": "string"}]}
+        document["auth"] = {
+            "type": "bearer",
+            "bearer": [{"key": "token", "value": "{{token}}", "type": "string"}],
+        }
         document["variable"].append({"key": "token", "value": ""})
     return {"fhir.postman_collection.json": json.dumps(document, ensure_ascii=False, indent=2) + "\n"}
 

@@ -85,7 +85,11 @@ def collection(
     folders = [Folder("Server", tuple(_of_server(rest)))]
     for row in rows:
         sample = samples[row["type"]] if row in written else None
-        made = (*_of_sample(row, sample, patch), *_of_type(row, has_patient)) if sample else _of_type(row, has_patient)
+        made = (
+            (*_of_sample(row, sample, patch), *_of_type(row, has_patient))
+            if sample
+            else _of_type(row, has_patient)
+        )
         folders.append(Folder(row["type"], tuple(made)))
     leave = tuple(_delete(row) for row in reversed(written) if "delete" in _codes(row))
     folders.append(Folder("Clean up", leave))

@@ -72,7 +72,7 @@ def _summary(run: Run) -> Iterator[str]:
     yield f"<h1>Conformance of {escape(run.base)}</h1>"
     yield f"<p>{_result(run.result)}. {len(run.scripts)} scripts, begun {escape(run.started)}, {run.seconds:g} s,"
     yield f"fhir-server {escape(run.version)}.</p>"
-    yield f'{_wide("Tests by result")}<table><caption>Tests by result. A skipped test never counts as passed.</caption>'
+    yield f"{_wide('Tests by result')}<table><caption>Tests by result. A skipped test never counts as passed.</caption>"
     yield (
         "<thead><tr>" + "".join(f'<th scope="col">{_result(name)}</th>' for name in counts) + "</tr></thead>"
     )
@@ -91,7 +91,7 @@ def _requirements(run: Run, requirements: Sequence[Requirement]) -> Iterator[str
     found = proofs(run, requirements)
     if not found:
         return
-    yield f'<h2>Requirements</h2>{_wide("Requirements")}<table>'
+    yield f"<h2>Requirements</h2>{_wide('Requirements')}<table>"
     proven = sum(bool(proof.result) for proof in found)
     yield f"<caption>{proven} of {len(found)} are looked at by a test of this run.</caption>"
     heads = ("Id", "Statement", "Result", "Tests")
