@@ -41,12 +41,19 @@ def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
-def test_a_client_program_does_the_main_job(program, fhir_base):
+def patients(base: str) -> set[str]:
+    answer = httpx.get(f"{base}/Patient", params={"identifier": "https://vendor.example/patient|main-job"})
+    return {entry["resource"]["id"] for entry in answer.raise_for_status().json().get("entry", [])}
+
+
+def test_a_client_program_does_the_main_job_and_leaves_nothing_behind(program, fhir_base):
+    before = patients(fhir_base)
     done = run([*program, fhir_base])
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("main job done\n")
     assert [line for line in done.stdout.splitlines() if line in RECORD_TYPES] == list(RECORD_TYPES)
     assert "A refusal\n" in done.stdout
+    assert patients(fhir_base) == before
 
 
 def test_the_base_url_may_come_from_the_environment(program, fhir_base):
@@ -58,14 +65,3 @@ def test_a_client_program_fails_where_no_fhir_server_answers(program, fhir_base)
     done = run([*program, fhir_base.removesuffix("/fhir") + "/elsewhere"])
     assert done.returncode != 0
     assert "main job done" not in done.stdout
-
-
-def patients(base: str) -> set[str]:
-    answer = httpx.get(f"{base}/Patient", params={"identifier": "https://vendor.example/patient|main-job"})
-    return {entry["resource"]["id"] for entry in answer.raise_for_status().json().get("entry", [])}
-
-
-def test_a_client_program_leaves_nothing_behind(program, fhir_base):
-    before = patients(fhir_base)
-    assert run([*program, fhir_base]).returncode == 0
-    assert patients(fhir_base) == before
