@@ -90,6 +90,7 @@ docs: $(VENV)/.dev ## write the generated pages of docs/
 	PYTHONPATH=. $(BIN)/python docs/profile_pages.py
 
 dist: $(VENV)/.dev ## build the wheel and the source archive into dist/
+	rm -rf examples/clients/javascript/node_modules # the wheel carries the examples, not what npm adds to them
 	$(BIN)/python -m build
 
 clean: ## remove everything that was made, except data (fhir-data stays)
