@@ -79,7 +79,9 @@ def serving(flags: dict[str, Any], authenticator: Any = None) -> Iterator[httpx.
         port = listener.getsockname()[1]
         flags = {"http.port": port, "log.level": "warning", "content.load": False, **flags}
         app = create_app(load(flags), authenticator)
-        config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", http=GuardedProtocol)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, ws="none", proxy_headers=False, http=GuardedProtocol
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server under test")
         thread.start()

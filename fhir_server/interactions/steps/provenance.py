@@ -7,14 +7,16 @@ is written, each with its version; a target that the header names is another one
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from fhir_server.access.caller import Caller
+from fhir_server.access.decision import is_in_scope
 from fhir_server.datatypes.json_format import decode
-from fhir_server.interactions.exchange import FhirRequest, Server, Target
+from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.interactions.steps.assess import assess
 from fhir_server.interactions.steps.guard import secured
 from fhir_server.interactions.steps.integrity import check_references, kept_references
-from fhir_server.interactions.steps.permit import check_interaction
 from fhir_server.interactions.steps.prepare import identified, stamped
 from fhir_server.outcome import FhirError, error
 from fhir_server.store.documents import Change, Method
@@ -49,13 +51,22 @@ async def provenance(server: Server, request: FhirRequest, changes: Sequence[Cha
     resource["target"] = [
         {"reference": f"{change.type}/{change.id}/_history/{change.version}"} for change in made
     ]
-    check_interaction(server, request, Target(TYPE), "create")
+    caller = request.access.caller
+    if caller is not None:
+        if not is_in_scope(caller, TYPE, "c"):
+            raise error("forbidden", "Your token's scopes do not cover the creation of a Provenance.")
+        resource["agent"] = [*resource.get("agent", ()), _assembler(caller)]
     try:
         assess(server, resource)
         await check_references(server, request, {**resource, "target": []})
     except FhirError as problem:
         raise _in_header(problem) from problem
     id_, entries = identified(server, resource, request.base)
+    homes = {change.entries.patient for change in made if change.entries is not None}
+    if len(homes) == 1:  # it is seen where what it is about is seen
+        entries = replace(entries, patient=homes.pop())
+    # Who may write a resource may say where it comes from: the guard has judged the writes themselves.
+    telling = replace(request, access=replace(request.access, caller=None))
     now = server.clock()
     body = stamped(resource, TYPE, id_, 1, now)
     return Change(
@@ -66,9 +77,22 @@ async def provenance(server: Server, request: FhirRequest, changes: Sequence[Cha
         now,
         body,
         entries,
-        security=secured(request, resource, entries),
+        security=secured(telling, resource, entries),
         references=kept_references(server, resource, request.base),
     )
+
+
+def _assembler(caller: Caller) -> dict[str, Any]:
+    """Return the agent that the server adds: who sent it, as the token says."""
+    type_ = {
+        "system": "http://terminology.hl7.org/CodeSystem/provenance-participant-type",
+        "code": "assembler",
+    }
+    who = caller.organization or caller.subject
+    return {
+        "type": {"coding": [type_]},
+        "who": {"reference": who} if "/" in who else {"identifier": {"value": caller.client}},
+    }
 
 
 def _read(request: FhirRequest) -> dict[str, Any]:
