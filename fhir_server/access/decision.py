@@ -189,6 +189,11 @@ def _scopes(caller: Caller, type_: str, letter: str) -> tuple[Scope, ...]:
     return tuple(scope for scope in found if scope.level != "patient")
 
 
+def is_in_scope(caller: Caller, type_: str, letter: str) -> bool:
+    """Tell whether the scopes alone cover it."""
+    return bool(_scopes(caller, type_, letter))
+
+
 def _may_touch(caller: Caller, type_: str, letter: str) -> bool:
     if caller.kind is Kind.PAYER_FEED:
         return type_ in PAYER_TYPES

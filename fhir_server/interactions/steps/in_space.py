@@ -17,6 +17,7 @@ from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.interactions.steps.criteria import matches, read_criteria
 from fhir_server.interactions.steps.guard import secured
 from fhir_server.interactions.steps.prepare import stamped
+from fhir_server.interactions.steps.provenance import provenance
 from fhir_server.outcome import FhirError, Issue
 from fhir_server.space import rules
 from fhir_server.space.ingestion import time_issues
@@ -45,8 +46,11 @@ class Consequences:
 
 async def commit(server: Server, request: FhirRequest, resource: dict[str, Any], change: Change) -> None:
     """Commit a write with its consequences; raises FhirError 403, 409 or 422, and what ``Store.commit`` raises."""
+    told = await provenance(server, request, (change,))
     for attempt in range(_ATTEMPTS):
         made = await consequences(server, request, resource, change)
+        if told is not None:
+            made = replace(made, changes=(*made.changes, told))
         written = change if made.holds is None else replace(change, holds=made.holds)
         try:
             if made.space is None and not made.changes:
