@@ -49,6 +49,7 @@ from fhir_server.rest.oauth_endpoints import Endpoints, with_clients
 from fhir_server.rest.oauth_server import AuthorizationServer, OwnKeys
 from fhir_server.rest.oauth_server import announced as described_server
 from fhir_server.rest.openapi import openapi
+from fhir_server.rest.passport_pages import passport_routes
 from fhir_server.search import Cursors, Indexer, Registry, indexes
 from fhir_server.settings import Settings, audit_key, cursor_key, is_audited, load, packages_folder
 from fhir_server.store import Store
@@ -108,6 +109,7 @@ class Application(FastAPI):
             redoc_url=None,
         )
         self.include_router(health_routes(self._is_ready, self._issuers, self.metrics))
+        self.include_router(passport_routes(self.serving, own_base(settings)))
 
     async def __call__(
         self,
@@ -333,6 +335,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         refuse_test_identities=settings.space.test_identities == "refuse",
         space_cohort=settings.space.auto_opening,
         space_opening_days=settings.space.opening_days,
+        space_erasure_years=settings.space.erasure_years,
         security=smart and security(smart[1]),
     )
     code_sets = CodeSets(definitions)

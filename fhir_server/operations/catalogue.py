@@ -23,8 +23,10 @@ from fhir_server.operations.lastn import lastn
 from fhir_server.operations.lookup import lookup
 from fhir_server.operations.meta import meta, meta_add, meta_delete
 from fhir_server.operations.passport import passport
+from fhir_server.operations.passport_link import passport_link
 from fhir_server.operations.reindex import reindex
 from fhir_server.operations.space import close_space, open_space, status
+from fhir_server.operations.space_erasure import erase_due_spaces
 from fhir_server.operations.space_opening import open_due_spaces
 from fhir_server.operations.stats import stats
 from fhir_server.operations.subsumes import subsumes
@@ -78,6 +80,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _space("open-space", open_space),
     _space("close-space", close_space),
     _space("open-due-spaces", open_due_spaces, "type"),
+    _space("erase-due-spaces", erase_due_spaces, "type"),
     Operation(
         "$reindex",
         "urn:fhir-space-server:OperationDefinition:reindex",
@@ -214,6 +217,15 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"instance"}),
         frozenset({"GET", "POST"}),
         passport,
+        frozenset({"Patient"}),
+        access="rs",
+    ),
+    Operation(
+        "$passport-link",
+        "https://health-space.example/fhir/OperationDefinition/passport-link",
+        frozenset({"instance"}),
+        frozenset({"GET", "POST"}),
+        passport_link,
         frozenset({"Patient"}),
         access="rs",
     ),

@@ -68,12 +68,7 @@ def wish_issues(
     """Return whether somebody may state a wish; ``performer`` is the RelatedPerson who does, if one does."""
     place = "Consent.performer"
     if performer is not None:
-        codes = {
-            coding.get("code")
-            for concept in performer.get("relationship", ())
-            for coding in concept.get("coding", ())
-        }
-        if codes & _REPRESENTATIVES:
+        if is_representative(performer):
             return []
         return [
             _issue("Only a representative (GUARD, TUTEUR) states another's wish.", place, "hs-b-wish-age")
@@ -83,6 +78,16 @@ def wish_issues(
         return []
     text = f"A person states the wish alone from {WISH_AGE} years on; before, a representative does."
     return [_issue(text, place, "hs-b-wish-age")]
+
+
+def is_representative(person: Mapping[str, Any]) -> bool:
+    """Tell whether a RelatedPerson acts for the patient: GUARD, TUTEUR."""
+    codes = {
+        coding.get("code")
+        for concept in person.get("relationship", ())
+        for coding in concept.get("coding", ())
+    }
+    return person.get("resourceType") == "RelatedPerson" and bool(codes & _REPRESENTATIVES)
 
 
 def _age(birth_date: str | None, at: str) -> int | None:

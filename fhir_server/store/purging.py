@@ -44,7 +44,8 @@ class Purge:
     """What is to be removed, and who wants it why.
 
     Of one resource, of a type (``id`` ""), or of all types (both ""). ``previous`` are superseded versions, ``deleted``
-    deleted resources with all their versions, ``everything`` is all that there is.
+    deleted resources with all their versions, ``everything`` is all that there is. With ``patient`` it is all that is
+    about this patient, whatever its type, but the events of the audit.
     """
 
     actor: str
@@ -54,6 +55,7 @@ class Purge:
     previous: bool = False
     deleted: bool = False
     everything: bool = False
+    patient: str = ""
 
 
 class Purges:
@@ -150,6 +152,15 @@ class Purges:
     async def _simple(self, row: Row) -> list[tuple[str, dict[str, Any]]]:
         """Return (collection, filter) of what is removed without a look at its resource."""
         type_, id_ = row["type"], row["id"]
+        if patient := row.get("patient", ""):
+            types = [name for name in await self._catalogue.types() if name != "AuditEvent"]
+            return [
+                ("history", {"p": patient, "t": {"$ne": "AuditEvent"}}),
+                *((name, {"p": patient}) for name in types),
+                *((name, {"_sec.own": patient, "del": True}) for name in types),
+                ("names", {"h": f"Patient/{patient}"}),
+                ("oauth", {"patient": patient}),
+            ]
         if row["everything"]:
             # Receipts hold answers, so contents.
             return [

@@ -18,6 +18,7 @@ from fhir_server.access.representing import may_represent
 from fhir_server.access.scopes import Scope
 from fhir_server.datatypes.json_format import decode
 from fhir_server.interactions.exchange import Server
+from fhir_server.interactions.steps.in_space import is_accessible
 from fhir_server.interactions.steps.prepare import instant
 from fhir_server.outcome import FhirError, error
 from fhir_server.search import count_plan, parse
@@ -55,7 +56,15 @@ async def _spaces(server: Server, caller: Caller) -> dict[str, Clause]:
             homes = await _treated(server, caller)
         case _:
             return {}
-    return await _consented(server, caller, homes)
+    return await _consented(server, caller, await _open(server, homes))
+
+
+async def _open(server: Server, homes: Mapping[str, Clause]) -> Mapping[str, Clause]:
+    """Return the patients whose spaces are open: nobody but the citizen sees into the others."""
+    if not homes:
+        return homes
+    spaces = await server.store.spaces.all(homes)
+    return {home: clause for home, clause in homes.items() if is_accessible(server, spaces.get(home))}
 
 
 async def _represented(server: Server, caller: Caller) -> dict[str, Clause]:

@@ -75,7 +75,11 @@ async def consequences(
 ) -> Consequences:
     """Return what follows from a write; raise FhirError for what may not be written."""
     home = change.entries.patient if change.entries is not None else None
-    if server.policy.enforce_spaces and home and change.type not in _ABOUT_SPACES:
+    if (
+        home
+        and not _is_about_space(resource)
+        and (server.policy.enforce_spaces or not request.access.is_open)
+    ):
         await check_open(server, home)
     if change.type not in _RULED:
         return Consequences()
@@ -90,10 +94,22 @@ async def consequences(
 
 
 async def check_open(server: Server, patient: str) -> None:
-    """Raise FhirError 403 unless a patient's space is open."""
+    """Raise FhirError 403 for a space that is not open; one that nobody spoke of is, where spaces are not enforced."""
     space = await server.store.spaces.read(patient)
-    if space is None or space.state is not State.OPEN:
+    if not is_accessible(server, space):
         raise space_not_open()
+
+
+def is_accessible(server: Server, space: Space | None) -> bool:
+    """Tell whether others than the citizen may read and write a space with this control document."""
+    if space is None:
+        return not server.policy.enforce_spaces
+    return space.state is State.OPEN
+
+
+def _is_about_space(resource: dict[str, Any]) -> bool:
+    """Tell whether it is what a citizen, or who acts for a newborn, writes before a space is open."""
+    return resource["resourceType"] in _ABOUT_SPACES or rules.is_representative(resource)
 
 
 def space_not_open() -> FhirError:
