@@ -1,6 +1,7 @@
 """Patient/[id]/$passport-link: a link by which one reader, who has no account, reads a citizen's passport for a time.
 
-The link's secret (256 random bits) is known to its holder alone: the store keeps its SHA-256. profiles/OperationDefinition-passport-link.json.
+The link's secret (256 random bits) is known to its holder alone: the store keeps its SHA-256.
+profiles/OperationDefinition-passport-link.json has its inputs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hmac
 import re
 import secrets
 from base64 import b64encode
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -112,5 +114,6 @@ def _told(link: dict[str, Any]) -> dict[str, Any]:
 
 def _qr(url: str) -> dict[str, str]:
     """Return the QR code of an address as a picture."""
-    picture = segno.make(url, error="m", micro=False).svg_inline(scale=4, border=4, light="#fff", svgns=True)
-    return {"contentType": "image/svg+xml", "data": b64encode(picture.encode()).decode(), "title": "QR"}
+    picture = BytesIO()
+    segno.make_qr(url, error="m").save(picture, kind="svg", scale=4, border=4, light="#fff", xmldecl=False)
+    return {"contentType": "image/svg+xml", "data": b64encode(picture.getvalue()).decode(), "title": "QR"}

@@ -1,7 +1,7 @@
 """``/passport/[secret]``: what the holder of a link sees, a page that asks for the PIN, then the passport.
 
-The citizen made the link (``Patient/[id]/$passport-link``); who opens it has no account and sees what the citizen would, and
-can change nothing. docs/passport.md.
+The citizen made the link (``Patient/[id]/$passport-link``); who opens it has no account, sees what the citizen
+would, and can change nothing. docs/passport.md.
 """
 
 from __future__ import annotations
@@ -107,12 +107,13 @@ def _page(status: int, text: tuple[str, str] | None = None, *, form: bool = Fals
     if form:
         parts.append(
             f'<form method="post"><label for="pin">{_both(_ASKED)}</label>'
-            '<input id="pin" name="pin" type="password" inputmode="text" autocomplete="off" maxlength="12" required autofocus>'
+            '<input id="pin" name="pin" type="password" autocomplete="off" maxlength="12" required autofocus>'
             f"<button>{_both(_OPEN)}</button></form>"
         )
     body = (
-        '<!DOCTYPE html>\n<html lang="fr"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{_TITLE[0]}</title><style>{_STYLE}</style></head><body><h1>{_both(_TITLE)}</h1>{''.join(parts)}</body></html>\n"
+        '<!DOCTYPE html>\n<html lang="fr"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{_TITLE[0]}</title><style>{_STYLE}</style></head>'
+        f"<body><h1>{_both(_TITLE)}</h1>{''.join(parts)}</body></html>\n"
     )
     return Response(body, status, _HEADERS, "text/html; charset=utf-8")
 

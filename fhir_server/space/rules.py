@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from fhir_server.outcome import Issue
+from fhir_server.space import documents
 from fhir_server.space.names import PROFILE, claims
 
 WISH, OPPOSITION, CONTACT = "hs-organ-donation-wish", "hs-space-opposition", "hs-emergency-contact"
@@ -38,6 +39,8 @@ def held_names(resource: Mapping[str, Any]) -> dict[str, str]:
             f"statement|{insurer}|{one.get('system')}|{one.get('value')}": "hs-b-eob-unique"
             for one in resource.get("identifier", ())
         }
+    if type_ == "DocumentReference" and documents.is_ours(resource):
+        return documents.held_names(resource)
     return {}
 
 
