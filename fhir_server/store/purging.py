@@ -34,6 +34,8 @@ NAME = "purges"
 #: Versions of one step; deleted resources of one step.
 STEP = 500
 _RESOURCES = 50
+#: Documents of one patient.
+_ALL = 100_000
 #: A worker that has not made a step for so long is taken to be dead, milliseconds.
 LEASE = 30_000
 _DELETED = {"dl": {"$exists": True}}
@@ -154,7 +156,10 @@ class Purges:
         type_, id_ = row["type"], row["id"]
         if patient := row.get("patient", ""):
             types = [name for name in await self._catalogue.types() if name != "AuditEvent"]
+            # Contents have no patient of their own, but a document of one; they go before it.
+            of_documents = await self._of_documents(patient) if "DocumentReference" in types else []
             return [
+                *of_documents,
                 ("history", {"p": patient, "t": {"$ne": "AuditEvent"}}),
                 *((name, {"p": patient}) for name in types),
                 *((name, {"_sec.own": patient, "del": True}) for name in types),
@@ -171,6 +176,13 @@ class Purges:
         if not row["previous"]:
             return []
         return [("history", {"_id": of_resource(type_, id_)} if id_ else {"t": type_} if type_ else {})]
+
+    async def _of_documents(self, patient: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return (collection, filter) of the Binaries whose security context is a document of a patient."""
+        documents = await self._ids("DocumentReference", {"p": patient}, _ALL)
+        contexts = {"x.security-context": {"$in": [f"DocumentReference/{id_}" for id_ in documents]}}
+        binaries = await self._ids("Binary", contexts, _ALL)
+        return [("history", {"t": "Binary", "id": {"$in": binaries}}), ("Binary", _among(binaries))]
 
     async def _victims(self, row: Row) -> list[tuple[str, dict[str, Any]]]:
         """Return (collection, filter) of the next step, nothing when all is removed."""

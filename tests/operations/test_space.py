@@ -353,12 +353,24 @@ def test_test_identities_are_refused_in_production(site_with):
 def test_what_was_closed_for_ten_years_is_erased(fhir, mongo_client, module_database_name):
     due, young = citizen(fhir), citizen(fhir)
     flag = {"resourceType": "Flag", "status": "active", "code": {"text": "x"}}
-    ids = {}
+    ids, binaries = {}, {}
     for patient in (due, young):
         call(fhir, patient, "open-space")
         made = fhir.post("Flag", json=flag | {"subject": {"reference": f"Patient/{patient}"}}).json()
         ids[patient] = made["id"]
         fhir.put(f"Flag/{made['id']}", json=made | {"code": {"text": "y"}})
+        document = {
+            "resourceType": "DocumentReference", "status": "current", "subject": {"reference": f"Patient/{patient}"},
+            "content": [{"attachment": {"title": "x"}}],
+        }  # fmt: skip
+        document = fhir.post("DocumentReference", json=document).json()
+        binary = {
+            "resourceType": "Binary", "contentType": "text/plain", "data": "YQ==",
+            "securityContext": {"reference": f"DocumentReference/{document['id']}"},
+        }  # fmt: skip
+        binaries[patient] = fhir.post(
+            "Binary", json=binary, headers={"Content-Type": "application/fhir+json"}
+        ).json()["id"]
         deleted = fhir.post("Flag", json=flag | {"subject": {"reference": f"Patient/{patient}"}}).json()
         fhir.delete(f"Flag/{deleted['id']}")
         call(fhir, patient, "close-space")
@@ -388,6 +400,8 @@ def test_what_was_closed_for_ten_years_is_erased(fhir, mongo_client, module_data
     assert fhir.get(f"Flag/{ids[due]}").status_code == 404
     assert fhir.get(f"Flag/{ids[due]}/_history").status_code == 404
     assert fhir.get(f"Patient/{due}").status_code == 404
+    assert fhir.get(f"Binary/{binaries[due]}").status_code == 404
+    assert fhir.get(f"Binary/{binaries[young]}").status_code == 200
     for name in database.list_collection_names():
         if name not in ("AuditEvent", "spaces", "purges"):
             assert database[name].count_documents({"$or": [{"p": due}, {"_sec.own": due}]}) == 0, name
