@@ -100,7 +100,7 @@ class Application(FastAPI):
         self._gateway: Asgi | None = None
         self._server: Server | None = None
         self.authenticator: Authenticator | None = None
-        self._capabilities: dict[str, bytes] = {}
+        self._capabilities: tuple[int, bytes] | None = None
         super().__init__(
             title="FHIR R4 server of a digital health space",
             version=__version__,
@@ -153,8 +153,7 @@ class Application(FastAPI):
             binary_timeout=http.binary_timeout_s,
         )
         log = AccessLog(self.settings.log.format) if self.settings.log.level in ("debug", "info") else None
-        self._capabilities = dict(server.capabilities)
-        server = self._server = replace(server, capabilities=self._capabilities)
+        server = self._server = replace(server, capabilities=self.capabilities)
         self._gateway = Gateway(server, edge, self.metrics, log, gatekeeper)
 
     async def gatekeeper(self, server: Server) -> Gatekeeper | None:
@@ -179,9 +178,16 @@ class Application(FastAPI):
 
     def describe(self) -> None:
         """Make the CapabilityStatement and the OpenAPI document anew: the search parameters have changed."""
-        server = self.serving()
-        self._capabilities["statement"] = described(server.registry, server.policy)
+        self._capabilities = None
         self.openapi_schema = None
+
+    def capabilities(self) -> bytes:
+        """Return the CapabilityStatement; it is made anew when definitions or search parameters have changed."""
+        server = self.serving()
+        generation = server.definitions.generation
+        if self._capabilities is None or self._capabilities[0] != generation:
+            self._capabilities = generation, described(server.registry, server.policy, server.definitions)
+        return self._capabilities[1]
 
     def serving(self) -> Server:
         """Return the parts that are being served; raise RuntimeError before start-up."""
@@ -359,7 +365,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         new_id=id_source(await store.secret("id-bucket"), now),
         policy=policy,
         links=Links(definitions.types),
-        capabilities={"statement": described(registry, policy)},
+        capabilities=lambda: described(registry, policy, definitions),
         operations=by_name(offered(policy)),
         audit=await _audit(settings, store) if is_audited(settings) else None,
     )
@@ -371,9 +377,12 @@ async def _audit(settings: Settings, store: Store) -> AuditLog:
     return log
 
 
-def described(registry: Registry, policy: Policy) -> bytes:
+def described(registry: Registry, policy: Policy, definitions: Definitions) -> bytes:
     """Return the CapabilityStatement of what is offered now."""
-    return encode(statement(_interactions(), registry, policy, instant(now()), offered(policy)))
+    profiles = definitions.all_of("StructureDefinition")
+    return encode(
+        statement(_interactions(), registry, policy, instant(now()), offered(policy), structures=profiles)
+    )
 
 
 def _interactions() -> set[str]:

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/http.html#capabilities, https://hl7.org/fhir/R4/capabili
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -55,7 +55,7 @@ async def capabilities(server: Server, request: FhirRequest, target: Target) -> 
         return FhirResponse(200, (), (encode(terminology_statement(server)),))
     if mode not in ("full", "normative"):
         raise error("value", "mode is one of full, normative and terminology.")
-    return FhirResponse(200, (), (server.capabilities["statement"],))
+    return FhirResponse(200, (), (server.capabilities(),))
 
 
 def statement(
@@ -64,8 +64,17 @@ def statement(
     policy: Policy,
     started: str,
     operations: Sequence[Operation] = (),
+    *,
+    structures: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Return the CapabilityStatement resource; ``interactions`` are the codes that the router has rows for."""
+    """Return the CapabilityStatement resource.
+
+    ``interactions`` are the codes that the router has rows for, ``structures`` the StructureDefinitions beside R4's.
+    """
+    profiles: dict[str, list[str]] = {}
+    for structure in structures:
+        if structure.get("derivation") == "constraint":
+            profiles.setdefault(structure["type"], []).append(structure["url"])
     offered = set(interactions)
     if "transaction" in offered:
         offered.add("batch")  # one address answers both
@@ -87,7 +96,10 @@ def statement(
                 ),
                 **({"security": policy.security} if policy.security else {}),
                 "resource": [
-                    {**_of_type(type_, offered, registry, policy), **_offered(operations, type_)}
+                    {
+                        **_of_type(type_, offered, registry, policy, sorted(set(profiles.get(type_, ())))),
+                        **_offered(operations, type_),
+                    }
                     for type_ in registry.types.resource_types
                 ],
                 "interaction": [{"code": code} for code in _OF_SYSTEM if code in offered],
@@ -117,12 +129,15 @@ def _offered(operations: Sequence[Operation], type_: str) -> dict[str, Any]:
     return {"operation": rows} if rows else {}
 
 
-def _of_type(type_: str, offered: set[str], registry: Registry, policy: Policy) -> dict[str, Any]:
+def _of_type(
+    type_: str, offered: set[str], registry: Registry, policy: Policy, profiles: list[str]
+) -> dict[str, Any]:
     if policy.audit and type_ == audit_event.TYPE:
         return _of_audit()
     return {
         "type": type_,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{type_}",
+        **({"supportedProfile": profiles} if profiles else {}),
         "interaction": [{"code": code} for code in _OF_TYPE if code in offered],
         "versioning": "versioned-update",
         "readHistory": True,

@@ -133,7 +133,7 @@ class Server:
     new_id: NewId
     policy: Policy
     links: Links
-    capabilities: Mapping[str, bytes]
+    capabilities: Callable[[], bytes]
     operations: Mapping[str, Operation] = field(default_factory=dict)
     audit: AuditLog | None = None
 
