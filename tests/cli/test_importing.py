@@ -124,9 +124,7 @@ def test_ndjson_with_a_mapping_goes_on_where_it_stopped(base, tmp_path):
     stated = [*rows("G", statement="N-1", holder_number="1"), *rows("H", statement="N-2", holder_number="1")]
     path.write_text("".join(json.dumps({"acte": one}) + "\n" for one in stated))
     mapping = tmp_path / "mapping.json"
-    mapping.write_text(
-        json.dumps({"columns": {name: f"acte.{name}" for name in stated[0]}})
-    )
+    mapping.write_text(json.dumps({"columns": {name: f"acte.{name}" for name in stated[0]}}))
     state = tmp_path / "state"
     first = run(base, path, "--mapping", mapping, "--resume", state)
     assert first.stdout == "2 stored, 0 there already, 0 rejected\n"
