@@ -51,6 +51,7 @@ from fhir_server.rest.oauth_endpoints import Endpoints, with_clients
 from fhir_server.rest.oauth_server import AuthorizationServer, OwnKeys
 from fhir_server.rest.oauth_server import announced as described_server
 from fhir_server.rest.openapi import openapi
+from fhir_server.rest.passport_pages import passport_routes
 from fhir_server.rest.rate_limits import RateLimit
 from fhir_server.rest.security_headers import guarded, headers_for
 from fhir_server.search import Cursors, Indexer, Registry, indexes
@@ -128,6 +129,7 @@ class Application(FastAPI):
         self.include_router(
             health_routes(self._is_ready, self._issuers, self.metrics, settings.http.metrics_for)
         )
+        self.include_router(passport_routes(self.serving, own_base(settings)))
 
     async def __call__(
         self,
@@ -391,6 +393,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         refuse_test_identities=settings.space.test_identities == "refuse",
         space_cohort=settings.space.auto_opening,
         space_opening_days=settings.space.opening_days,
+        space_erasure_years=settings.space.erasure_years,
         security=smart and security(smart[1]),
     )
     code_sets = CodeSets(definitions)
