@@ -9,7 +9,7 @@ import typer
 from pydantic_core import to_jsonable_python
 
 from fhir_server import settings as declared
-from fhir_server.cli.exits import Exit, stop
+from fhir_server.cli.options import Output
 
 program = typer.Typer(
     no_args_is_help=True,
@@ -24,11 +24,9 @@ program = typer.Typer(
 def show(
     *,
     sources: Annotated[bool, typer.Option("--sources", help="Say where each value comes from.")] = False,
-    output: Annotated[str, typer.Option("--output", "-o", metavar="text|json", help="Format.")] = "text",
+    output: Output = "text",
 ) -> None:
     """Print every setting with its value; secrets are masked."""
-    if output not in ("text", "json"):
-        stop(Exit.USAGE, f'-o knows text and json, not "{output}".')
     values = shown(declared.load())
     origins = declared.origins()
     if output == "json":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fhir_server.cli.exits import Exit, stop
+from fhir_server.cli.options import Output
 
 if TYPE_CHECKING:
     from fhir_server.definitions.packages import PackageStore
@@ -56,11 +57,9 @@ def install(
 )
 def list_(
     *,
-    output: Annotated[str, typer.Option("--output", "-o", metavar="text|json", help="Format.")] = "text",
+    output: Output = "text",
 ) -> None:
     """Print the installed packages."""
-    if output not in ("text", "json"):
-        stop(Exit.USAGE, f'-o knows text and json, not "{output}".')
     packages = _store().installed()
     if output == "json":
         print(

@@ -27,7 +27,7 @@ Examples:
 """
 
 #: Seconds to wait for a port in use: the workers of a server that was killed need a moment to leave it.
-_PORT_S = 2.0
+_PORT_S = 6.0
 
 
 def serve(

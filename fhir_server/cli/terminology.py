@@ -12,6 +12,7 @@ import typer
 
 from fhir_server.cli.database import database_uri
 from fhir_server.cli.exits import Exit, stop
+from fhir_server.cli.options import Output
 
 if TYPE_CHECKING:
     from fhir_server.settings import Settings
@@ -74,11 +75,9 @@ def import_(
 )
 def list_(
     *,
-    output: Annotated[str, typer.Option("--output", "-o", metavar="text|json", help="Format.")] = "text",
+    output: Output = "text",
 ) -> None:
     """Print the imported code systems."""
-    if output not in ("text", "json"):
-        stop(Exit.USAGE, f'-o knows text and json, not "{output}".')
     rows = _with_store(lambda systems: systems.all())
     found = [
         {"url": row.header["url"], "version": row.header.get("version", ""), "concepts": row.count}

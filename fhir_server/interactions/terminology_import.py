@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fhir_server.outcome import error
 from fhir_server.store.code_systems import CodeSystems, ConceptRow
-from fhir_server.terminology.code_system import CodeSystem
+from fhir_server.terminology.code_system import CodeSystem, UnknownSystem
 from fhir_server.terminology.concept import Concept, searchable, text_of
 from fhir_server.terminology.importing import Source, SourceConcept
 from fhir_server.terminology.importing.closing import Closing, concepts_of
@@ -40,7 +40,7 @@ async def import_source(
     concepts, closing = concepts_of(source)
     if not concepts:
         raise error("invalid", "The files hold no concepts.")
-    system = CodeSystem(source.header)
+    system = UnknownSystem(source.header)
     key, there = await code_systems.begin(system.canonical, digest)
     there -= there % STEP
     for start in range(there, len(concepts), STEP):

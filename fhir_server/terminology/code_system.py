@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/codesystem.html
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -21,7 +22,7 @@ _INACTIVE = frozenset({"retired", "inactive"})
 COMPLETE = "complete"
 
 
-class CodeSystem:
+class CodeSystem(ABC):
     """One version of a code system. Sub-classes say where its concepts are.
 
     ``header`` is the CodeSystem resource without its concepts; ``supplements`` are those that add to it.
@@ -49,17 +50,17 @@ class CodeSystem:
         """Whether a code that is not here is no code of the system."""
         return self.content == COMPLETE
 
+    @abstractmethod
     def find(self, code: str) -> Concept | None:
         """Return the concept of a code, as the system compares codes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def parents(self, code: str) -> Iterable[str]:
         """Return the codes right above a code."""
-        raise NotImplementedError
 
+    @abstractmethod
     def children(self, code: str) -> Iterable[str]:
         """Return the codes right below a code."""
-        raise NotImplementedError
 
     def ancestors(self, code: str) -> set[str]:
         """Return the code itself and all above it."""
@@ -69,9 +70,9 @@ class CodeSystem:
         """Return the code itself and all below it."""
         return _reached(code, self.children)
 
+    @abstractmethod
     def select(self, wanted: Selection) -> tuple[int | None, list[Concept]]:
         """Return how many concepts match (None: not known) and the wanted stretch of them, in order."""
-        raise NotImplementedError
 
     @cached_property
     def _codes_of_properties(self) -> dict[str, str]:
@@ -103,6 +104,26 @@ class CodeSystem:
     def is_inactive(self, concept: Concept) -> bool:
         """Tell whether a concept is no longer used."""
         return "true" in concept.values(self.property_code("inactive")) or self.status(concept) in _INACTIVE
+
+
+class UnknownSystem(CodeSystem):
+    """A code system none of whose concepts are here: a value set lists codes of it, or an import brings them."""
+
+    def find(self, code: str) -> Concept | None:  # noqa: ARG002 - nothing is known
+        """Return nothing."""
+        return None
+
+    def parents(self, code: str) -> Iterable[str]:  # noqa: ARG002
+        """Return nothing."""
+        return ()
+
+    def children(self, code: str) -> Iterable[str]:  # noqa: ARG002
+        """Return nothing."""
+        return ()
+
+    def select(self, wanted: Selection) -> tuple[int | None, list[Concept]]:  # noqa: ARG002
+        """Return nothing, and that it isn't known how many there are."""
+        return None, []
 
 
 class ListedSystem(CodeSystem):
@@ -201,4 +222,4 @@ def _reached(code: str, step: Any) -> set[str]:
     return found
 
 
-__all__ = ["COMPLETE", "CodeSystem", "Filter", "ListedSystem"]
+__all__ = ["COMPLETE", "CodeSystem", "Filter", "ListedSystem", "UnknownSystem"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fhir_server.definitions.core import version_order
-from fhir_server.terminology.code_system import CodeSystem
+from fhir_server.terminology.code_system import CodeSystem, UnknownSystem
 from fhir_server.terminology.concept import Concept, matches, text_of, value_of
 from fhir_server.terminology.imported_system import ImportedSystem
 from fhir_server.terminology.issues import MissingValueSetError, refused
@@ -226,7 +226,7 @@ class Expander:
             self.defaulted.add(url)
         system = self._library.system(url, version)
         if self._keep_unknown and "concept" in clause:
-            return _Bare({"url": url, "version": "" if system is None else system.version})
+            return UnknownSystem({"url": url, "version": "" if system is None else system.version})
         if self._keep_unknown and system is not None and not system.is_complete:
             system = None
         if system is None:
@@ -299,18 +299,10 @@ class Expander:
             waiting += reversed(row.get("contains", ()))
             if "code" in row and not row.get("abstract", False):
                 url, version = row.get("system", ""), row.get("version", "")
-                system = self._library.system(url, version) or _Bare({"url": url, "version": version})
+                system = self._library.system(url, version) or UnknownSystem({"url": url, "version": version})
                 concept = system.find(row["code"]) or Concept(row["code"], row.get("display", ""))
                 found.append(Member(system, concept))
         return found
-
-
-class _Bare(CodeSystem):
-    """A code system of which nothing is here."""
-
-    def find(self, code: str) -> Concept | None:  # noqa: ARG002 - nothing is known
-        """Return nothing."""
-        return None
 
 
 def _count(rows: Iterable[dict[str, Any]]) -> int:
