@@ -228,11 +228,12 @@ def baseline(uri: str, options: argparse.Namespace, processes: Processes) -> flo
     return cost
 
 
-def questions(base: str, options: argparse.Namespace) -> None:
-    """Ask for the month of many citizens; print p50 and p95."""
+def questions(base: str, options: argparse.Namespace, processes: Processes) -> None:
+    """Ask for the month of many citizens; print p50, p95, and the CPU time of who answers."""
     with httpx.Client(timeout=60) as client:
         for title, (path, parameters) in QUESTIONS.items():
             times = []
+            before = processes.cpu()
             for number in range(options.questions):
                 name = f"bench-{number * 7919 % options.citizens}"
                 query = {
@@ -244,9 +245,12 @@ def questions(base: str, options: argparse.Namespace) -> None:
                 times.append((time.perf_counter() - started) * 1000)
                 answer.raise_for_status()
             times.sort()
+            after = processes.cpu()
+            costs = [(after[side] - before[side]) / len(times) * 1000 for side in ("server", "mongod")]
             print(
-                f"{title}: p50 {times[len(times) // 2]:.1f} ms, p95 {times[len(times) * 95 // 100]:.1f} ms, "
-                f"{len(answer.content):,} bytes; load {os.getloadavg()[0]:.1f}",
+                f"{title}: p50 {times[len(times) // 2]:.1f} ms, p95 {times[len(times) * 95 // 100]:.1f} ms; CPU of the "
+                f"server {costs[0]:.1f} ms, of mongod {costs[1]:.1f} ms; {len(answer.content):,} bytes; "
+                f"load {os.getloadavg()[0]:.1f}",
                 flush=True,
             )
 
@@ -283,7 +287,7 @@ def measure(base: str, options: argparse.Namespace, processes: Processes, uri: s
         )
     total = httpx.get(f"{base}/Observation", params={"_summary": "count"}, timeout=600).json()["total"]
     print(f"stored: {total:,} of {options.rows:,}", flush=True)
-    questions(base, options)
+    questions(base, options, processes)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from fhir_server.interactions.steps.guard import secured
 from fhir_server.interactions.steps.identity import NaturalIds
 from fhir_server.interactions.steps.integrity import kept_references
 from fhir_server.interactions.steps.prepare import instant, stamped
-from fhir_server.interactions.steps.recurrence import check_same
+from fhir_server.interactions.steps.recurrence import another_content, check_same
 from fhir_server.interactions.steps.terminology import prefetch_codings
 from fhir_server.operations.ingest_parties import Parties, parties
 from fhir_server.operations.ingest_shares import Shares
@@ -143,8 +143,9 @@ class Batch:
             for line in lines:
                 (allowed if left[line.quota] > 0 else others).append(line)
                 left[line.quota] -= 1
-            await self._create(allowed, others)
-            await self._find(others)
+            taken = await self._create(allowed)
+            await self._find(taken, is_there=True)
+            await self._find(others, is_there=False)
             self._shares.give_back(Counter(line.quota for line in allowed if line.outcome.status != 201))
         except Unavailable:
             pass  # said below, line by line
@@ -154,8 +155,9 @@ class Batch:
                 text = "The database can't be reached; send the lines from this one on again."
                 line.outcome.refuse(error("transient", text))
 
-    async def _create(self, lines: Sequence[Line], others: list[Line]) -> None:
-        """Store measures, each for itself; those whose id is taken join the ``others``."""
+    async def _create(self, lines: Sequence[Line]) -> list[Line]:
+        """Store measures, each for itself; return those whose id is taken."""
+        taken: list[Line] = []
         problems = await self._server.store.create_each([line.change for line in lines])
         for line, problem in zip(lines, problems, strict=True):
             if problem is None:
@@ -163,20 +165,22 @@ class Batch:
                 line.outcome.location = f"Observation/{line.change.id}/_history/1"
                 self._made[line.made.patient, line.made.app].append(line.outcome.location)
             elif isinstance(problem, VersionConflict):
-                others.append(line)
+                taken.append(line)
             elif isinstance(problem, FhirError):
                 line.outcome.refuse(problem)
             else:
                 raise problem
+        return taken
 
-    async def _find(self, lines: Sequence[Line]) -> None:
+    async def _find(self, lines: Sequence[Line], *, is_there: bool) -> None:
         """Answer with the version that is there; refuse another content under its key, or else what is too much."""
         ids = {line.change.id for line in lines}
         known = await self._server.store.read_each("Observation", ids, self._request.access)
         for line in lines:
             found = known.get(line.change.id)
             if found is None:
-                line.outcome.refuse(self._throttled())
+                # Where it is there, this caller may not see it.
+                line.outcome.refuse(another_content(line.change.id) if is_there else self._throttled())
                 continue
             try:
                 await check_same(self._server, self._request, line.made.resource, found)
