@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fhir_server.access import AccessContext
+from fhir_server.access.matrix import DEFAULT, Matrix
 from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
 from fhir_server.interactions.sandbox import Sandbox
@@ -112,9 +113,13 @@ class Policy:
     measures_per_day: int = 20_000
     contacts_max: int = 5
     enforce_spaces: bool = False
+    consents_verified: bool = False
+    masked_in_emergency: bool = False
+    professions: Matrix = DEFAULT
     refuse_test_identities: bool = False
     space_cohort: str = "born-from:2022-01-01"
     space_opening_days: int = 42
+    space_erasure_years: int = 10
     security: Mapping[str, Any] | None = None
 
 

@@ -11,12 +11,15 @@ from fhir_server.datatypes.json_format import decode, encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.steps.prepare import instant
 from fhir_server.interactions.stored_parameters import KIND, offer
+from fhir_server.operations.rekey import rekey
 from fhir_server.outcome import error
 from fhir_server.search.customizing import defects, is_effective
 
 
 async def reindex(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
-    """Return the state of jobs (GET), or begin one (POST)."""
+    """Return the state of jobs (GET), or begin one (POST); at the server itself it is about access keys."""
+    if not target.type:
+        return await rekey(server, request)
     return await (_start if request.method == "POST" else _state)(server, request, target)
 
 

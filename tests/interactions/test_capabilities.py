@@ -104,3 +104,13 @@ def test_every_advertised_include_is_accepted_and_no_other(fhir, statement):
     assert "Observation:code" not in rows["Observation"]["searchInclude"]
     assert {"Observation:subject", "Provenance:target"} <= set(rows["Patient"]["searchRevInclude"])
     assert "Encounter:location" not in rows["Patient"]["searchRevInclude"]
+
+
+def test_a_client_that_has_the_statement_gets_it_once(fhir):
+    first = fhir.get("metadata")
+    tag = first.headers["etag"]
+
+    again = fhir.get("metadata", headers={"If-None-Match": tag})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert fhir.get("metadata", headers={"If-None-Match": 'W/"other"'}).content == first.content
+    assert fhir.get("metadata", headers={"If-None-Match": "*"}).status_code == 304

@@ -62,13 +62,18 @@ def _result(result: str) -> str:
     return f'<span class="result {result or "unproven"}">{_SAID[result]}</span>'
 
 
+def _wide(label: str) -> str:
+    """Return the start of a region that scrolls sideways on a narrow screen, by keyboard too."""
+    return f'<div class="wide" role="region" aria-label="{label}" tabindex="0">'
+
+
 def _summary(run: Run) -> Iterator[str]:
     counts = run.counts()
     yield f"<h1>Conformance of {escape(run.base)}</h1>"
     yield f"<p>{_result(run.result)}. {len(run.scripts)} {escape(run.parts)}, begun {escape(run.started)},"
     yield f"{run.seconds:g} s,"
     yield f"fhir-server {escape(run.version)}.</p>"
-    yield '<div class="wide"><table><caption>Tests by result. A skipped test never counts as passed.</caption>'
+    yield f"{_wide('Tests by result')}<table><caption>Tests by result. A skipped test never counts as passed.</caption>"
     yield (
         "<thead><tr>" + "".join(f'<th scope="col">{_result(name)}</th>' for name in counts) + "</tr></thead>"
     )
@@ -87,7 +92,7 @@ def _requirements(run: Run, requirements: Sequence[Requirement]) -> Iterator[str
     found = proofs(run, requirements)
     if not found:
         return
-    yield '<h2>Requirements</h2><div class="wide"><table>'
+    yield f"<h2>Requirements</h2>{_wide('Requirements')}<table>"
     proven = sum(bool(proof.result) for proof in found)
     yield f"<caption>{proven} of {len(found)} are looked at by a test of this run.</caption>"
     heads = ("Id", "Statement", "Result", "Tests")
