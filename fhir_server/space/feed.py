@@ -134,8 +134,8 @@ _CODES = {
     "nature": ("illness", "long-term", "maternity", "work", "css", "ame"),
 }
 
+#: The values of a row by their names in ``Columns``, without those that are empty.
 Values = dict[str, str]
-"""The values of a row by their names in ``Columns``, without those that are empty."""
 
 
 def values_of(mapping: FeedMapping, raw: Mapping[str, Any]) -> Values:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from fhir_server.messages import say
 from fhir_server.space.names import HS, PROFILE
 
 #: The codes of acts where a payer names no other system.
@@ -78,13 +79,13 @@ def faults(act: Act, told: Mapping[str, Decimal]) -> Iterator[str]:
         if value < 0 or value != cents(value):
             yield f"{name} is {value}; an amount is not negative and has whole cents."
     if not 0 <= act.rate <= 100:
-        yield f"The rate is {act.rate}; it lies between 0 and 100 percent."
+        yield say("The rate is {rate}; it lies between 0 and 100 percent.", rate=act.rate)
     if act.base > act.price:
-        yield f"The base {act.base} is above the price {act.price}."
+        yield say("The base {base} is above the price {price}.", base=act.base, price=act.price)
         return
     right = shares(act, complementary=told.get("complementary", NOTHING))
     if right.left < 0:
-        yield f"Fund and complementary part together pay more than the price {act.price}."
+        yield say("Fund and complementary part together pay more than the price {price}.", price=act.price)
     ways = {
         "fund": f"{act.base} x {act.rate} % - {act.flat}",
         "ticket": f"{act.base} x (100 - {act.rate}) %",

@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from fhir_server.cli.serve import unsafe
+from fhir_server.cli.unsafe import unsafe
 from fhir_server.settings import load
 
 PATIENT = {"resourceType": "Patient", "name": [{"family": "Bac"}]}
