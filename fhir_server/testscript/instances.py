@@ -95,7 +95,9 @@ class Instances:
                 found[key] = [made] if element.is_list else made
         return {**found, **copy.deepcopy(self._more.get(type_, {}))}
 
-    def place(self, resource: dict[str, Any], path: Sequence[tuple[str, dict[str, str]]], type_: str) -> tuple[dict[str, Any], ElementInfo, str]:
+    def place(
+        self, resource: dict[str, Any], path: Sequence[tuple[str, dict[str, str]]], type_: str
+    ) -> tuple[dict[str, Any], ElementInfo, str]:
         """Make the objects that lead to an element; return its owner, the element, and the owner's type.
 
         A step of the path is a name and what the object behind it must hold besides. Raises KeyError for a path that

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.testscript.instances import URL, Instances
@@ -37,7 +37,9 @@ def tests_of(table: dict[str, Any]) -> list[dict[str, Any]]:
     instances = Instances(table.get("more", {}))
     wanted = instances.types.resource_types if table["types"] == "all" else table["types"]
     left_out = set(table.get("without", []))
-    return [test for type_ in wanted if type_ not in left_out for test in _of_type(type_, instances, left_out)]
+    return [
+        test for type_ in wanted if type_ not in left_out for test in _of_type(type_, instances, left_out)
+    ]
 
 
 def _of_type(type_: str, instances: Instances, left_out: set[str]) -> Iterator[dict[str, Any]]:
@@ -70,7 +72,9 @@ def _branch(part: str) -> Branch | None:
     return branch if branch.path else None
 
 
-def _test(type_: str, parameter: dict[str, Any], branch: Branch, instances: Instances, number: int) -> dict[str, Any] | None:
+def _test(
+    type_: str, parameter: dict[str, Any], branch: Branch, instances: Instances, number: int
+) -> dict[str, Any] | None:
     code, rows = parameter["code"], {}
     try:
         owner, element, owner_type = instances.place(instances.minimal(type_), branch.path, type_)
@@ -82,7 +86,11 @@ def _test(type_: str, parameter: dict[str, Any], branch: Branch, instances: Inst
         return None
     path = f"{owner_type}.{element.name}"
     values = pair(
-        parameter["type"], kind, instances.concepts(path), branch.target or instances.target(element), branch.path[-1][1]
+        parameter["type"],
+        kind,
+        instances.concepts(path),
+        branch.target or instances.target(element),
+        branch.path[-1][1],
     )
     if values is None:
         return None
@@ -97,17 +105,24 @@ def _test(type_: str, parameter: dict[str, Any], branch: Branch, instances: Inst
     without = instances.minimal(type_)
     first = instances.types.type(type_).elements[branch.path[0][0]]  # type: ignore[union-attr]
     others = {b.path[0][0] for b in branches(parameter["expression"], type_)}
-    held = {e.name for e in instances.types.type(type_).elements.values() if set(e.json_keys()) & set(without)}  # type: ignore[union-attr]
+    held = {
+        e.name for e in instances.types.type(type_).elements.values() if set(e.json_keys()) & set(without)
+    }  # type: ignore[union-attr]
     if not first.minimum and not others & held:
         rows["without"] = without
-        finds += [Find(":missing", "true", "without"), *(Find(f.modifier, f.value, "b without") for f in values.finds if f.modifier == ":not")]
+        finds += [
+            Find(":missing", "true", "without"),
+            *(Find(f.modifier, f.value, "b without") for f in values.finds if f.modifier == ":not"),
+        ]
         finds = [f for f in finds if not (f.modifier == ":not" and f.matches == "b")]
     short = f"{type_}-{code}{f'-{number + 1}' if number else ''}"
     run = "urn:fhir-space-server:conformance:run"
     steps = [
         step
         for find in finds
-        for step in found(f"{type_}?{code}{find.modifier}={find.value}&_tag={run}|${{UUID}}", find.matches.split())
+        for step in found(
+            f"{type_}?{code}{find.modifier}={find.value}&_tag={run}|${{UUID}}", find.matches.split()
+        )
     ]
     return {
         "name": short,

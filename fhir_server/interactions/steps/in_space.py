@@ -21,7 +21,7 @@ from fhir_server.interactions.steps.prepare import stamped
 from fhir_server.interactions.steps.provenance import provenance
 from fhir_server.outcome import FhirError, Issue
 from fhir_server.space import documents, rules
-from fhir_server.space.ingestion import time_issues
+from fhir_server.space.ingestion import is_measure, time_issues
 from fhir_server.space.life import Space, State
 from fhir_server.space.names import claims
 from fhir_server.store.documents import Change, Method, NameTaken, VersionConflict
@@ -172,7 +172,7 @@ async def _issues(
         case "Patient":
             issues = rules.identity_issues(resource) if server.policy.refuse_test_identities else []
             return issues + await _of_active(server, resource, change)
-        case "Observation" if claims(resource, "hs-measure") or _is_measure(resource):
+        case "Observation" if claims(resource, "hs-measure") or is_measure(resource):
             patient = await _resource(server, resource.get("subject"))
             return time_issues(resource, (patient or {}).get("birthDate"), server.clock())
         case "Consent" if claims(resource, rules.WISH) and resource.get("status") == "active":
@@ -191,11 +191,6 @@ async def _issues(
             others = [decode(row.body) for row in rows if row.id != change.id]
             return rules.contact_issues(resource, others, server.policy.contacts_max)
     return []
-
-
-def _is_measure(resource: dict[str, Any]) -> bool:
-    profiles = resource.get("meta", {}).get("profile", ())
-    return any("/StructureDefinition/hs-measure-" in url for url in profiles)
 
 
 async def _of_active(server: Server, patient: dict[str, Any], change: Change) -> list[Issue]:
