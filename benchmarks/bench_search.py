@@ -183,9 +183,8 @@ async def examined(base: str, path: str) -> tuple[int, int, float, float]:
     matches = sum(entry["search"]["mode"] != "outcome" for entry in bundle.get("entry", ()))
     if not plans:
         return matches, 0, math.nan, math.nan
-    counted = sum(
-        plan["rows"] for plan in plans if plan["query"] == "number of matches" and "total" in bundle
-    )
+    is_asked = "_summary=count" in path or "_total=" in path  # other counts only help to choose an index
+    counted = sum(plan["rows"] for plan in plans if is_asked and plan["query"] == "number of matches")
     return matches, counted, sum(plan["keys"] for plan in plans), sum(plan["documents"] for plan in plans)
 
 

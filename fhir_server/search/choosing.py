@@ -132,6 +132,7 @@ _RANKS = {
 IDENTIFIER = 10
 _LAST_UPDATED = 60
 _SEVERAL_SYSTEMS = 5
+_ONE_OF_FEW = 58
 
 
 def _rank(leaf: Expression, field: str, type_: str, registry: Registry) -> int:
@@ -141,6 +142,8 @@ def _rank(leaf: Expression, field: str, type_: str, registry: Registry) -> int:
     parameter = registry.parameters(type_).by_name[name]
     if parameter.types == {"Identifier"}:
         return IDENTIFIER
+    if parameter.types == {"code"}:  # one of few
+        return _ONE_OF_FEW
     return _RANKS[parameter.type] + (0 if isinstance(leaf, Equal) else _SEVERAL_SYSTEMS)
 
 
