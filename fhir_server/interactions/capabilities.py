@@ -6,6 +6,8 @@ https://hl7.org/fhir/R4/http.html#capabilities, https://hl7.org/fhir/R4/capabili
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -14,6 +16,7 @@ from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions import audit_event
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Operation, Policy, Server, Target
 from fhir_server.interactions.patching import ACCEPTED
+from fhir_server.interactions.steps.preconditions import is_among
 from fhir_server.interactions.terminology_capabilities import terminology_statement
 from fhir_server.outcome import error
 from fhir_server.search import Registry
@@ -34,12 +37,20 @@ _OF_TYPE = (
 #: Interactions of the whole system (system-restful-interaction).
 _OF_SYSTEM = ("transaction", "batch", "history-system", "search-system")
 
+#: Parameters of every search that no type has of its own.
+_OF_ALL = (
+    {"name": "_filter", "definition": "http://hl7.org/fhir/SearchParameter/filter", "type": "special"},
+    {"name": "_has", "type": "string", "documentation": "_has:[type]:[reference]:[parameter]"},
+    {"name": "_list", "type": "string", "documentation": "The id of a List, or a functional list."},
+    {"name": "_type", "type": "token", "documentation": "The types that a search of the system is about."},
+)
+
 _DOCUMENTATION = (
     "JSON and XML. Searches are strict: an unknown parameter is a 400 that names the "
     "nearest one, unless the client sends Prefer: handling=lenient. Totals are returned on request (_total). "
     "Chains and _has follow up to 4 links; "
     "includes end at 1000 resources and 5 levels of :iterate for a page, and an outcome says so. "
-    "Searches of several types are sorted by _lastUpdated. "
+    "Searches of several types are sorted by _lastUpdated, those of a compartment come type after type without _sort. "
     "_contained and _containedType find contained resources, _at the versions of a moment, _list also "
     "$current-problems, $current-medications, $current-allergies and $current-drug-allergies. "
     "Batches and transactions take up to {entries} entries and {megabytes} MB. A search that picks the resource of a "
@@ -55,7 +66,16 @@ async def capabilities(server: Server, request: FhirRequest, target: Target) -> 
         return FhirResponse(200, (), (encode(terminology_statement(server)),))
     if mode not in ("full", "normative"):
         raise error("value", "mode is one of full, normative and terminology.")
-    return FhirResponse(200, (), (server.capabilities(),))
+    body = server.capabilities()
+    tag = _tag_of(body)
+    if is_among(request.headers.get("if-none-match", ""), tag):
+        return FhirResponse(304, (("ETag", f'W/"{tag}"'),))
+    return FhirResponse(200, (("ETag", f'W/"{tag}"'),), (body,))
+
+
+@lru_cache(maxsize=2)
+def _tag_of(body: bytes) -> str:
+    return blake2b(body, digest_size=8).hexdigest()
 
 
 def statement(
@@ -103,6 +123,7 @@ def statement(
                     for type_ in registry.types.resource_types
                 ],
                 "interaction": [{"code": code} for code in _OF_SYSTEM if code in offered],
+                "searchParam": [dict(row) for row in _OF_ALL],
                 **(
                     {"compartment": list(registry.compartments.values())}
                     if "search-compartment" in offered

@@ -25,8 +25,11 @@ from fhir_server.operations.lastn import lastn
 from fhir_server.operations.lookup import lookup
 from fhir_server.operations.meta import meta, meta_add, meta_delete
 from fhir_server.operations.passport import passport
+from fhir_server.operations.passport_link import passport_link
 from fhir_server.operations.reindex import reindex
+from fhir_server.operations.sandbox import fault, reset, snapshot
 from fhir_server.operations.space import close_space, open_space, status
+from fhir_server.operations.space_erasure import erase_due_spaces
 from fhir_server.operations.space_opening import open_due_spaces
 from fhir_server.operations.stats import stats
 from fhir_server.operations.subsumes import subsumes
@@ -81,6 +84,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _space("open-space", open_space),
     _space("close-space", close_space),
     _space("open-due-spaces", open_due_spaces, "type"),
+    _space("erase-due-spaces", erase_due_spaces, "type"),
     Operation(
         "$break-glass",
         "https://health-space.example/fhir/OperationDefinition/hs-break-glass",
@@ -247,6 +251,15 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"Patient"}),
         access="rs",
     ),
+    Operation(
+        "$passport-link",
+        "https://health-space.example/fhir/OperationDefinition/passport-link",
+        frozenset({"instance"}),
+        frozenset({"GET", "POST"}),
+        passport_link,
+        frozenset({"Patient"}),
+        access="rs",
+    ),
     _everything("Patient"),
     _everything("Encounter"),
 )
@@ -272,12 +285,27 @@ _ACCESS_LOG = Operation(
 )
 
 
+def _sandbox(name: str, handler: Handler, *methods: str) -> Operation:
+    """Return the row of an operation of sandboxes."""
+    definition = f"urn:fhir-space-server:OperationDefinition:{name}"
+    levels = frozenset({"system"})
+    return Operation(f"${name}", definition, levels, frozenset(methods), handler, access="operator")
+
+
+_SANDBOX = (
+    _sandbox("reset", reset, "POST"),
+    _sandbox("snapshot", snapshot, "GET", "POST"),
+    _sandbox("fault", fault, "GET", "POST"),
+)
+
+
 def offered(policy: Policy) -> tuple[Operation, ...]:
     """Return the operations that the settings allow."""
     return (
         *OPERATIONS,
         *(() if policy.expunge == "off" else (_EXPUNGE,)),
         *((_ACCESS_LOG,) if policy.audit else ()),
+        *(_SANDBOX if policy.sandbox else ()),
     )
 
 

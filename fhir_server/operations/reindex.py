@@ -60,9 +60,16 @@ def _parameters(jobs: list[dict[str, Any]]) -> bytes:
     return encode(body)
 
 
+def _reference(parameter: str) -> dict[str, Any]:
+    """Return a reference to a stored parameter by its id, to a package's by its URL."""
+    if ":" in parameter:
+        return {"identifier": {"system": "urn:ietf:rfc:3986", "value": parameter}}
+    return {"reference": f"SearchParameter/{parameter}"}
+
+
 def _parts(job: dict[str, Any]) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = [
-        {"name": "parameter", "valueReference": {"reference": f"SearchParameter/{job['parameter']}"}},
+        {"name": "parameter", "valueReference": _reference(job["parameter"])},
         {"name": "code", "valueCode": job["code"]},
         {"name": "state", "valueCode": job["state"]},
         {"name": "searchable", "valueBoolean": job["state"] == "done"},
