@@ -52,6 +52,9 @@ advertised: $(VENV)/.dev ## drive everything that the CapabilityStatement advert
 bench: $(VENV)/.dev ## benchmark against a bare MongoDB client in the same run; starts its own server (minutes)
 	$(BIN)/python benchmarks/bench.py
 
+mutate-access: $(VENV)/.dev ## change the code that decides who sees what, mutant by mutant; tests must notice (half an hour)
+	$(BIN)/python benchmarks/mutate_access.py $(MUTANTS)
+
 bench-audit: $(VENV)/.dev ## what the audit costs: the same server with it and without it, in turns
 	$(BIN)/python benchmarks/bench_audit.py
 

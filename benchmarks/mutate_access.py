@@ -1,7 +1,7 @@
 """Mutation testing of the code that decides who sees what: mutmut changes it, tests/access must notice.
 
-``python benchmarks/mutate_access.py`` tries all mutants (half an hour on one core); ``--sample 60 --seed 1`` some of them,
-always the same. Works on a copy of the project; exit code 1 below 90 % killed.
+``python benchmarks/mutate_access.py`` tries all mutants (half an hour on one core); ``--sample 60 --seed 1`` some of
+them, always the same. Works on a copy of the project; exit code 1 below 90 % killed.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = (
-    "policy", "decision", "consent", "data_criteria", "keys", "rules", "enforceable", "writing", "representing", "mentions",
-    "purposes", "clinical_time", "matrix", "insurers",
+    "policy", "decision", "consent", "data_criteria", "keys", "rules", "enforceable", "writing", "representing",
+    "mentions", "purposes", "clinical_time", "matrix", "insurers",
 )  # fmt: skip
 COPIED = ("fhir_server", "tests", "profiles", "terminology", "conformance", "docs", "pyproject.toml")
 LEAST = 90.0

@@ -8,6 +8,7 @@ import typer
 
 from fhir_server import __version__
 from fhir_server.cli import (
+    access,
     audit,
     config,
     conformance,
@@ -67,4 +68,5 @@ program.add_typer(config.program, name="config")
 program.add_typer(importing.program, name="import")
 program.add_typer(packages.program, name="packages")
 program.add_typer(space.program, name="space")
+program.add_typer(access.program, name="access")
 program.add_typer(terminology.program, name="terminology")
