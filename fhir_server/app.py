@@ -7,7 +7,9 @@ it (health, metrics, OpenAPI). docs/decisions/0003-web-stack.md has the figures.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager, suppress
@@ -51,6 +53,7 @@ from fhir_server.rest.oauth_endpoints import Endpoints, with_clients
 from fhir_server.rest.oauth_server import AuthorizationServer, OwnKeys
 from fhir_server.rest.oauth_server import announced as described_server
 from fhir_server.rest.openapi import openapi
+from fhir_server.rest.passport_pages import passport_routes
 from fhir_server.rest.rate_limits import RateLimit
 from fhir_server.rest.security_headers import guarded, headers_for
 from fhir_server.search import Cursors, Indexer, Registry, indexes
@@ -128,6 +131,7 @@ class Application(FastAPI):
         self.include_router(
             health_routes(self._is_ready, self._issuers, self.metrics, settings.http.metrics_for)
         )
+        self.include_router(passport_routes(self.serving, own_base(settings)))
 
     async def __call__(
         self,
@@ -235,6 +239,17 @@ class Application(FastAPI):
         return self._server is not None and await self._server.store.ping()
 
 
+def _settle_down() -> None:
+    """Take definitions and compiled code out of the garbage collector's sight: they live as long as the process.
+
+    Else each full collection looks at all of them, for tenths of a second under load. Where the application runs in a
+    thread of another program (tests) that program's garbage would never be collected.
+    """
+    if threading.current_thread() is threading.main_thread():
+        gc.collect()
+        gc.freeze()
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     assert isinstance(app, Application)
@@ -293,6 +308,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 if (own := app.serving().sandbox) is not None:
                     own.afterwards.append(stored.renew)
                     await store.snapshots.take(START)
+                _settle_down()
                 yield
             finally:
                 for task in following:
@@ -391,6 +407,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         refuse_test_identities=settings.space.test_identities == "refuse",
         space_cohort=settings.space.auto_opening,
         space_opening_days=settings.space.opening_days,
+        space_erasure_years=settings.space.erasure_years,
         security=smart and security(smart[1]),
     )
     code_sets = CodeSets(definitions)

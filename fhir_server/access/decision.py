@@ -141,9 +141,11 @@ def _granted(caller: Caller, type_: str, scope: Scope, condition: Condition) -> 
 
 
 def _referable(caller: Caller, type_: str, facts: Facts) -> Clause:
-    """Return what a reference may lead to: what the caller sees, and for who deposits any patient."""
+    """Return what a reference may lead to: what the caller sees, and for who deposits any patient and the directory."""
     if type_ == "Patient" and caller.kind in _DEPOSITORS:
         return any_of("_sec.ver", [RULES_VERSION])
+    if rule(type_) is Rule.DIRECTORY and caller.kind in _DEPOSITORS:
+        return EVERYTHING
     return visible(caller, type_, facts)
 
 

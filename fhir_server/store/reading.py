@@ -46,6 +46,25 @@ class Reader:
         found = await self.queue.submit(Wanted(type_, id_, type_, letter, access))
         return None if found is None else stored(type_, id_, found, is_whole=True)
 
+    async def read_each(self, type_: str, ids: Collection[str], access: AccessContext) -> dict[str, Stored]:
+        """Return the current versions or tombstones by id, of those that the caller may see."""
+        if not ids:
+            return {}
+        rows = await self._connection.find(
+            {
+                "find": type_,
+                "filter": {"_id": {"$in": list(ids)}},
+                "projection": _projection(needs_entries=access.needs_entries),
+                "hint": "_id_",
+                "batchSize": len(ids) + 1,
+            }
+        )
+        return {
+            row["_id"]: stored(type_, row["_id"], row, is_whole=True)
+            for row in rows
+            if access.admits(type_, "r", row)
+        }
+
     async def version(self, type_: str, id_: str, version: int, access: AccessContext) -> Stored | None:
         """Return one version; None when there is none or the caller may not see it."""
         current = await self.queue.submit(Wanted(type_, id_, type_, "r", access))
@@ -110,7 +129,7 @@ class Reader:
             {
                 "find": waiters[0].item.collection,
                 "filter": {"_id": ids[0] if len(ids) == 1 else {"$in": ids}},
-                "projection": {**_FIELDS, **_ENTRIES} if needs_entries else _FIELDS,
+                "projection": _projection(needs_entries=needs_entries),
                 "batchSize": len(ids) + 1,
             }
         )
@@ -118,3 +137,7 @@ class Reader:
         for waiter in waiters:
             item, row = waiter.item, found.get(waiter.item.id)
             waiter.resolve(row if row and item.access.admits(item.type, item.letter, row) else None)
+
+
+def _projection(*, needs_entries: bool) -> dict[str, int]:
+    return {**_FIELDS, **_ENTRIES} if needs_entries else _FIELDS

@@ -131,6 +131,10 @@ class Store:
         """
         return await self._reader.read(type_, id_, access, letter)
 
+    async def read_each(self, type_: str, ids: Collection[str], access: AccessContext) -> dict[str, Stored]:
+        """Return the current versions by id, deletions included, of those that the caller may see: one query."""
+        return await self._reader.read_each(type_, ids, access)
+
     async def version(self, type_: str, id_: str, version: int, access: AccessContext) -> Stored | None:
         """Return one version, which may be a deletion; None: no such version for this caller."""
         return await self._reader.version(type_, id_, version, access)
@@ -146,6 +150,17 @@ class Store:
         await self._committer.commit(change)
         if change.type in self._watched:
             await self._notify()
+
+    async def create_each(self, changes: Sequence[Change]) -> list[Exception | None]:
+        """Write new resources, each for itself: return for each what ``commit`` would raise, None when it is durable.
+
+        Raises Unavailable when the outcome of some is unknown.
+        """
+        await self._announce(changes)
+        outcomes = await self._committer.create_each(changes)
+        if self._watched and any(change.type in self._watched for change in changes):
+            await self._notify()
+        return outcomes
 
     async def commit_many(self, changes: Sequence[Change], spaces: Sequence[Space] = ()) -> None:
         """Return when all changes are durable; otherwise none is made. Exceptions as those of ``commit``.

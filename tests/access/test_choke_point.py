@@ -61,6 +61,7 @@ WITHOUT = {
     "relabelling.py _together": "writes, after the guard",
     "spaces.py all": "control documents, for the opening job",
     "spaces.py announced": "control documents, for the opening job",
+    "spaces.py in_state": "control documents, for the erasure job",
     "spaces.py replace": "writes control documents, after the guard",
     "transacting.py _write": "writes, after the guard",
     "searching.py values_in_use": "plans: the values go into a filter, which then is joined by the caller's",
