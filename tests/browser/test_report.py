@@ -54,12 +54,12 @@ def test_search_by_words_and_by_result(page, report):
     page.goto(report)
     words = page.get_by_role("searchbox", name="Find")
     words.fill("title of GOOD")
-    expect(page.get_by_role("status")).to_have_text("1 script shown")
+    expect(page.get_by_role("status")).to_have_text("1 shown")
     expect(page.locator("#s-good")).to_be_visible()
     expect(page.locator("#s-bad")).to_be_hidden()
     words.fill("")
     page.locator("#result").select_option("fail")
-    expect(page.get_by_role("status")).to_have_text("2 scripts shown")
+    expect(page.get_by_role("status")).to_have_text("2 shown")
     expect(page.get_by_role("rowheader", name="r-4")).to_be_hidden()
 
 

@@ -15,4 +15,9 @@ document.querySelector(".find").hidden = false;
 words.addEventListener("input", find);
 result.addEventListener("change", find);
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(d => { d.open = true; }));
-if (location.hash) { const it = document.querySelector(location.hash); if (it) it.open = true; }
+function open() {
+  const it = document.getElementById(location.hash.slice(1));
+  if (it) { it.open = true; it.scrollIntoView(); }
+}
+addEventListener("hashchange", open);
+open();
