@@ -57,6 +57,10 @@ bench: $(VENV)/.dev ## benchmark against a bare MongoDB client in the same run; 
 
 bench-audit: $(VENV)/.dev ## what the audit costs: the same server with it and without it, in turns
 	$(BIN)/python benchmarks/bench_audit.py
+
+bench-access: $(VENV)/.dev ## what scopes, consent and audit cost together: signed in and open, in turns
+	$(BIN)/python benchmarks/bench_access.py
+
 bench-ingest: $(VENV)/.dev ## heart rates through Observation/$$ingest, sent twice (ROWS= 1,000,000 is the whole run)
 	$(BIN)/python benchmarks/bench_ingest.py --rows $(ROWS)
 
@@ -93,6 +97,7 @@ docs: $(VENV)/.dev ## write the generated pages of docs/
 	PYTHONPATH=. $(BIN)/python docs/profile_pages.py
 
 dist: $(VENV)/.dev ## build the wheel and the source archive into dist/
+	rm -rf examples/clients/javascript/node_modules # the wheel carries the examples, not what npm adds to them
 	$(BIN)/python -m build
 
 clean: ## remove everything that was made, except data (fhir-data stays)

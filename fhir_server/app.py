@@ -7,7 +7,9 @@ it (health, metrics, OpenAPI). docs/decisions/0003-web-stack.md has the figures.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager, suppress
@@ -16,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from fhir_server import __version__
 from fhir_server.access.audit_chain import Signer
@@ -24,12 +27,13 @@ from fhir_server.access.issuer import Issuer
 from fhir_server.datatypes.json_format import encode
 from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
-from fhir_server.definitions.packages import PackageStore
+from fhir_server.definitions.packages import PackageStore, search_parameters
 from fhir_server.interactions.capabilities import statement
 from fhir_server.interactions.content import store_definitions, store_examples
 from fhir_server.interactions.exchange import Policy, Server
 from fhir_server.interactions.imported_code_systems import ImportedCodeSystems
 from fhir_server.interactions.router import ROUTES
+from fhir_server.interactions.sandbox import START, Sandbox, milliseconds
 from fhir_server.interactions.steps.identity import id_source
 from fhir_server.interactions.steps.links import Links
 from fhir_server.interactions.steps.prepare import instant
@@ -49,8 +53,21 @@ from fhir_server.rest.oauth_endpoints import Endpoints, with_clients
 from fhir_server.rest.oauth_server import AuthorizationServer, OwnKeys
 from fhir_server.rest.oauth_server import announced as described_server
 from fhir_server.rest.openapi import openapi
+from fhir_server.rest.passport_pages import passport_routes
+from fhir_server.rest.rate_limits import RateLimit
+from fhir_server.rest.security_headers import guarded, headers_for
 from fhir_server.search import Cursors, Indexer, Registry, indexes
-from fhir_server.settings import Settings, audit_key, cursor_key, is_audited, load, packages_folder
+from fhir_server.settings import (
+    Settings,
+    audit_key,
+    cursor_key,
+    is_audited,
+    load,
+    packages_folder,
+    professions,
+    rate,
+)
+from fhir_server.settings.serving import named
 from fhir_server.store import Store
 from fhir_server.store.auditing import AuditLog
 from fhir_server.store.catalogue import REFERENCES
@@ -96,6 +113,10 @@ class Application(FastAPI):
         self.metrics = Metrics()
         self._prefix = settings.http.base_path
         self._below = settings.http.base_path + "/"
+        self._headers = headers_for(is_https=own_base(settings).startswith("https:"))
+        proxies = named(settings.http.proxies)
+        inner: Any = self._route  # uvicorn names every kind of message in its types
+        self._entry: Asgi = ProxyHeadersMiddleware(inner, list(proxies)) if proxies else inner
         self._gateway: Asgi | None = None
         self._server: Server | None = None
         self.authenticator: Authenticator | None = None
@@ -107,7 +128,10 @@ class Application(FastAPI):
             docs_url=None,
             redoc_url=None,
         )
-        self.include_router(health_routes(self._is_ready, self._issuers, self.metrics))
+        self.include_router(
+            health_routes(self._is_ready, self._issuers, self.metrics, settings.http.metrics_for)
+        )
+        self.include_router(passport_routes(self.serving, own_base(settings)))
 
     async def __call__(
         self,
@@ -115,13 +139,17 @@ class Application(FastAPI):
         receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
+        """Answer a request, whose sender is the one that a trusted proxy names."""
+        await self._entry(scope, receive, send)
+
+    async def _route(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Hand a request below the FHIR base to the FHIR API, and all others to FastAPI."""
         if scope["type"] == "http" and self._gateway is not None:
             path = scope["path"]
             if path.startswith(self._below) or path == self._prefix:
                 await self._gateway(scope, receive, send)
                 return
-        await super().__call__(scope, receive, send)
+        await super().__call__(scope, receive, guarded(send, self._headers))
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document of the FHIR API and the pages beside it."""
@@ -134,7 +162,7 @@ class Application(FastAPI):
                 instant(0),
                 offered(self.serving().policy),
             )
-            self.openapi_schema = openapi(described, self._prefix, pages)
+            self.openapi_schema = openapi(described, self._prefix, pages, offered(self.serving().policy))
         return self.openapi_schema
 
     def serve(self, server: Server, gatekeeper: Gatekeeper | None = None) -> None:
@@ -149,6 +177,8 @@ class Application(FastAPI):
             request_timeout=http.request_timeout_s,
             body_timeout=http.body_timeout_s,
             binary_timeout=http.binary_timeout_s,
+            hosts=http.allowed_hosts,
+            headers=self._headers,
         )
         log = AccessLog(self.settings.log.format) if self.settings.log.level in ("debug", "info") else None
         server = self._server = replace(server, capabilities=self.capabilities)
@@ -156,11 +186,19 @@ class Application(FastAPI):
 
     async def gatekeeper(self, server: Server) -> Gatekeeper | None:
         """Return what stands before the API when callers sign in; raise ValueError if the issuers can't be used."""
-        auth = self.settings.auth
+        auth, limits = self.settings.auth, self.settings.limits
+        requests = rate(self.settings, limits.requests, "12000/minute")
+        anonymous = rate(self.settings, limits.anonymous, "3000/minute")
+        rates = (
+            RateLimit("requests", requests) if requests else None,
+            RateLimit("requests", anonymous) if anonymous else None,
+        )
         if self._own_authenticator is not None:
-            return Gatekeeper(self._own_authenticator, None, of_list(auth.allowed_origins))
+            return Gatekeeper(self._own_authenticator, None, of_list(auth.allowed_origins), *rates)
         if not auth.is_on:
-            return None
+            if not auth.allowed_origins and not any(rates):
+                return None
+            return Gatekeeper(None, None, of_list(auth.allowed_origins), *rates)
         base, types = own_base(self.settings), server.definitions.types.resource_type_names
         believed, allows = trusted(auth.issuers), of_list(auth.allowed_origins)
         if auth.dev_server:
@@ -172,7 +210,8 @@ class Application(FastAPI):
             _LOG.warning("the development authorization server is on: anybody can sign in as anybody")
         self.authenticator = Authenticator(believed, base, types)
         smart = announced(self.settings)
-        return Gatekeeper(self.authenticator, smart and encode(smart_configuration(*smart)), allows)
+        configuration = smart and encode(smart_configuration(*smart))
+        return Gatekeeper(self.authenticator, configuration, allows, *rates)
 
     def describe(self) -> None:
         """Make the CapabilityStatement and the OpenAPI document anew: the search parameters have changed."""
@@ -200,6 +239,17 @@ class Application(FastAPI):
         return self._server is not None and await self._server.store.ping()
 
 
+def _settle_down() -> None:
+    """Take definitions and compiled code out of the garbage collector's sight: they live as long as the process.
+
+    Else each full collection looks at all of them, for tenths of a second under load. Where the application runs in a
+    thread of another program (tests) that program's garbage would never be collected.
+    """
+    if threading.current_thread() is threading.main_thread():
+        gc.collect()
+        gc.freeze()
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     assert isinstance(app, Application)
@@ -214,7 +264,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     else:
         uri = settings.mongodb.uri.get_secret_value()
     definitions = Definitions()
-    load_packages(settings, definitions)
+    packaged = load_packages(settings, definitions)
     registry = Registry(definitions, without_content=settings.search.types_without_content)
     kept = (REFERENCES,) if settings.integrity.references in ("delete", "both") else ()
     try:
@@ -231,7 +281,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await stored.start()
             server = await build(settings, store, definitions, registry)
             app.serve(server, await app.gatekeeper(server))
-            parameters = StoredParameters(app.serving(), own_base(settings), app.describe)
+            parameters = StoredParameters(app.serving(), own_base(settings), app.describe, packaged)
             await parameters.look()
             imported = ImportedCodeSystems(store, app.serving().code_sets)
             await imported.look()
@@ -255,6 +305,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                     _LOG.info("%d definitions of the health space were stored", written)
                 if settings.examples.load:
                     await store_examples(app.serving())
+                if (own := app.serving().sandbox) is not None:
+                    own.afterwards.append(stored.renew)
+                    await store.snapshots.take(START)
+                _settle_down()
                 yield
             finally:
                 for task in following:
@@ -268,6 +322,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         if embedded is not None:
             await asyncio.to_thread(embedded.stop)
+
+
+def sandbox(settings: Settings) -> Sandbox | None:
+    """Return what makes the server a sandbox; None when it is none."""
+    chosen = settings.sandbox
+    start = milliseconds(chosen.clock) if chosen.clock else None
+    return Sandbox(start, chosen.ids or "") if chosen.on else None
 
 
 def validation_policy(settings: Settings) -> ValidationPolicy:
@@ -297,21 +358,24 @@ def announced(settings: Settings) -> tuple[str, SmartServer] | None:
     return auth.issuers[0].issuer, auth.smart
 
 
-def load_packages(settings: Settings, definitions: Definitions) -> None:
-    """Install the packages that the settings name, and load all that are installed."""
+def load_packages(settings: Settings, definitions: Definitions) -> list[dict[str, Any]]:
+    """Install the packages that the settings name, load all that are installed, and return their SearchParameters."""
     packages = PackageStore(packages_folder(settings))
     present = {package.label for package in packages.installed()}
     for source in filter(None, (s.strip() for s in (settings.packages.install or "").split(","))):
         if source not in present:
             packages.install(source)
-    for package in packages.load(definitions):
+    loaded = packages.load(definitions)
+    for package in loaded:
         _LOG.info("package %s is loaded", package.label)
+    return search_parameters(loaded)
 
 
 def own_base(settings: Settings) -> str:
     """Return the base URL that stored absolute references to this server begin with."""
     http = settings.http
-    return http.base_url or f"http://{http.host}:{http.port}{http.base_path}"
+    scheme = "http" if http.tls_cert is None else "https"
+    return http.base_url or f"{scheme}://{http.host}:{http.port}{http.base_path}"
 
 
 async def build(settings: Settings, store: Store, definitions: Definitions, registry: Registry) -> Server:
@@ -329,6 +393,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         max_bundle_entries=settings.bundle.max_entries,
         max_bundle_mb=settings.http.max_bundle_mb,
         audit=is_audited(settings),
+        sandbox=settings.sandbox.on,
         check_references_on_write=settings.integrity.references in ("write", "both"),
         check_references_on_delete=settings.integrity.references in ("delete", "both"),
         expunge=settings.expunge.allow,
@@ -336,9 +401,13 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         measures_per_day=settings.app.measures_per_day,
         contacts_max=settings.contacts.max,
         enforce_spaces=settings.space.enforce,
+        consents_verified=settings.access.verified_consents,
+        masked_in_emergency=settings.access.masked_in_emergency,
+        professions=professions(settings),
         refuse_test_identities=settings.space.test_identities == "refuse",
         space_cohort=settings.space.auto_opening,
         space_opening_days=settings.space.opening_days,
+        space_erasure_years=settings.space.erasure_years,
         security=smart and security(smart[1]),
     )
     code_sets = CodeSets(definitions)
@@ -365,6 +434,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         capabilities=lambda: described(registry, policy, definitions),
         operations=by_name(offered(policy)),
         audit=await _audit(settings, store) if is_audited(settings) else None,
+        sandbox=sandbox(settings),
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -71,6 +74,7 @@ def module_database_name(mongo_client: MongoClient[dict[str, Any]]) -> Iterator[
 def serving(flags: dict[str, Any], authenticator: Any = None) -> Iterator[httpx.Client]:
     """Run the whole application on a port of this machine; give a client of it."""
     from fhir_server.app import create_app
+    from fhir_server.rest.protocol import GuardedProtocol
     from fhir_server.settings import load
 
     with socket.socket() as listener:
@@ -78,7 +82,9 @@ def serving(flags: dict[str, Any], authenticator: Any = None) -> Iterator[httpx.
         port = listener.getsockname()[1]
         flags = {"http.port": port, "log.level": "warning", "content.load": False, **flags}
         app = create_app(load(flags), authenticator)
-        config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, ws="none", proxy_headers=False, http=GuardedProtocol
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server under test")
         thread.start()
@@ -143,3 +149,21 @@ def fhir(site: httpx.Client) -> Iterator[httpx.Client]:
     """A client of the FHIR API of ``site``: paths are relative to the FHIR base."""
     with httpx.Client(base_url=site.base_url.join("fhir/"), timeout=60) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def javascript(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the JavaScript clients with what they need from npm; skips where npm can't get it."""
+    folder = Path(__file__).parents[1] / "examples" / "clients" / "javascript"
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("needs Node.js with npm (Debian: apt-get install nodejs npm)")
+    if (folder / "node_modules" / ".package-lock.json").exists():
+        return folder
+    made = tmp_path_factory.mktemp("clients") / "javascript"
+    shutil.copytree(folder, made)
+    shutil.copytree(folder.parent / "records", made.parent / "records")
+    done = subprocess.run([npm, "ci"], cwd=made, capture_output=True, text=True, timeout=180, check=False)
+    if done.returncode:
+        pytest.skip(f"npm ci could not get the packages: {done.stderr[-300:]}")
+    return made

@@ -14,8 +14,10 @@ from fhir_server.cli import (
     demo,
     doctor,
     fhirpath,
+    importing,
     load,
     packages,
+    sandbox,
     schema,
     serve,
     space,
@@ -52,6 +54,7 @@ def root(
 
 
 program.command("serve", epilog=serve.EPILOG)(serve.serve)
+program.command("sandbox", epilog=sandbox.EPILOG)(sandbox.sandbox)
 program.command("load", epilog=load.EPILOG)(load.load)
 program.command("validate", epilog=validate.EPILOG)(validate.validate)
 program.command("fhirpath", epilog=fhirpath.EPILOG)(fhirpath.fhirpath)
@@ -61,6 +64,7 @@ program.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 program.add_typer(audit.program, name="audit")
 program.add_typer(conformance.program, name="conformance")
 program.add_typer(config.program, name="config")
+program.add_typer(importing.program, name="import")
 program.add_typer(packages.program, name="packages")
 program.add_typer(space.program, name="space")
 program.add_typer(terminology.program, name="terminology")

@@ -6,6 +6,8 @@ https://hl7.org/fhir/R4/http.html#capabilities, https://hl7.org/fhir/R4/capabili
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -14,6 +16,7 @@ from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions import audit_event
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Operation, Policy, Server, Target
 from fhir_server.interactions.patching import ACCEPTED
+from fhir_server.interactions.steps.preconditions import is_among
 from fhir_server.interactions.terminology_capabilities import terminology_statement
 from fhir_server.outcome import error
 from fhir_server.search import Registry
@@ -47,7 +50,7 @@ _DOCUMENTATION = (
     "nearest one, unless the client sends Prefer: handling=lenient. Totals are returned on request (_total). "
     "Chains and _has follow up to 4 links; "
     "includes end at 1000 resources and 5 levels of :iterate for a page, and an outcome says so. "
-    "Searches of several types are sorted by _lastUpdated. "
+    "Searches of several types are sorted by _lastUpdated, those of a compartment come type after type without _sort. "
     "_contained and _containedType find contained resources, _at the versions of a moment, _list also "
     "$current-problems, $current-medications, $current-allergies and $current-drug-allergies. "
     "Batches and transactions take up to {entries} entries and {megabytes} MB. A search that picks the resource of a "
@@ -63,7 +66,16 @@ async def capabilities(server: Server, request: FhirRequest, target: Target) -> 
         return FhirResponse(200, (), (encode(terminology_statement(server)),))
     if mode not in ("full", "normative"):
         raise error("value", "mode is one of full, normative and terminology.")
-    return FhirResponse(200, (), (server.capabilities(),))
+    body = server.capabilities()
+    tag = _tag_of(body)
+    if is_among(request.headers.get("if-none-match", ""), tag):
+        return FhirResponse(304, (("ETag", f'W/"{tag}"'),))
+    return FhirResponse(200, (("ETag", f'W/"{tag}"'),), (body,))
+
+
+@lru_cache(maxsize=2)
+def _tag_of(body: bytes) -> str:
+    return blake2b(body, digest_size=8).hexdigest()
 
 
 def statement(

@@ -2,7 +2,8 @@
 
 https://hl7.org/fhir/R4/http.html#create, https://hl7.org/fhir/R4/http.html#ccreate. 201 with Location, ETag and
 Last-Modified; an id, versionId or lastUpdated in the body is ignored, as R4 says. With If-None-Exist 200 when one
-resource matches, 412 when several do.
+resource matches, 412 when several do. A measure of the health space that is there already is answered with 200, too
+(docs/measures.md).
 """
 
 from __future__ import annotations
@@ -18,26 +19,34 @@ from fhir_server.interactions.steps.criteria import (
     if_none_exist,
     the_one_match,
 )
+from fhir_server.interactions.steps.deposit import deposit
 from fhir_server.interactions.steps.guard import secured
 from fhir_server.interactions.steps.in_space import commit
 from fhir_server.interactions.steps.integrity import check_references, kept_references
 from fhir_server.interactions.steps.preconditions import refuse_criteria_in_address
 from fhir_server.interactions.steps.prepare import body_of_type, identified, stamped
+from fhir_server.interactions.steps.recurrence import measured_once, the_measure
 from fhir_server.interactions.steps.representation import written
-from fhir_server.store.documents import Change, ClaimTaken, Method
+from fhir_server.space.documents import is_deposit
+from fhir_server.store.documents import Change, ClaimTaken, Method, VersionConflict
 
 
 async def create(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
     """Return 201 when the new resource is durable."""
     refuse_criteria_in_address(request.query)
     resource = body_of_type(request, target.type)
+    if is_deposit(resource):
+        return await deposit(server, request, resource)
     criteria = if_none_exist(server, request, target.type)
     if criteria is not None:
         return await _unless_there(server, request, resource, criteria)
     assessed = assess(server, resource)
     await check_references(server, request, resource)
-    change = _change(server, request, resource)
-    await commit(server, request, resource, change)
+    change = await measured_once(server, resource, _change(server, request, resource))
+    try:
+        await commit(server, request, resource, change)
+    except VersionConflict:  # only an id that is made from a natural key can be taken
+        return written(request, await the_measure(server, request, resource, change.id), is_new=False)
     return written(request, change, assessed)
 
 

@@ -13,23 +13,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fhir_server.access import OPEN
-from fhir_server.datatypes.json_format import decode, encode
+from fhir_server.datatypes.json_format import decode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.steps.guard import secured
-from fhir_server.interactions.steps.identity import natural_id
+from fhir_server.interactions.steps.identity import NaturalIds
 from fhir_server.interactions.steps.integrity import kept_references
 from fhir_server.interactions.steps.prepare import instant, stamped
-from fhir_server.interactions.steps.terminology import prefetch
+from fhir_server.interactions.steps.recurrence import another_content, check_same
+from fhir_server.interactions.steps.terminology import prefetch_codings
 from fhir_server.operations.ingest_parties import Parties, parties
+from fhir_server.operations.ingest_shares import Shares
 from fhir_server.operations.inputs import inputs
 from fhir_server.operations.measure import Measured, measured
 from fhir_server.operations.ndjson import CONTENT_TYPE, Outcome, check_content_type, chunks
 from fhir_server.outcome import FhirError, error
-from fhir_server.space.ingestion import content, provenance
+from fhir_server.space.ingestion import provenance
 from fhir_server.store.documents import Change, Method, Unavailable, VersionConflict
 
 #: Lines that are validated and committed together.
-CHUNK = 200
+CHUNK = 500
 #: So many lines are validated before other requests have their turn.
 _TURN = 20
 _DAY_MS = 86_400_000
@@ -56,7 +58,7 @@ async def ingest(server: Server, request: FhirRequest, target: Target) -> FhirRe
         batch.outcomes.append(Outcome(batch.outcomes[-1].line + 1, problem.status, "", problem.issues))
     finally:
         await batch.settle()
-        await batch.witness()
+        await batch.finish()
     return batch.answer()
 
 
@@ -77,7 +79,8 @@ class Batch:
         self._server = server
         self._request = request
         self._parties = about
-        self._secret = secret
+        self._ids = NaturalIds(secret, server.new_id)
+        self._shares = Shares(server.store.quotas, server.policy.measures_per_day)
         self._writing: asyncio.Task[None] | None = None
         #: Versions that were made, by patient and app.
         self._made: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
@@ -89,16 +92,17 @@ class Batch:
         bodies = [_decoded(line) for _, line in chunk]
         resources = [body for body in bodies if isinstance(body, dict)]
         if self._server.code_sets.has_imported:
-            await prefetch(self._server, encode(resources))
+            await prefetch_codings(self._server, resources)
         await self._parties.fetch(resources)
         lines = []
+        now = self._server.clock()
         for position, ((number, _), body) in enumerate(zip(chunk, bodies, strict=True)):
             outcome = Outcome(number)
             self.outcomes.append(outcome)
             try:
                 if isinstance(body, FhirError):
                     raise body
-                lines.append(self._line(outcome, measured(self._server, body, self._parties)))
+                lines.append(self._line(outcome, measured(self._server, body, self._parties), now))
             except FhirError as problem:
                 outcome.refuse(problem)
             if position % _TURN == _TURN - 1:
@@ -112,10 +116,9 @@ class Batch:
         if writing is not None:
             await writing
 
-    def _line(self, outcome: Outcome, made: Measured) -> Line:
+    def _line(self, outcome: Outcome, made: Measured, now: int) -> Line:
         server, base = self._server, self._request.base
-        id_ = natural_id(server.new_id(made.patient), self._secret, made.patient, made.key)
-        now = server.clock()
+        id_ = self._ids.of(made.patient, made.key)
         entries = server.indexer.entries(made.resource, base)
         change = Change(
             Method.POST,
@@ -134,17 +137,16 @@ class Batch:
     async def _write(self, lines: Sequence[Line]) -> None:
         """Store what is new and within the quota; what is not new finds what is there."""
         try:
-            used = await self._server.store.quotas.use(Counter(line.quota for line in lines))
-            left = {key: self._server.policy.measures_per_day - total for key, total in used.items()}
+            left = await self._shares.take(Counter(line.quota for line in lines))
             allowed: list[Line] = []
             others: list[Line] = []
-            for line in reversed(lines):  # the last ones are those too many
-                (allowed if left[line.quota] >= 0 else others).append(line)
-                left[line.quota] += 0 if left[line.quota] >= 0 else 1
-            await asyncio.gather(*(self._commit(line) for line in reversed(allowed)))
-            await asyncio.gather(*(self._find(line) for line in others))
-            unused = Counter(line.quota for line in lines if line.outcome.status != 201)
-            await self._server.store.quotas.use({key: -count for key, count in unused.items()})
+            for line in lines:
+                (allowed if left[line.quota] > 0 else others).append(line)
+                left[line.quota] -= 1
+            taken = await self._create(allowed)
+            await self._find(taken, is_there=True)
+            await self._find(others, is_there=False)
+            self._shares.give_back(Counter(line.quota for line in allowed if line.outcome.status != 201))
         except Unavailable:
             pass  # said below, line by line
         for line in lines:
@@ -153,41 +155,40 @@ class Batch:
                 text = "The database can't be reached; send the lines from this one on again."
                 line.outcome.refuse(error("transient", text))
 
-    async def _commit(self, line: Line) -> None:
-        try:
-            await self._server.store.commit(line.change)
-        except VersionConflict:
-            await self._find(line)
-            return
-        line.outcome.status = 201
-        line.outcome.location = f"Observation/{line.change.id}/_history/1"
-        self._made[line.made.patient, line.made.app].append(line.outcome.location)
+    async def _create(self, lines: Sequence[Line]) -> list[Line]:
+        """Store measures, each for itself; return those whose id is taken."""
+        taken: list[Line] = []
+        problems = await self._server.store.create_each([line.change for line in lines])
+        for line, problem in zip(lines, problems, strict=True):
+            if problem is None:
+                line.outcome.status = 201
+                line.outcome.location = f"Observation/{line.change.id}/_history/1"
+                self._made[line.made.patient, line.made.app].append(line.outcome.location)
+            elif isinstance(problem, VersionConflict):
+                taken.append(line)
+            elif isinstance(problem, FhirError):
+                line.outcome.refuse(problem)
+            else:
+                raise problem
+        return taken
 
-    async def _find(self, line: Line) -> None:
+    async def _find(self, lines: Sequence[Line], *, is_there: bool) -> None:
         """Answer with the version that is there; refuse another content under its key, or else what is too much."""
-        store, id_ = self._server.store, line.change.id
-        found = await store.read("Observation", id_, self._request.access)
-        if found is None:
-            line.outcome.refuse(self._throttled())
-            return
-        if found.is_deleted:
-            line.outcome.refuse(error("deleted", "This measure was deleted."))
-            return
-        first = (
-            found if found.version == 1 else await store.version("Observation", id_, 1, self._request.access)
-        )
-        sent = content(line.made.resource)
-        if not any(
-            version is not None and content(decode(version.body)) == sent for version in (found, first)
-        ):
-            text = (
-                f"Observation/{id_} has this identity and another content; "
-                "correct it with PUT, If-Match and the status amended."
-            )
-            line.outcome.refuse(error("duplicate", text, expression="Observation.identifier"))
-            return
-        line.outcome.status, line.outcome.issues = 200, ()
-        line.outcome.location = f"Observation/{id_}/_history/{found.version}"
+        ids = {line.change.id for line in lines}
+        known = await self._server.store.read_each("Observation", ids, self._request.access)
+        for line in lines:
+            found = known.get(line.change.id)
+            if found is None:
+                # Where it is there, this caller may not see it.
+                line.outcome.refuse(another_content(line.change.id) if is_there else self._throttled())
+                continue
+            try:
+                await check_same(self._server, self._request, line.made.resource, found)
+            except FhirError as problem:
+                line.outcome.refuse(problem)
+            else:
+                line.outcome.status, line.outcome.issues = 200, ()
+                line.outcome.location = f"Observation/{found.id}/_history/{found.version}"
 
     def _throttled(self) -> FhirError:
         return error(
@@ -200,12 +201,15 @@ class Batch:
     def _seconds_left(self) -> int:
         return (_DAY_MS - self._server.clock() % _DAY_MS) // 1000 + 1
 
-    async def witness(self) -> None:
-        """Write one Provenance for each citizen and app of whose measures some were stored."""
+    async def finish(self) -> None:
+        """Write one Provenance for each citizen and app of whose measures some were stored; give back unused shares."""
         made, self._made = self._made, defaultdict(list)
         rows = [self._provenance(patient, app, targets) for (patient, app), targets in made.items()]
         for start in range(0, len(rows), CHUNK):
-            await asyncio.gather(*map(self._server.store.commit, rows[start : start + CHUNK]))
+            for problem in await self._server.store.create_each(rows[start : start + CHUNK]):
+                if problem is not None:
+                    raise problem
+        await self._shares.settle()
 
     def _provenance(self, patient: str, app: str, targets: list[str]) -> Change:
         now = self._server.clock()

@@ -5,7 +5,6 @@ Each is read once for the whole request, in bulk for each chunk.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from fhir_server.interactions.steps.in_space import space_not_open
 from fhir_server.outcome import FhirError, Issue, error
 from fhir_server.space.ingestion import is_app
 from fhir_server.space.life import State
+from fhir_server.store.documents import Stored
 
 #: So many resources are remembered; then all are read anew.
 _REMEMBERED = 4096
@@ -31,18 +31,22 @@ class Parties:
         self._server = server
         self._request = request
         self._known: dict[str, Resource | None] = {}
+        self._names: dict[str, str] = {}
         self._closed: set[str] = set()
         self.app = app
 
     async def fetch(self, observations: Sequence[Resource]) -> None:
         """Read the citizens and devices of these measures that are not known yet."""
-        if len(self._known) > _REMEMBERED:
+        if max(len(self._known), len(self._names)) > _REMEMBERED:
             self._known.clear()
+            self._names.clear()
             self._closed.clear()
         names = {name for o in observations for name in (self._name(o, "subject"), self._name(o, "device"))}
         wanted = sorted((names | {self.app}) - self._known.keys() - {""})
-        found = await asyncio.gather(*map(self._read, wanted))
-        self._known.update(zip(wanted, found, strict=True))
+        for type_ in ("Patient", "Device"):
+            ids = [name.partition("/")[2] for name in wanted if name.startswith(f"{type_}/")]
+            found = await self._server.store.read_each(type_, ids, self._request.access)
+            self._known |= {f"{type_}/{id_}": _living(found.get(id_)) for id_ in ids}
         if self._server.policy.enforce_spaces:
             patients = [name.partition("/")[2] for name in wanted if name.startswith("Patient/")]
             spaces = await self._server.store.spaces.all(patients) if patients else {}
@@ -50,13 +54,20 @@ class Parties:
 
     async def _read(self, name: str) -> Resource | None:
         type_, _, id_ = name.partition("/")
-        stored = await self._server.store.read(type_, id_, self._request.access)
-        return None if stored is None or stored.is_deleted else decode(stored.body)
+        return _living(await self._server.store.read(type_, id_, self._request.access))
 
     def _name(self, observation: Resource, element: str) -> str:
         reference = observation.get(element)
         text = reference.get("reference") if isinstance(reference, dict) else None
-        place = parse(text) if isinstance(text, str) else None
+        if not isinstance(text, str):
+            return ""
+        name = self._names.get(text)
+        if name is None:
+            name = self._names[text] = self._named(text)
+        return name
+
+    def _named(self, text: str) -> str:
+        place = parse(text)
         if place is None or not place.id or place.base not in ("", self._request.base):
             return ""
         return f"{place.type}/{place.id}" if place.type in ("Patient", "Device") else ""
@@ -104,6 +115,10 @@ class Parties:
         app = self._known[self.app]
         assert app is not None, "parties() has read it"
         return self.app, app
+
+
+def _living(stored: Stored | None) -> Resource | None:
+    return None if stored is None or stored.is_deleted else decode(stored.body)
 
 
 async def parties(server: Server, request: FhirRequest, app: str) -> Parties:

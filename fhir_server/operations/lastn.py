@@ -132,11 +132,39 @@ async def _coded(server: Server, request: FhirRequest, query: SearchQuery, most:
     plan = await _plan(server, request, query)
     room = most + _FOR_TIES
     while True:
-        found = await server.store.latest(plan, request.access, by=_BY, kept=_KEPT, most=room)
-        groups = united([row for row in found if _codes(row["_id"])], room)
+        groups = await _of_one_code(server, request, plan, most, room)
+        if groups is None:
+            found = await server.store.latest(plan, request.access, by=_BY, kept=_KEPT, most=room)
+            groups = united([row for row in found if _codes(row["_id"])], room)
         if not any(group.is_cut and _are_ties_cut(group.rows, most) for group in groups):
             return groups
         room *= 10
+
+
+async def _of_one_code(
+    server: Server, request: FhirRequest, plan: SearchPlan, most: int, room: int
+) -> list[Group] | None:
+    """Return the one group of a patient's one code: its index has the newest first, so no others are read.
+
+    None where it is not about one code, or undated observations, which that index does not order, are among them.
+    """
+    home, code = plan.filter.get("p"), plan.filter.get("i.code")
+    if plan.hint != "p_code_s" or not isinstance(home, str) or not isinstance(code, str):
+        return None
+    limited = replace(plan, sort=(("s", -1),), limit=room, keys_only=True, projection=("s", "i"))
+    rows = (await server.store.search(limited, request.access)).rows
+    if any("s" not in row.fields for row in rows):
+        return None
+    found = [_of_row(row) for row in rows]
+    is_cut = len(found) >= room
+    if is_cut and found[-1].at[0] == found[most - 1].at[0]:
+        return None  # the index does not order what was at the same moment
+    return [Group(found, is_cut=is_cut)] if found else []
+
+
+def _of_row(row: Stored) -> Found:
+    date = row.fields.get("i", {}).get("date")
+    return _of_fields({"id": row.id, "lu": row.key, "s": row.fields.get("s"), "date": date})
 
 
 async def _plan(server: Server, request: FhirRequest, query: SearchQuery) -> SearchPlan:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
+from math import lcm
 from typing import Any
 
 from fhir_server.datatypes import ucum
@@ -33,13 +34,19 @@ Values = Sequence[Fraction]
 Figure = Callable[[Values], Fraction | None]
 
 
+def _sum(values: Values) -> Fraction:
+    """Return the sum over one denominator: adding fractions one by one costs many times as much."""
+    common = lcm(*(value.denominator for value in values))
+    return Fraction(sum(value.numerator * (common // value.denominator) for value in values), common)
+
+
 def _mean(values: Values) -> Fraction | None:
-    return sum(values, Fraction(0)) / len(values) if values else None
+    return _sum(values) / len(values) if values else None
 
 
 def _moment(values: Values, order: int) -> Fraction:
     mean = _mean(values) or Fraction(0)
-    return sum(((value - mean) ** order for value in values), Fraction(0)) / len(values)
+    return _sum([(value - mean) ** order for value in values]) / len(values)
 
 
 def _variance(values: Values) -> Fraction | None:
@@ -94,7 +101,7 @@ _IN_UNIT: Mapping[str, Figure] = {
     "minimum": lambda values: min(values, default=None),
     "median": _percentile(50),
     "std-dev": _deviation,
-    "sum": lambda values: sum(values, Fraction(0)) if values else None,
+    "sum": lambda values: _sum(values) if values else None,
     "20-percent": _percentile(20),
     "80-percent": _percentile(80),
     "4-lower": _percentile(25),

@@ -87,8 +87,9 @@ class Series:
         is_valid = isinstance(number, int | Decimal) and value.get("system") == ucum.SYSTEM and code
         if not is_valid or "comparator" in value or measure.modifierExtension or ucum.unit(str(code)) is None:
             return
+        assert number is not None
         self.unit = self.unit or {name: value[name] for name in ("unit", "system", "code") if name in value}
-        converted = Fraction(str(number))
+        converted = Fraction(number)
         if code != self.unit["code"]:
             other = ucum.convert(converted, str(code), self.unit["code"])
             if other is None:

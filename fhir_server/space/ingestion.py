@@ -6,23 +6,32 @@ docs/measures.md. Nothing here reads or writes; the operation ``$ingest`` does.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from fhir_server.datatypes.dates import interval
 from fhir_server.datatypes.json_format import encode
 from fhir_server.outcome import Issue
-from fhir_server.space.names import APP, DEVICE_KIND, ORIGIN, PROFILE
+from fhir_server.space.names import APP, DEVICE_KIND, ORIGIN, ORIGINAL_QUANTITY, PROFILE
 
 #: Key of the rule in issues.
 TIME_RULE = "hs-b-measure-time"
 #: Milliseconds that a phone's clock may be ahead.
 AHEAD = 5 * 60_000
 _HOUR = 3_600_000
+_OF_MEASURE = re.compile(re.escape(PROFILE) + "hs-measure(-|$)").match
 LONGEST_WORKOUT = 48 * _HOUR
 _WORKOUT = "55411-3"
 #: Elements that two sendings of the same measure may differ in: they are the server's.
 _OURS = ("id", "meta")
+
+
+def is_measure(observation: Mapping[str, Any]) -> bool:
+    """Tell whether an Observation claims to be a measure of the health space, and has what its identity needs."""
+    claimed = observation.get("meta", {}).get("profile", ())
+    has_codings = bool(observation.get("code", {}).get("coding"))
+    return observation["resourceType"] == "Observation" and has_codings and any(map(_OF_MEASURE, claimed))
 
 
 def natural_key(observation: Mapping[str, Any], patient: str) -> bytes:
@@ -60,8 +69,16 @@ def _value(holder: Mapping[str, Any]) -> list[str]:
 
 
 def content(observation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a citizen or an app said: the measure without the server's own elements."""
-    return {name: value for name, value in observation.items() if name not in _OURS}
+    """Return what a citizen or an app said: the measure without the server's own elements.
+
+    In which unit it was said is no part of it: the value is the same.
+    """
+    said = {name: value for name, value in observation.items() if name not in _OURS}
+    if "extension" in said:
+        said["extension"] = [one for one in said["extension"] if one.get("url") != ORIGINAL_QUANTITY]
+        if not said["extension"]:
+            del said["extension"]
+    return said
 
 
 def time_issues(observation: Mapping[str, Any], birth_date: str | None, now: int) -> list[Issue]:

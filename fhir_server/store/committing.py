@@ -13,23 +13,23 @@ import asyncio
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError, WriteError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 from fhir_server.outcome import FhirError, error
 from fhir_server.store.catalogue import Catalogue
-from fhir_server.store.coalescing import Coalescer, Waiter
-from fhir_server.store.connection import MAJORITY, Connection, is_outage
+from fhir_server.store.coalescing import Coalescer
+from fhir_server.store.connection import Connection, is_outage
 from fhir_server.store.content import Content
 from fhir_server.store.contents import Contents
+from fhir_server.store.creating import Creator, Waiting, refusal, written
 from fhir_server.store.documents import (
     Change,
     ClaimTaken,
+    NameTaken,
     VersionConflict,
-    history_id,
 )
 from fhir_server.store.names import Names
 from fhir_server.store.retrying import Retrying
@@ -37,7 +37,6 @@ from fhir_server.store.transacting import Also, Pending, Transactor, may_succeed
 
 #: Largest body of one resource; a MongoDB document ends at 16 MB and holds the index beside the body.
 LARGEST_BODY = 12 << 20
-_DUPLICATE_KEY = 11000
 #: TransactionTooLargeForCache, TransactionTooLarge (for the oplog).
 _TOO_LARGE = {388, 257}
 #: Changes of a large transaction are encoded in slices of this size.
@@ -47,8 +46,6 @@ _ALONE_FROM = 3
 #: Of so many resources the last version made here is remembered.
 _REACHED = 4096
 _REACHED_SECONDS = 1.0
-
-Waiting = Waiter[Pending, None]
 
 
 class Committer:
@@ -61,7 +58,8 @@ class Committer:
         self._catalogue = catalogue
         self._contents = contents
         self._patience = patience_s
-        self.creates: Coalescer[Pending, None] = Coalescer(self._create)
+        self._creator = Creator(connection, patience_s)
+        self.creates = self._creator.queue
         self.replacements: Coalescer[Pending, None] = Coalescer(self._flush_replacements)
         self._transactor = Transactor(connection, patience_s)
         self.names = Names(connection)
@@ -77,6 +75,27 @@ class Committer:
         pending = Pending(change)
         queue = self.replacements if change.previous else self.creates
         await queue.submit(pending, size=pending.size, key=(change.type, change.id))
+
+    async def create_each(self, changes: Sequence[Change]) -> list[Exception | None]:
+        """Write new resources, each for itself, in few commands; return for each what hindered it, None: it is written.
+
+        What ``commit`` would raise about one of them stands in the list; raises Unavailable when the outcome of some
+        is unknown.
+        """
+        outcomes: list[Exception | None] = [None] * len(changes)
+        plain: defaultdict[str, list[int]] = defaultdict(list)
+        for number, change in enumerate(changes):
+            assert not change.previous, "only what is new can be written so"
+            if self._contents.concerns(change) or self.names.concerns(change):
+                outcomes[number] = await _outcome(self.commit_many([change]))
+            else:
+                plain[change.type].append(number)
+        for type_, numbers in plain.items():
+            await self._catalogue.ensure(type_)
+            found = await self._creator.create_each(type_, [changes[number] for number in numbers])
+            for number, outcome in zip(numbers, found, strict=True):
+                outcomes[number] = outcome
+        return outcomes
 
     async def commit_many(self, changes: Sequence[Change], also: Also | None = None) -> None:
         """Write all changes or none, in one transaction; the same exceptions as ``commit``.
@@ -138,44 +157,6 @@ class Committer:
         """Finish what was accepted, refuse what comes later."""
         await asyncio.gather(self.creates.close(), self.replacements.close())
 
-    # Creates
-
-    async def _create(self, waiters: list[Waiting]) -> None:
-        by_type: defaultdict[str, list[Waiting]] = defaultdict(list)
-        for waiter in waiters:
-            by_type[waiter.item.change.type].append(waiter)
-        await asyncio.gather(*(self._insert(type_, group) for type_, group in by_type.items()))
-
-    async def _insert(self, type_: str, waiters: list[Waiting]) -> None:
-        retrying = Retrying(self._patience)
-        while True:
-            command = {
-                "insert": type_,
-                "documents": [waiter.item.document for waiter in waiters],
-                "ordered": False,
-                "writeConcern": MAJORITY,
-            }
-            try:
-                reply = await self._connection.command(command)
-                if "writeConcernError" not in reply:
-                    break
-            except PyMongoError as problem:
-                if not is_outage(problem):
-                    await _one_by_one(waiters, problem, lambda alone: self._insert(type_, alone))
-                    return
-            for waiter in waiters:
-                waiter.item.is_open = True
-            await retrying.pause()
-        failed = {fault["index"]: fault for fault in reply.get("writeErrors", ())}
-        refused = [waiter for index, waiter in enumerate(waiters) if index in failed]
-        own = await self._written([waiter.item for waiter in refused])
-        for index, waiter in enumerate(waiters):
-            fault = failed.get(index)
-            if fault is None or waiter.item in own:
-                waiter.resolve(None)
-            else:
-                waiter.refuse(_insert_problem(fault))
-
     # Replacements
 
     async def _flush_replacements(self, waiters: list[Waiting]) -> None:
@@ -213,7 +194,7 @@ class Committer:
                     return
                 await retrying.pause(is_outage=is_outage(problem))
                 continue
-            own = await self._written(lost)
+            own = await written(self._connection, lost)
             for waiter in waiters:
                 if waiter.item in lost and waiter.item not in own:
                     waiter.refuse(_conflict(waiter.item.change))
@@ -230,7 +211,7 @@ class Committer:
             except DuplicateKeyError as problem:
                 lost = pendings
                 is_claim = "ck" in (problem.details or {}).get("keyPattern", {})
-                if is_claim and len(await self._written(pendings)) < len(pendings):
+                if is_claim and len(await written(self._connection, pendings)) < len(pendings):
                     raise ClaimTaken from problem
             except PyMongoError as problem:
                 if isinstance(problem, OperationFailure) and problem.code in _TOO_LARGE:
@@ -239,29 +220,11 @@ class Committer:
                     raise
                 await retrying.pause(is_outage=is_outage(problem))
                 continue
-            if lost and len(await self._written(pendings)) < len(pendings):
+            if lost and len(await written(self._connection, pendings)) < len(pendings):
                 raise _conflict(lost[0].change)
             for pending in pendings:
                 self._note(pending.change)
             return
-
-    async def _written(self, pendings: Sequence[Pending]) -> set[Pending]:
-        """Return those that an earlier try has written after all: their token stands in the database."""
-        found: set[Pending] = set()
-        for pending in pendings:
-            if not pending.is_open:
-                continue
-            change = pending.change
-            places = (
-                (change.type, change.id),
-                ("history", history_id(change.type, change.id, change.version)),
-            )
-            for name, id_ in places:
-                command = {"find": name, "filter": {"_id": id_}, "projection": {"w": 1}, "limit": 1}
-                if any(row["w"] == pending.token for row in await self._connection.find(command)):
-                    found.add(pending)
-                    break
-        return found
 
 
 async def _one_by_one(
@@ -272,10 +235,16 @@ async def _one_by_one(
         for waiter in waiters:
             await run([waiter])
         return
-    is_claim = isinstance(problem, DuplicateKeyError) and "ck" in (problem.details or {}).get(
-        "keyPattern", {}
-    )
-    waiters[0].refuse(ClaimTaken() if is_claim else problem)
+    waiters[0].refuse(refusal(problem))
+
+
+async def _outcome(commit: Awaitable[None]) -> Exception | None:
+    """Return what a commit raises of its own change, None when it is written."""
+    try:
+        await commit
+    except (VersionConflict, ClaimTaken, NameTaken, FhirError) as problem:
+        return problem
+    return None
 
 
 def _too_large() -> FhirError:
@@ -297,11 +266,3 @@ def _check(change: Change) -> None:
 
 def _conflict(change: Change) -> VersionConflict:
     return VersionConflict(f"{change.type}/{change.id} is no longer at version {change.previous}.")
-
-
-def _insert_problem(fault: Mapping[str, Any]) -> Exception:
-    if fault["code"] != _DUPLICATE_KEY:
-        return WriteError(fault["errmsg"], fault["code"], dict(fault))
-    if "ck" in fault.get("keyPattern", {}):
-        return ClaimTaken()
-    return VersionConflict("The id is taken.")

@@ -17,6 +17,8 @@ from fhir_server.store.documents import HISTORY_FIELDS, Stored, history_id, stor
 
 #: So many referring resources of a type are looked for.
 _SHOWN = 10
+#: What an answer needs, and what access is decided by: a copy in the history has its resource's id there.
+_FIELDS = {**HISTORY_FIELDS, "id": 1}
 #: The index entries, by which granular scopes are judged.
 _ENTRIES = {"i": 1, "x": 1}
 
@@ -43,6 +45,25 @@ class Reader:
         """Return the current version or tombstone; None when there is none that the caller may see."""
         found = await self.queue.submit(Wanted(type_, id_, type_, letter, access))
         return None if found is None else stored(type_, id_, found, is_whole=True)
+
+    async def read_each(self, type_: str, ids: Collection[str], access: AccessContext) -> dict[str, Stored]:
+        """Return the current versions or tombstones by id, of those that the caller may see."""
+        if not ids:
+            return {}
+        rows = await self._connection.find(
+            {
+                "find": type_,
+                "filter": {"_id": {"$in": list(ids)}},
+                "projection": _projection(needs_entries=access.needs_entries),
+                "hint": "_id_",
+                "batchSize": len(ids) + 1,
+            }
+        )
+        return {
+            row["_id"]: stored(type_, row["_id"], row, is_whole=True)
+            for row in rows
+            if access.admits(type_, "r", row)
+        }
 
     async def version(self, type_: str, id_: str, version: int, access: AccessContext) -> Stored | None:
         """Return one version; None when there is none or the caller may not see it."""
@@ -108,7 +129,7 @@ class Reader:
             {
                 "find": waiters[0].item.collection,
                 "filter": {"_id": ids[0] if len(ids) == 1 else {"$in": ids}},
-                "projection": {**HISTORY_FIELDS, **_ENTRIES} if needs_entries else HISTORY_FIELDS,
+                "projection": _projection(needs_entries=needs_entries),
                 "batchSize": len(ids) + 1,
             }
         )
@@ -116,3 +137,7 @@ class Reader:
         for waiter in waiters:
             item, row = waiter.item, found.get(waiter.item.id)
             waiter.resolve(row if row and item.access.admits(item.type, item.letter, row) else None)
+
+
+def _projection(*, needs_entries: bool) -> dict[str, int]:
+    return {**_FIELDS, **_ENTRIES} if needs_entries else _FIELDS

@@ -5,13 +5,14 @@ Handlers work with them as with any Store.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from fhir_server.access import OPEN, AccessContext
+from fhir_server.outcome import FhirError
 from fhir_server.space.life import Space
-from fhir_server.store.documents import Change, NameTaken, Stored, VersionConflict, order_key
+from fhir_server.store.documents import Change, ClaimTaken, NameTaken, Stored, VersionConflict, order_key
 from fhir_server.store.quotas import Quotas
 from fhir_server.store.receipts import Receipt
 from fhir_server.store.store import Store
@@ -33,6 +34,15 @@ class Rehearsal(Store):
     async def commit(self, change: Change) -> None:
         """Raise what the commit would raise, as far as it can be told beforehand."""
         await self.commit_many([change])
+
+    async def read_each(self, type_: str, ids: Collection[str], access: AccessContext) -> dict[str, Stored]:
+        """Return the versions that rehearsed changes would have made, else the stored ones."""
+        made = {id_: found for id_ in ids if (found := self._made.get((type_, id_))) is not None}
+        return {**await super().read_each(type_, ids, access), **made}
+
+    async def create_each(self, changes: Sequence[Change]) -> list[Exception | None]:
+        """Return for each what its commit would raise."""
+        return [await _outcome(self, change) for change in changes]
 
     async def commit_many(self, changes: Sequence[Change], spaces: Sequence[Space] = ()) -> None:  # noqa: ARG002
         """Raise VersionConflict unless all changes replace current versions, NameTaken for names of others."""
@@ -97,3 +107,33 @@ class Receipted(Store):
 
         await self._announce(changes)
         await self._committer.commit_many(changes, also=note)
+
+    async def create_each(self, changes: Sequence[Change]) -> list[Exception | None]:
+        """As ``Store.create_each``, in one transaction with the note: of those that are not there yet."""
+        ids: dict[str, set[str]] = {}
+        for change in changes:
+            ids.setdefault(change.type, set()).add(change.id)
+        taken = {(type_, id_) for type_ in ids for id_ in await self.read_each(type_, ids[type_], OPEN)}
+        outcomes: list[Exception | None] = [None] * len(changes)
+        fresh: list[tuple[int, Change]] = []
+        for number, change in enumerate(changes):
+            if (change.type, change.id) in taken:
+                outcomes[number] = VersionConflict("The id is taken.")
+            else:
+                taken.add((change.type, change.id))
+                fresh.append((number, change))
+        try:
+            await self.commit_many([change for _, change in fresh])
+        except (VersionConflict, FhirError):  # somebody else was faster with one of them, or one is too large
+            for number, change in fresh:
+                outcomes[number] = await _outcome(self, change)
+        return outcomes
+
+
+async def _outcome(store: Store, change: Change) -> Exception | None:
+    """Return what the commit of one change raises, None when it is made."""
+    try:
+        await store.commit(change)
+    except (VersionConflict, ClaimTaken, NameTaken, FhirError) as problem:
+        return problem
+    return None

@@ -36,9 +36,11 @@ from fhir_server.store.quotas import Quotas
 from fhir_server.store.reading import Reader
 from fhir_server.store.receipts import Receipts
 from fhir_server.store.reindexing import replace_entries
+from fhir_server.store.rekeying import Made, count_unkeyed, rekey
 from fhir_server.store.relabelling import relabel
 from fhir_server.store.searching import Searcher
 from fhir_server.store.skipping import Skipper
+from fhir_server.store.snapshots import Snapshots
 from fhir_server.store.spaces import Spaces
 from fhir_server.store.transacting import Also
 
@@ -92,6 +94,8 @@ class Store:
         self.grants = Grants(connection)
         #: The tables of $closure.
         self.closure_tables = ClosureTables(connection)
+        #: Copies of the whole database, for sandboxes.
+        self.snapshots = Snapshots(connection)
 
     @classmethod
     async def connect(
@@ -127,6 +131,10 @@ class Store:
         """
         return await self._reader.read(type_, id_, access, letter)
 
+    async def read_each(self, type_: str, ids: Collection[str], access: AccessContext) -> dict[str, Stored]:
+        """Return the current versions by id, deletions included, of those that the caller may see: one query."""
+        return await self._reader.read_each(type_, ids, access)
+
     async def version(self, type_: str, id_: str, version: int, access: AccessContext) -> Stored | None:
         """Return one version, which may be a deletion; None: no such version for this caller."""
         return await self._reader.version(type_, id_, version, access)
@@ -142,6 +150,17 @@ class Store:
         await self._committer.commit(change)
         if change.type in self._watched:
             await self._notify()
+
+    async def create_each(self, changes: Sequence[Change]) -> list[Exception | None]:
+        """Write new resources, each for itself: return for each what ``commit`` would raise, None when it is durable.
+
+        Raises Unavailable when the outcome of some is unknown.
+        """
+        await self._announce(changes)
+        outcomes = await self._committer.create_each(changes)
+        if self._watched and any(change.type in self._watched for change in changes):
+            await self._notify()
+        return outcomes
 
     async def commit_many(self, changes: Sequence[Change], spaces: Sequence[Space] = ()) -> None:
         """Return when all changes are durable; otherwise none is made. Exceptions as those of ``commit``.
@@ -250,6 +269,14 @@ class Store:
     async def replace_entries(self, type_: str, made: Sequence[tuple[Stored, IndexEntries]]) -> None:
         """Write new index entries of unchanged resources of a type; raises Unavailable."""
         await replace_entries(self._connection, type_, made)
+
+    async def count_unkeyed(self, version: int) -> dict[str, int]:
+        """Return how many versions have no access keys of these rules, by collection; raises Unavailable."""
+        return await count_unkeyed(self._connection, await self.types(), version)
+
+    async def rekey(self, name: str, version: int, made: Made, limit: int) -> int:
+        """Make the access keys of at most ``limit`` versions in a collection; raises Unavailable."""
+        return await rekey(self._connection, name, version, made, limit)
 
     async def refresh_indexes(self, type_: str) -> None:
         """Return when the indexes of a type are those that are described now; raises Unavailable."""

@@ -59,12 +59,15 @@ class CodeSets:
         #: What is at hand; operations make libraries of their own of it.
         self.shelf = Shelf(definitions)
         self._library = Library(self.shelf, lenient=True)
+        #: Grows when there may be other answers now, and with each that could not be given.
+        self.revision = 0
         self._known: dict[str, CodeSet | None] = {}
         self._answers: dict[tuple[str, str, str], bool | None] = {}
         self._displays: dict[tuple[str, str], tuple[str, ...] | None] = {}
 
     def forget(self) -> None:
         """Drop what was made of definitions, because they changed."""
+        self.revision += 1
         self.shelf.forget()
         self._known.clear()
         self._answers.clear()
@@ -98,6 +101,7 @@ class CodeSets:
             try:
                 verdict = self._membership(value_set_url, system, code)
             except Needed:
+                self.revision += 1
                 return None
             except FhirError:  # a filter that isn't understood
                 verdict = None
@@ -125,6 +129,7 @@ class CodeSets:
         try:
             outcome = subsumes(found, parent, child)
         except (Needed, FhirError):  # in the database, or no code of the system
+            self.revision += 1
             return None
         if outcome == "not-subsumed" and not found.is_complete:
             return None
@@ -137,6 +142,7 @@ class CodeSets:
             try:
                 found = self._texts(system, code)
             except Needed:
+                self.revision += 1
                 return None
             if len(self._displays) >= _REMEMBERED:
                 self._displays.clear()

@@ -101,13 +101,17 @@ class ScriptResult:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All scripts of a run against ``base``, when it began (ISO 8601) and how many seconds it took."""
+    """All scripts of a run against ``base``, when it began (ISO 8601) and how many seconds it took.
+
+    ``parts`` is what reports call its scripts.
+    """
 
     base: str
     started: str
     seconds: float
     scripts: tuple[ScriptResult, ...]
     version: str = ""
+    parts: str = "scripts"
 
     @property
     def result(self) -> str:

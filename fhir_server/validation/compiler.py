@@ -21,6 +21,7 @@ from fhir_server.validation.node_writer import NodeWriter, Rows, Segments
 from fhir_server.validation.policy import Policy
 from fhir_server.validation.profile_schema import ProfileReader
 from fhir_server.validation.protocols import CodeSets, Handler
+from fhir_server.validation.repetition import Repetitions
 from fhir_server.validation.report import Run, has_errors
 from fhir_server.validation.rows import always_right, forbidden, lazy
 from fhir_server.validation.schema import ElementType, NodeSchema, read
@@ -45,6 +46,7 @@ class Compiler:
         self.invariants = Invariants(definitions.types, self, best_practices=policy.best_practices)
         self.claims = Claims(self)
         self.elements = Elements(self)
+        self.repetitions = Repetitions(code_sets)
         self.unevaluated = Unevaluated(self)
         #: Bindings that no code set answers: path and value set.
         self.unbound: list[tuple[str, str]] = []
@@ -64,6 +66,7 @@ class Compiler:
         self._pending.clear()
         self._trees.clear()
         self.claims.forget()
+        self.repetitions.forget()
         self.unevaluated.forget()
         self.elements.extensions.forget()
 
@@ -188,6 +191,12 @@ class Compiler:
         """Tell whether a FHIRPath on the resource selects this element."""
         return self.invariants.selects(expression, holder, run)
 
+    def allows(
+        self, rule: str, holder: dict[str, Any], type_name: str, extension: dict[str, Any], run: Run
+    ) -> bool:
+        """Tell whether a context invariant is true of the element that holds an extension."""
+        return self.invariants.allows(rule, holder, type_name, extension, run)
+
     def types_of(self, path: str) -> set[str]:
         """Return the types of the element with this path, and those that they derive from."""
         parent, _, name = path.rpartition(".")
@@ -227,6 +236,8 @@ class Compiler:
                 )
                 segments[name] = (segment, element.path)
                 build = self.elements.builder(structure, schema, element, type_, name)
+                if schema.kind == "resource" and not self.is_primitive(type_):
+                    build = self.repetitions.of(element, build)
                 fills.append(lazy(rows, name, bit, build))
                 if self.is_primitive(type_):
                     segments[f"_{name}"] = (segment, element.path)

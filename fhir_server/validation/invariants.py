@@ -5,8 +5,9 @@ https://hl7.org/fhir/R4/conformance-rules.html#constraints
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from fhir_server.fhirpath import (
     Env,
     Expression,
     FhirPathError,
+    Node,
     compile_bounded,
     compile_expression,
     compile_invariant,
@@ -23,6 +25,7 @@ from fhir_server.fhirpath import (
 )
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run
+from fhir_server.validation.rules.extension_context import primitive_of
 from fhir_server.validation.rules.invariant import NATIVE, Presence
 from fhir_server.validation.schema import Constraint, NodeSchema
 
@@ -67,9 +70,19 @@ class _Hooks:
         return xhtml.problem(div) is None
 
 
-#: Expressions of R4's profiles that plain Python answers much faster: vs-1 of all vital signs.
-_SHORTCUTS: dict[str, Callable[[Any], bool]] = {
+def _has_zone(observation: Any) -> bool | None:
+    """Tell whether effectiveDateTime has a time with a zone; None where extensions may stand for its value."""
+    if "_effectiveDateTime" in observation:
+        return None
+    value = observation.get("effectiveDateTime")
+    return value is None or _ZONED(value) is not None
+
+
+_ZONED = re.compile(r"T.*(Z|[+-][0-9]{2}:[0-9]{2})$").search
+#: What is asked of every vital sign and measure, and plain Python answers much faster: vs-1, hs-mea-3.
+_SHORTCUTS: dict[str, Callable[[Any], bool | None]] = {
     "($this as dateTime).toString().length() >= 8": lambda value: type(value) is str and len(value) >= 8,
+    "effective.ofType(dateTime).all(toString().matches('T.*(Z|[+-][0-9]{2}:[0-9]{2})$'))": _has_zone,
 }
 
 
@@ -113,6 +126,7 @@ class Invariants:
         self._types = types
         self._around = around
         self._selections: dict[str, Expression | None] = {}
+        self._rules: dict[str, Expression] = {}
         self._best_practices = best_practices
         self._not_evaluated: dict[tuple[str, str], NotEvaluated] = {}
 
@@ -192,9 +206,6 @@ class Invariants:
 
     def _evaluation(self, constraint: Constraint, type_name: str, *, is_ours: bool) -> Callable[..., bool]:
         """Return what tells whether a constraint is kept; those of R4's own types (``is_ours``) need no budget."""
-        shortcut = _SHORTCUTS.get(constraint.expression)
-        if shortcut is not None:
-            return lambda value, _run, _sibling=None: shortcut(value)
         bounded = None if is_ours else compile_bounded(constraint.expression, type_name, self._types)
         check = bounded or compile_invariant(constraint.expression, type_name, self._types)
         key = constraint.key
@@ -220,7 +231,16 @@ class Invariants:
                 run.steps[0] = environment.steps
                 environment.steps = None
 
-        return counted if bounded is not None else evaluate
+        whole = counted if bounded is not None else evaluate
+        shortcut = _SHORTCUTS.get(constraint.expression)
+        if shortcut is None:
+            return whole
+
+        def short(value: Any, run: Run, sibling: Any = None) -> bool:
+            answer = shortcut(value)
+            return whole(value, run, sibling) if answer is None else answer
+
+        return short
 
     def environment(self, run: Run) -> Env:
         """Return, and keep in the run, the surroundings of expressions on its resource."""
@@ -243,6 +263,37 @@ class Invariants:
             item is True or getattr(item, "value", None) is holder or getattr(item, "sibling", None) is holder
             for item in self._items(expression, run) or ()
         )
+
+    def allows(
+        self, rule: str, holder: dict[str, Any], type_name: str, extension: dict[str, Any], run: Run
+    ) -> bool:
+        """Tell whether a context invariant is true; its focus holds the extension, which is ``%extension``.
+
+        One that can't be read or evaluated is noted, and allows. Raises TooCostly.
+        """
+        environment = run.environment or self.environment(run)
+        variables = {"extension": Node(extension, "Extension")}
+        surroundings = replace(environment, variables=variables, steps=run.steps[0])
+        focus = Node(holder, type_name)
+        if type_name == "Element":  # what stands beside a primitive
+            value, primitive = primitive_of(run.resource, holder, self._types)
+            focus = Node(value, primitive or type_name, holder)
+        try:
+            compiled = self._contextual(rule)
+            found, left = compiled.counted(focus, surroundings)
+        except FhirPathError as reason:
+            if reason.phase == "budget":
+                raise TooCostly(rule) from None
+            run.unevaluated.append(rule)
+            return True
+        run.steps[0] = run.steps[0] if left is None else left
+        return bool(found) and all(item is True or getattr(item, "value", None) is True for item in found)
+
+    def _contextual(self, rule: str) -> Expression:
+        known = self._rules.get(rule)
+        if known is None:
+            known = self._rules[rule] = compile_expression(rule, self._types, published=True)
+        return known
 
     def holds(self, expression: str, run: Run) -> bool | None:
         """Tell whether a FHIRPath on the resource is true; None if it can't be read or evaluated."""

@@ -28,6 +28,9 @@ class CodeSet(Protocol):
 class CodeSets(Protocol):
     """Finds the members of value sets; ``terminology.CodeSets`` is one."""
 
+    #: Grows when there may be other answers now, and with each that could not be given.
+    revision: int
+
     def codes(self, value_set_url: str) -> CodeSet | None:
         """Return the members of a value set, or None if they can't be known."""
 

@@ -65,6 +65,7 @@ class Validator:
             self._generation = self._definitions.generation
             self._code_sets.forget()
             compiler.forget()
+        compiler.repetitions.check()
         run = Run(resource)
         name = resource_type(resource, compiler.resource_types, run)
         if not isinstance(name, str):

@@ -20,7 +20,7 @@ MODIFIERS = {
     "string": {"missing", "exact", "contains"}, "number": {"missing"}, "date": {"missing"}, "quantity": {"missing"},
     "token": {"missing", "text", "not", "above", "below", "in", "not-in", "of-type"},
     "reference": {"missing", "identifier", "above", "below", "Patient"}, "uri": {"missing", "above", "below"},
-    "composite": {"missing"},
+    "composite": set(),
 }  # fmt: skip
 ALL = {
     "missing",

@@ -312,3 +312,44 @@ def test_a_year_for_a_chart(fhir):
     assert [row["name"] for row in line].count("point") == 50
     assert fhir.get("Observation/$downsample", params={**query, "points": 2}).status_code == 400
     assert fhir.get("Observation/$downsample", params={"patient": "x"}).status_code == 400
+
+
+def post(fhir, made):
+    profile = {"profile": [f"{HS}/StructureDefinition/hs-measure-heart-rate"]}
+    return fhir.post("Observation", json={**made, "meta": profile})
+
+
+def test_a_plain_post_finds_the_measure_that_a_stream_brought_and_the_other_way_round(fhir):
+    streamed, posted = measure(66, at="2026-01-20T08:00:00Z"), measure(67, at="2026-01-20T09:00:00Z")
+    _, (row,) = ingest(fhir, streamed)
+    answer = post(fhir, streamed)
+    assert (answer.status_code, answer.headers["location"].endswith(row["location"])) == (200, True)
+    assert post(fhir, posted).status_code == 201
+    assert post(fhir, posted).status_code == 200
+    assert statuses(fhir, posted) == [200]
+    assert total(fhir, {"subject": "Patient/camille-exemple", "date": "2026-01-20"}) == 2
+
+
+def test_a_plain_post_of_another_content_under_an_identifier_is_a_409(fhir):
+    assert post(fhir, measure(70, record="plain")).status_code == 201
+    refused = post(fhir, measure(71, record="plain"))
+    assert (refused.status_code, refused.json()["issue"][0]["code"]) == (409, "duplicate")
+
+
+def test_the_same_value_said_in_another_unit_is_the_same_measure(fhir):
+    at = "2026-01-22T08:00:00Z"
+    assert statuses(fhir, measure(1, "/s", at=at)) == [201]
+    assert post(fhir, measure(60, at=at)).status_code == 200
+
+
+def test_what_claims_no_measure_is_stored_each_time(fhir):
+    plain = measure(72, at="2026-01-21T08:00:00Z")
+    assert [fhir.post("Observation", json=plain).status_code for _ in range(2)] == [201, 201]
+
+
+def test_a_stream_of_several_chunks_under_a_key_and_again_without(fhir):
+    lines = [measure(50 + n % 50, at=f"2025-06-{1 + n // 60:02}T08:{n % 60:02}:00Z") for n in range(1100)]
+    _, rows = ingest(fhir, *lines, headers={"Idempotency-Key": "long"})
+    assert {row["status"] for row in rows} == {201}
+    assert statuses(fhir, *lines, *lines[:3]) == [200] * 1103
+    assert total(fhir, {"subject": "Patient/camille-exemple", "date": "2025-06"}) == 1100

@@ -8,13 +8,14 @@ outsiders can't compute it from a patient's id. See docs/decisions/0007-ids.md.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import os
 import re
 from collections.abc import Callable
 from functools import lru_cache
 
+#: Citizens whose part of an id is remembered.
+_REMEMBERED = 65536
 _SERVER_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}-([a-z2-7]{4})")
 
 
@@ -36,15 +37,28 @@ def id_source(secret: bytes, clock: Callable[[], int]) -> Callable[[str | None],
     return new_id
 
 
-def natural_id(new: str, secret: bytes, patient: str, key: bytes) -> str:
-    """Return the id of what has a natural key: a UUIDv8 (RFC 9562, 5.8) with the bucket of the id ``new``.
+class NaturalIds:
+    """Makes the ids of what has a natural key: UUIDv8 (RFC 9562, 5.8) with the bucket of the citizen.
 
-    Its beginning is the patient's, so that what is stored of one patient together lies together in the index.
+    Their beginning is the citizen's, so that what is stored of one together lies together in the index.
     """
-    beginning = hmac.digest(secret, patient.encode(), hashlib.sha256)[:6]
-    number = int.from_bytes(beginning + hmac.digest(secret, key, hashlib.sha256)[:10], "big")
-    number = number & ~(0xF << 76) | 0x8 << 76
-    return f"{_text(number)}{new[-5:]}"
+
+    def __init__(self, secret: bytes, new_id: Callable[[str | None], str]) -> None:
+        self._secret = secret
+        self._new_id = new_id
+        self._citizens: dict[str, tuple[int, str]] = {}
+
+    def of(self, patient: str, key: bytes) -> str:
+        """Return the id of what has this key, of one citizen."""
+        known = self._citizens.get(patient)
+        if known is None:
+            if len(self._citizens) >= _REMEMBERED:
+                self._citizens.clear()
+            beginning = hmac.digest(self._secret, patient.encode(), "sha256")[:6]
+            known = int.from_bytes(beginning, "big") << 80, self._new_id(patient)[-5:]
+            self._citizens[patient] = known
+        number = known[0] | int.from_bytes(hmac.digest(self._secret, key, "sha256")[:10], "big")
+        return f"{_text(number & ~(0xF << 76) | 0x8 << 76)}{known[1]}"
 
 
 def uuid7(milliseconds: int, random: bytes) -> str:

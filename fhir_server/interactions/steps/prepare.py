@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/resource.html#Meta, https://hl7.org/fhir/R4/http.html#cr
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from fhir_server.datatypes.json_format import decode, encode
@@ -74,6 +75,7 @@ def identified(server: Server, resource: dict[str, Any], base: str) -> tuple[str
     return server.new_id(entries.patient), entries
 
 
+@lru_cache(maxsize=256)
 def instant(milliseconds: int) -> str:
     """Return a moment as a FHIR instant in UTC with milliseconds."""
     moment = datetime.fromtimestamp(milliseconds // 1000, UTC)

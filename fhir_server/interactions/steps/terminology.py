@@ -71,6 +71,11 @@ async def prefetch(server: Server, body: bytes) -> None:
         content = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
+    await prefetch_codings(server, content)
+
+
+async def prefetch_codings(server: Server, content: Any) -> None:
+    """Fetch the concepts of the codings in decoded content, as ``prefetch`` does."""
     for question in server.code_sets.missing(_codings(content)):
         await _answer(server, question, {})
 

@@ -132,6 +132,7 @@ def _scale(code: str) -> tuple[str, Fraction, Fraction] | None:
     return None if unit is None else (ucum.base_code(unit.dimensions), unit.shift, unit.factor)
 
 
+@lru_cache(maxsize=4096)
 def canonical_double(number: Any, system: str, code: str) -> tuple[float, str]:
     """Return a value in canonical units, rounded to a double once, and the unit's name.
 

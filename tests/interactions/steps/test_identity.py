@@ -6,7 +6,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_server.interactions.steps.identity import id_source, uuid7
+from fhir_server.interactions.steps.identity import NaturalIds, id_source, uuid7
 
 
 @given(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10))
@@ -35,3 +35,17 @@ def test_resources_of_one_patient_share_the_patients_bucket():
 def test_without_the_secret_the_bucket_of_a_patient_is_not_known():
     buckets = {id_source(bytes([n]), lambda: 1)("client-chosen")[-4:] for n in range(20)}
     assert len(buckets) == 20
+
+
+def test_ids_of_natural_keys_are_the_same_each_time_and_begin_alike_for_one_citizen():
+    def ids():
+        return NaturalIds(b"secret", id_source(b"secret", lambda: 1))
+
+    first, other = ids().of("a", b"key"), ids().of("a", b"other")
+    assert first == ids().of("a", b"key")
+    assert first != other
+    assert first[:13] == other[:13]
+    assert first[-5:] == other[-5:]
+    assert ids().of("b", b"key")[:13] != first[:13]
+    assert uuid.UUID(first[:36]).version == 8
+    assert NaturalIds(b"another", id_source(b"secret", lambda: 1)).of("a", b"key") != first
