@@ -46,6 +46,9 @@ imports: $(VENV)/.dev ## who may import whom
 conformance: $(VENV)/.dev ## run all our suites against fresh servers of ours; reports in conformance/results/
 	$(BIN)/fhir-server conformance self
 
+conformance-types: $(VENV)/.dev ## each search parameter of all 146 types (minutes); reports in conformance/results/types/
+	$(BIN)/fhir-server conformance self every-type --out conformance/results/types
+
 advertised: $(VENV)/.dev ## drive everything that the CapabilityStatement advertises, not only a sample
 	CAPABILITIES_WHOLE=1 $(BIN)/python -m pytest --quiet tests/interactions/test_capabilities_driven.py
 

@@ -12,15 +12,18 @@ from fhir_server.outcome import FhirError
 from fhir_server.testscript.script import Script, read_script
 from fhir_server.testscript.suites import scripts, suites
 
+#: Suites that run when they are named, because they take minutes.
+BY_NAME = frozenset({"every-type"})
+
 
 def collect(names: Sequence[str]) -> list[Script]:
-    """Return the scripts of suites, ``suite/table``, files and folders; all suites when nothing is named.
+    """Return the scripts of suites, ``suite/table``, files and folders; without names all but those of BY_NAME.
 
     Raises ValueError for a name that leads nowhere and a file that can't be read.
     """
     known = suites(content_folder("conformance"))
     xml = XmlFormat(Definitions().types)
-    return [script for name in names or known for script in _named(name, known, xml)]
+    return [script for name in names or sorted(known.keys() - BY_NAME) for script in _named(name, known, xml)]
 
 
 def _named(name: str, known: dict[str, list[Path]], xml: XmlFormat) -> Iterator[Script]:

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from fhir_server.definitions import Definitions, ElementInfo
+from fhir_server.definitions import Definitions, ElementInfo, TypeInfo
 from fhir_server.terminology import CodeSets
 
 URL = "http://conformance.example/"
+#: Names of elements, each with what the object behind it must hold besides.
+Path = Sequence[tuple[str, dict[str, str]]]
 #: A value of each type that has one without looking at a definition.
 _PLAIN: dict[str, Any] = {
     "boolean": False, "integer": 1, "positiveInt": 1, "unsignedInt": 1, "decimal": 1, "string": "a", "markdown": "a",
@@ -27,7 +29,8 @@ _PLAIN: dict[str, Any] = {
     "Narrative": {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">a</div>'},
     "Expression": {"language": "text/fhirpath", "expression": "true"}, "ContactDetail": {"name": "m"},
     "Age": {"value": 1, "system": "http://unitsofmeasure.org", "code": "a"}, "Signature": None,
-    "Duration": {"value": 1, "system": "http://unitsofmeasure.org", "code": "d"}, "Ratio": {"numerator": {"value": 1}, "denominator": {"value": 1}},
+    "Duration": {"value": 1, "system": "http://unitsofmeasure.org", "code": "d"},
+    "Ratio": {"numerator": {"value": 1}, "denominator": {"value": 1}},
 }  # fmt: skip
 
 
@@ -86,28 +89,38 @@ class Instances:
         return next((t for t in element.targets if t not in {"Resource", "Any"}), "Patient")
 
     def _mandatory(self, type_: str) -> dict[str, Any]:
-        known, found = self.types.type(type_), {}
-        assert known is not None, type_
-        for element in known.elements.values():
+        found: dict[str, Any] = {}
+        for element in self._known(type_).elements.values():
             if element.minimum:
                 key, kind = next(iter(element.json_keys().items()))
                 made = self.value(element, kind, f"{type_}.{element.name}")
                 found[key] = [made] if element.is_list else made
         return {**found, **copy.deepcopy(self._more.get(type_, {}))}
 
+    def held(self, type_: str) -> set[str]:
+        """Return the elements that even a minimal resource of a type has."""
+        has = self.minimal(type_).keys()
+        return {e.name for e in self._known(type_).elements.values() if e.json_keys().keys() & has}
+
+    def changed(self, type_: str, path: Path, key: str, value: Any) -> dict[str, Any]:
+        """Return a minimal resource that has a value, under one of its names, where a path leads."""
+        resource = self.minimal(type_)
+        owner, element, _ = self.place(resource, path, type_)
+        for name in element.json_keys():
+            owner.pop(name, None)
+        owner[key] = [value] if element.is_list else value
+        return resource
+
     def place(
-        self, resource: dict[str, Any], path: Sequence[tuple[str, dict[str, str]]], type_: str
+        self, resource: dict[str, Any], path: Path, type_: str
     ) -> tuple[dict[str, Any], ElementInfo, str]:
         """Make the objects that lead to an element; return its owner, the element, and the owner's type.
 
-        A step of the path is a name and what the object behind it must hold besides. Raises KeyError for a path that
-        doesn't exist.
+        Raises KeyError for a path that doesn't exist.
         """
         owner = resource
         for name, fixed in path[:-1]:
-            known = self.types.type(type_)
-            assert known is not None
-            element = known.elements[name]
+            element = self._known(type_).elements[name]
             key, kind = next(iter(element.json_keys().items()))
             if key in owner:
                 inner = owner[key][0] if element.is_list else owner[key]
@@ -118,6 +131,10 @@ class Instances:
                 raise KeyError(name)
             inner |= fixed
             owner, type_ = inner, kind
+        return owner, self._known(type_).elements[path[-1][0]], type_
+
+    def _known(self, type_: str) -> TypeInfo:
         known = self.types.type(type_)
-        assert known is not None
-        return owner, known.elements[path[-1][0]], type_
+        if known is None:
+            raise KeyError(type_)
+        return known

@@ -42,7 +42,7 @@ def _test(search: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
     """Return the test of one row: ``find`` and ``matches`` (names of resources, "" for none), or its own ``steps``."""
     steps = [_tagged(step) for step in search.get("steps", [])]
     if "find" in search:
-        steps = [*found(_with_tag(search["find"]), search["matches"].split()), *steps]
+        steps = [*found(with_tag(search["find"]), search["matches"].split()), *steps]
     said = search.get("says") or f"{search['find']} finds {search['matches'] or 'nothing'}."
     own = {name: value for name, value in search.items() if name not in {"find", "matches"}}
     merged: dict[str, Any] = {n: {**shared[n], **search[n]} for n in ("fixtures", "variables") if n in search}
@@ -65,10 +65,11 @@ def _tagged(step: dict[str, Any]) -> dict[str, Any]:
     """Return a step with the tag in its query: ``find: Patient?...`` is a search of it, more goes with it."""
     if "find" not in step:
         return step
-    return {"search": _with_tag(step["find"]), **{n: v for n, v in step.items() if n != "find"}}
+    return {"search": with_tag(step["find"]), **{n: v for n, v in step.items() if n != "find"}}
 
 
-def _with_tag(query: str) -> str:
+def with_tag(query: str) -> str:
+    """Return a query that finds only what this run of the script has stored."""
     return f"{query}{'&' if '?' in query else '?'}_tag={RUN}|${{UUID}}"
 
 

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/search.html#ptypes
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,7 +144,7 @@ def _string(kind: str) -> Pair | None:
 
 
 def _date(kind: str) -> Pair | None:
-    shapes = {
+    shapes: dict[str, Callable[[str], Any]] = {
         "date": lambda d: d, "dateTime": lambda d: d, "instant": lambda d: f"{d}T10:00:00Z",
         "Period": lambda d: {"start": d, "end": d}, "Timing": lambda d: {"event": [d]},
     }  # fmt: skip
@@ -151,8 +152,10 @@ def _date(kind: str) -> Pair | None:
         return None
     shape = shapes[kind]
     return Pair(shape("2020-03-15"), shape("2021-06-01"), [
-        Find("", "2020-03-15", "a"), Find("", "2020", "a"), Find("", "2019", ""), Find("", "ne2020", "b"), Find("", "gt2020-12-31", "b"),
-        Find("", "ge2020-03-15", "a b"), Find("", "lt2021", "a"), Find("", "le2020-03-15", "a"), Find("", "sa2020-12", "b"),
+        Find("", "2020-03-15", "a"), Find("", "2020", "a"), Find("", "2019", ""),
+        Find("", "ne2020", "b"), Find("", "gt2020-12-31", "b"),
+        Find("", "ge2020-03-15", "a b"), Find("", "lt2021", "a"),
+        Find("", "le2020-03-15", "a"), Find("", "sa2020-12", "b"),
         Find("", "eb2021", "a"), Find("", "2020,2021", "a b"),
     ])  # fmt: skip
 
