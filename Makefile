@@ -43,8 +43,11 @@ types: $(VENV)/.dev ## types
 imports: $(VENV)/.dev ## who may import whom
 	$(BIN)/lint-imports
 
-conformance: $(VENV)/.dev ## run our suites against a fresh server of ours; reports in conformance-report/
-	$(BIN)/fhir-server conformance self --out conformance-report
+conformance: $(VENV)/.dev ## run all our suites against fresh servers of ours; reports in conformance/results/
+	$(BIN)/fhir-server conformance self
+
+advertised: $(VENV)/.dev ## drive everything that the CapabilityStatement advertises, not only a sample
+	CAPABILITIES_WHOLE=1 $(BIN)/python -m pytest --quiet tests/interactions/test_capabilities_driven.py
 
 bench: $(VENV)/.dev ## benchmark against a bare MongoDB client in the same run; starts its own server (minutes)
 	$(BIN)/python benchmarks/bench.py
@@ -87,10 +90,11 @@ docs: $(VENV)/.dev ## write the generated pages of docs/
 	PYTHONPATH=. $(BIN)/python docs/profile_pages.py
 
 dist: $(VENV)/.dev ## build the wheel and the source archive into dist/
+	rm -rf examples/clients/javascript/node_modules # the wheel carries the examples, not what npm adds to them
 	$(BIN)/python -m build
 
 clean: ## remove everything that was made, except data (fhir-data stays)
-	rm -rf $(VENV) .venv-3.13 dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis conformance-report .coverage
+	rm -rf $(VENV) .venv-3.13 dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 	rm -f fhir_server/definitions/r4.artefact
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -26,12 +26,13 @@ from fhir_server.access.issuer import Issuer
 from fhir_server.datatypes.json_format import encode
 from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
-from fhir_server.definitions.packages import PackageStore
+from fhir_server.definitions.packages import PackageStore, search_parameters
 from fhir_server.interactions.capabilities import statement
 from fhir_server.interactions.content import store_definitions, store_examples
 from fhir_server.interactions.exchange import Policy, Server
 from fhir_server.interactions.imported_code_systems import ImportedCodeSystems
 from fhir_server.interactions.router import ROUTES
+from fhir_server.interactions.sandbox import START, Sandbox, milliseconds
 from fhir_server.interactions.steps.identity import id_source
 from fhir_server.interactions.steps.links import Links
 from fhir_server.interactions.steps.prepare import instant
@@ -52,7 +53,15 @@ from fhir_server.rest.oauth_server import AuthorizationServer, OwnKeys
 from fhir_server.rest.oauth_server import announced as described_server
 from fhir_server.rest.openapi import openapi
 from fhir_server.search import Cursors, Indexer, Registry, indexes
-from fhir_server.settings import Settings, audit_key, cursor_key, is_audited, load, packages_folder
+from fhir_server.settings import (
+    Settings,
+    audit_key,
+    cursor_key,
+    is_audited,
+    load,
+    packages_folder,
+    professions,
+)
 from fhir_server.store import Store
 from fhir_server.store.auditing import AuditLog
 from fhir_server.store.catalogue import REFERENCES
@@ -101,7 +110,7 @@ class Application(FastAPI):
         self._gateway: Asgi | None = None
         self._server: Server | None = None
         self.authenticator: Authenticator | None = None
-        self._capabilities: dict[str, bytes] = {}
+        self._capabilities: tuple[int, bytes] | None = None
         super().__init__(
             title="FHIR R4 server of a digital health space",
             version=__version__,
@@ -136,7 +145,7 @@ class Application(FastAPI):
                 instant(0),
                 offered(self.serving().policy),
             )
-            self.openapi_schema = openapi(described, self._prefix, pages)
+            self.openapi_schema = openapi(described, self._prefix, pages, offered(self.serving().policy))
         return self.openapi_schema
 
     def serve(self, server: Server, gatekeeper: Gatekeeper | None = None) -> None:
@@ -153,8 +162,7 @@ class Application(FastAPI):
             binary_timeout=http.binary_timeout_s,
         )
         log = AccessLog(self.settings.log.format) if self.settings.log.level in ("debug", "info") else None
-        self._capabilities = dict(server.capabilities)
-        server = self._server = replace(server, capabilities=self._capabilities)
+        server = self._server = replace(server, capabilities=self.capabilities)
         self._gateway = Gateway(server, edge, self.metrics, log, gatekeeper)
 
     async def gatekeeper(self, server: Server) -> Gatekeeper | None:
@@ -179,9 +187,16 @@ class Application(FastAPI):
 
     def describe(self) -> None:
         """Make the CapabilityStatement and the OpenAPI document anew: the search parameters have changed."""
-        server = self.serving()
-        self._capabilities["statement"] = described(server.registry, server.policy)
+        self._capabilities = None
         self.openapi_schema = None
+
+    def capabilities(self) -> bytes:
+        """Return the CapabilityStatement; it is made anew when definitions or search parameters have changed."""
+        server = self.serving()
+        generation = server.definitions.generation
+        if self._capabilities is None or self._capabilities[0] != generation:
+            self._capabilities = generation, described(server.registry, server.policy, server.definitions)
+        return self._capabilities[1]
 
     def serving(self) -> Server:
         """Return the parts that are being served; raise RuntimeError before start-up."""
@@ -221,7 +236,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     else:
         uri = settings.mongodb.uri.get_secret_value()
     definitions = Definitions()
-    load_packages(settings, definitions)
+    packaged = load_packages(settings, definitions)
     registry = Registry(definitions, without_content=settings.search.types_without_content)
     kept = (REFERENCES,) if settings.integrity.references in ("delete", "both") else ()
     try:
@@ -238,7 +253,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await stored.start()
             server = await build(settings, store, definitions, registry)
             app.serve(server, await app.gatekeeper(server))
-            parameters = StoredParameters(app.serving(), own_base(settings), app.describe)
+            parameters = StoredParameters(app.serving(), own_base(settings), app.describe, packaged)
             await parameters.look()
             imported = ImportedCodeSystems(store, app.serving().code_sets)
             await imported.look()
@@ -262,6 +277,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                     _LOG.info("%d definitions of the health space were stored", written)
                 if settings.examples.load:
                     await store_examples(app.serving())
+                if (own := app.serving().sandbox) is not None:
+                    own.afterwards.append(stored.renew)
+                    await store.snapshots.take(START)
                 _settle_down()
                 yield
             finally:
@@ -276,6 +294,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         if embedded is not None:
             await asyncio.to_thread(embedded.stop)
+
+
+def sandbox(settings: Settings) -> Sandbox | None:
+    """Return what makes the server a sandbox; None when it is none."""
+    chosen = settings.sandbox
+    start = milliseconds(chosen.clock) if chosen.clock else None
+    return Sandbox(start, chosen.ids or "") if chosen.on else None
 
 
 def validation_policy(settings: Settings) -> ValidationPolicy:
@@ -305,15 +330,17 @@ def announced(settings: Settings) -> tuple[str, SmartServer] | None:
     return auth.issuers[0].issuer, auth.smart
 
 
-def load_packages(settings: Settings, definitions: Definitions) -> None:
-    """Install the packages that the settings name, and load all that are installed."""
+def load_packages(settings: Settings, definitions: Definitions) -> list[dict[str, Any]]:
+    """Install the packages that the settings name, load all that are installed, and return their SearchParameters."""
     packages = PackageStore(packages_folder(settings))
     present = {package.label for package in packages.installed()}
     for source in filter(None, (s.strip() for s in (settings.packages.install or "").split(","))):
         if source not in present:
             packages.install(source)
-    for package in packages.load(definitions):
+    loaded = packages.load(definitions)
+    for package in loaded:
         _LOG.info("package %s is loaded", package.label)
+    return search_parameters(loaded)
 
 
 def own_base(settings: Settings) -> str:
@@ -337,6 +364,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         max_bundle_entries=settings.bundle.max_entries,
         max_bundle_mb=settings.http.max_bundle_mb,
         audit=is_audited(settings),
+        sandbox=settings.sandbox.on,
         check_references_on_write=settings.integrity.references in ("write", "both"),
         check_references_on_delete=settings.integrity.references in ("delete", "both"),
         expunge=settings.expunge.allow,
@@ -344,6 +372,9 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         measures_per_day=settings.app.measures_per_day,
         contacts_max=settings.contacts.max,
         enforce_spaces=settings.space.enforce,
+        consents_verified=settings.access.verified_consents,
+        masked_in_emergency=settings.access.masked_in_emergency,
+        professions=professions(settings),
         refuse_test_identities=settings.space.test_identities == "refuse",
         space_cohort=settings.space.auto_opening,
         space_opening_days=settings.space.opening_days,
@@ -370,9 +401,10 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         new_id=id_source(await store.secret("id-bucket"), now),
         policy=policy,
         links=Links(definitions.types),
-        capabilities={"statement": described(registry, policy)},
+        capabilities=lambda: described(registry, policy, definitions),
         operations=by_name(offered(policy)),
         audit=await _audit(settings, store) if is_audited(settings) else None,
+        sandbox=sandbox(settings),
     )
 
 
@@ -382,9 +414,12 @@ async def _audit(settings: Settings, store: Store) -> AuditLog:
     return log
 
 
-def described(registry: Registry, policy: Policy) -> bytes:
+def described(registry: Registry, policy: Policy, definitions: Definitions) -> bytes:
     """Return the CapabilityStatement of what is offered now."""
-    return encode(statement(_interactions(), registry, policy, instant(now()), offered(policy)))
+    profiles = definitions.all_of("StructureDefinition")
+    return encode(
+        statement(_interactions(), registry, policy, instant(now()), offered(policy), structures=profiles)
+    )
 
 
 def _interactions() -> set[str]:

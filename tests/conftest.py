@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -143,3 +146,21 @@ def fhir(site: httpx.Client) -> Iterator[httpx.Client]:
     """A client of the FHIR API of ``site``: paths are relative to the FHIR base."""
     with httpx.Client(base_url=site.base_url.join("fhir/"), timeout=60) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def javascript(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the JavaScript clients with what they need from npm; skips where npm can't get it."""
+    folder = Path(__file__).parents[1] / "examples" / "clients" / "javascript"
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("needs Node.js with npm (Debian: apt-get install nodejs npm)")
+    if (folder / "node_modules" / ".package-lock.json").exists():
+        return folder
+    made = tmp_path_factory.mktemp("clients") / "javascript"
+    shutil.copytree(folder, made)
+    shutil.copytree(folder.parent / "records", made.parent / "records")
+    done = subprocess.run([npm, "ci"], cwd=made, capture_output=True, text=True, timeout=180, check=False)
+    if done.returncode:
+        pytest.skip(f"npm ci could not get the packages: {done.stderr[-300:]}")
+    return made

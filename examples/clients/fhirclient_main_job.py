@@ -116,6 +116,27 @@ def run_type(smart: FHIRClient, model: Any, patient_id: str) -> None:
     check(list(search.perform_resources_iter(server)) == [], "and searches find none of them")
 
 
+def run_refused(smart: FHIRClient, patient_id: str) -> None:
+    """Send a record that is wrong: it is not stored (422), and an OperationOutcome says what to mend, and where."""
+    print("A refusal")
+    wrong = record(Observation, patient_id)
+    wrong.status = "done"
+    try:
+        wrong.create(smart.server)
+    except requests.HTTPError as refused:
+        check(
+            refused.response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY,
+            "an unknown status is refused (422)",
+        )
+        issue = refused.response.json()["issue"][0]
+        check(
+            issue["expression"] == ["Observation.status"],
+            f"at {issue['expression'][0]}: {issue['diagnostics']}",
+        )
+    else:
+        check(truth=False, what="an Observation with a status that R4 doesn't know must be refused")
+
+
 def main(base: str) -> None:
     """Run the job against the server at ``base``."""
     smart = FHIRClient(settings={"app_id": "main-job", "api_base": base})
@@ -124,6 +145,7 @@ def main(base: str) -> None:
     print(f"Patient {patient_id}")
     for model in CHANGES:
         run_type(smart, model, patient_id)
+    run_refused(smart, patient_id)
     Patient.read(patient_id, smart.server).delete(smart.server)
     gone = status_of(Patient.read, patient_id, smart.server)
     check(gone == HTTPStatus.GONE, f"the patient is deleted too: {gone}")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fhirpy import AsyncFHIRClient
-from fhirpy.base.exceptions import MultipleResourcesFound, ResourceNotFound
+from fhirpy.base.exceptions import MultipleResourcesFound, OperationOutcome, ResourceNotFound
 
 RECORDS = Path(__file__).with_name("records")
 
@@ -107,6 +107,19 @@ async def run_type(base: str, client: AsyncFHIRClient, resource_type: str, patie
     check(left == [], "and searches find none of them")
 
 
+async def run_refused(client: AsyncFHIRClient, patient_id: str) -> None:
+    """Send a record that is wrong: it is not stored (422), and an OperationOutcome says what to mend, and where."""
+    print("A refusal")
+    wrong = record("Observation", patient_id) | {"status": "done"}
+    try:
+        await client.resource("Observation", **wrong).create()
+    except OperationOutcome as refused:
+        issue = refused.resource["issue"][0]
+        check(issue["expression"] == ["Observation.status"], f"refused: {issue['diagnostics']}")
+    else:
+        check(truth=False, what="an Observation with a status that R4 doesn't know must be refused")
+
+
 async def main(base: str) -> None:
     """Run the job against the server at ``base``."""
     client = AsyncFHIRClient(base)
@@ -114,6 +127,7 @@ async def main(base: str) -> None:
     print(f"Patient {patient.id} at {base}")
     for resource_type in CHANGES:
         await run_type(base, client, resource_type, patient.id)
+    await run_refused(client, patient.id)
     await patient.delete()
     check(await is_deleted(client, f"Patient/{patient.id}"), "the patient is deleted too")
     print("main job done")

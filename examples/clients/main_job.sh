@@ -105,6 +105,11 @@ run_type Consent status '"active"' '"inactive"'
 run_type RelatedPerson active true false
 run_type Observation status '"final"' '"amended"'
 run_type ExplanationOfBenefit status '"active"' '"cancelled"'
+echo "A refusal"
+sed "s/{{patientId}}/$patient/; s/\"final\"/\"done\"/" "$RECORDS/Observation.json" >"$WORK/record"
+send 422 POST "$BASE/Observation" "$WORK/record"
+has '"expression": *\["Observation.status"\]' || fail "the OperationOutcome does not say where: $(cat "$WORK/body")"
+ok "a status that R4 doesn't know is refused (422): $(sed -E 's/.*"diagnostics": *"([^"]*)".*/\1/' "$WORK/body")"
 call '20[04]' DELETE "$BASE/Patient/$patient"
 call 410 GET "$BASE/Patient/$patient"
 ok "the patient is deleted too"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from fhir_server.access.purposes import FORBIDDEN
 from fhir_server.access.scopes import Scopes
 
 
@@ -37,23 +38,6 @@ DEFAULT_PURPOSE = {
     Kind.OPERATOR: "HSYSADMIN",
     Kind.ANONYMOUS: "",
 }
-
-#: Purposes for which nobody ever reads a space: payment and what is below it in v3-ActReason, and marketing.
-#: Code de la sante publique L1111-18: data can't be required when a complementary contract is concluded.
-FORBIDDEN_PURPOSES = frozenset(
-    {
-        "HPAYMT",
-        "CLMATTCH",
-        "COVAUTH",
-        "COVERAGE",
-        "ELIGDTRM",
-        "ELIGVER",
-        "ENROLLM",
-        "MILDCRG",
-        "REMITADV",
-        "HMARKT",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +72,7 @@ class Caller:
         """Tell whether the law lets this caller read personal data at all, whatever anybody consented to."""
         if self.kind in (Kind.INSURER, Kind.PAYER_FEED, Kind.ANONYMOUS):
             return False
-        return self.purpose_of_use not in FORBIDDEN_PURPOSES
+        return self.purpose_of_use not in FORBIDDEN
 
 
 #: Who did not sign in: sees what is public, the conformance resources.

@@ -21,13 +21,15 @@ class AccessContext:
     """The caller of an interaction and what the caller may see.
 
     ``actor`` names the caller in page links and logs; ``authors`` are the references that are kept as those who
-    deposited what the caller writes. ``caller`` is None in open mode and for the server itself.
+    deposited what the caller writes. ``caller`` is None in open mode and for the server itself. ``own`` are the
+    patients for whom the caller decides: the person, or who represents the person in everything.
     """
 
     actor: str
     policy: Policy
     authors: tuple[str, ...] = ()
     caller: Caller | None = None
+    own: frozenset[str] = frozenset()
 
     @property
     def sees_all(self) -> bool:
@@ -43,6 +45,10 @@ class AccessContext:
     def is_open(self) -> bool:
         """Tell whether nobody signed in: open mode, or the server's own work."""
         return self.caller is None
+
+    def decides_for(self, patient: str) -> bool:
+        """Tell whether the caller may do what is a patient's own matter: for the patient, as operator, in open mode."""
+        return self.sees_all or patient in self.own
 
     def filter_for(self, type_: str, letter: str) -> Mapping[str, Any] | None:
         """Return the MongoDB filter that each query on a type carries; {} restricts nothing, None: don't ask."""

@@ -75,10 +75,21 @@ class Facts:
     """What the store knows about caller and patients, read anew for each request.
 
     ``spaces`` are the patients whose spaces the caller may look into at all (own space, care team, explicit consent),
-    each with what of it their Consents leave to be seen.
+    each with what of it their Consents leave; ``writing`` has that for creating (c) and changing (u) where they say
+    something else about it. ``own`` are the patients for whom the caller decides: the person, or who represents the
+    person in everything. ``matrix`` is what the caller's profession may see at most.
     """
 
     spaces: Mapping[str, Clause] = field(default_factory=dict)
+    writing: Mapping[str, Mapping[str, Clause]] = field(default_factory=dict)
+    own: frozenset[str] = frozenset()
+    matrix: Clause = EVERYTHING
+    emergency: str = ""
+    masked_in_emergency: bool = False
+
+    def spaces_for(self, letter: str) -> Mapping[str, Clause]:
+        """Return the spaces for a letter."""
+        return self.writing.get("u" if letter == "d" else letter, self.spaces)
 
 
 Condition = Callable[[str, Scope], Clause]
@@ -106,7 +117,19 @@ def _reachable(caller: Caller, type_: str, letter: str, facts: Facts, condition:
     if letter in "rs" and rule(type_) is Rule.CONFORMANCE:
         return EVERYTHING
     within = either(*(_granted(caller, type_, s, condition) for s in _scopes(caller, type_, letter)))
-    return both(within, _writable(caller, type_, facts) if letter == "c" else visible(caller, type_, facts))
+    if letter == "c":
+        return both(within, _writable(caller, type_, facts))
+    seen = visible(caller, type_, facts)
+    if letter in "ud" and caller.kind in (Kind.REPRESENTATIVE, Kind.APP):
+        seen = both(seen, _changeable(type_, letter, facts))
+    return both(within, seen)
+
+
+def _changeable(type_: str, letter: str, facts: Facts) -> Clause:
+    """Return what of the spaces the caller may change, which is a part of what the caller sees."""
+    if type_ in PRIVILEGED:
+        return any_of(HOME, sorted(facts.own))
+    return either(Missing(HOME), _of_homes(facts.spaces_for(letter)))
 
 
 def _granted(caller: Caller, type_: str, scope: Scope, condition: Condition) -> Clause:
@@ -134,7 +157,9 @@ def _writable(caller: Caller, type_: str, facts: Facts) -> Clause:
     deposited = any_of("_sec.auth", [caller.subject])
     if caller.kind in _DEPOSITORS:
         return deposited
-    return either(any_of(HOME, sorted(facts.spaces)), both(deposited, Missing(HOME)))
+    if type_ in PRIVILEGED:
+        return any_of(HOME, sorted(facts.own))
+    return either(_of_homes(facts.spaces_for("c")), both(deposited, Missing(HOME)))
 
 
 def is_allowed(caller: Caller, type_: str, letter: str) -> bool:
@@ -187,7 +212,7 @@ def visible(caller: Caller, type_: str, facts: Facts) -> Clause:
     if closed is Rule.OPERATOR:
         return NOTHING
     if closed is Rule.AUDIT:
-        return current if caller.kind is Kind.AUDITOR else both(current, any_of(HOME, [caller.patient or ""]))
+        return current if caller.kind is Kind.AUDITOR else both(current, any_of(HOME, sorted(facts.own)))
     alone = EVERYTHING if type_ in NAME_OTHERS else Missing("_sec.also")
     seen = either(_of_spaces(caller, facts), _deposited_by(caller))
     return NOTHING if seen == NOTHING else grants(both(seen, current, alone))
@@ -195,19 +220,36 @@ def visible(caller: Caller, type_: str, facts: Facts) -> Clause:
 
 def _of_spaces(caller: Caller, facts: Facts) -> Clause:
     """Return what is to be seen of the caller's patients; those whose Consents say the same stand together."""
+    return both(_of_homes(facts.spaces), *bounds(caller, facts).values())
+
+
+def _of_homes(homes: Mapping[str, Clause]) -> Clause:
     alike: dict[Clause, list[str]] = {}
-    for home, clause in facts.spaces.items():
+    for home, clause in homes.items():
         alike.setdefault(clause, []).append(home)
-    spaces = either(*(both(any_of(HOME, sorted(homes)), clause) for clause, homes in alike.items()))
-    return both(spaces, AtMost("_sec.conf", _clearance(caller)), _unmasked(caller.kind))
+    return either(*(both(any_of(HOME, sorted(named)), clause) for clause, named in alike.items()))
 
 
-def _clearance(caller: Caller) -> int:
-    """Return the highest confidentiality that the caller sees; a role ``clearance-R`` raises a professional's."""
+def bounds(caller: Caller, facts: Facts) -> dict[str, Clause]:
+    """Return what no Consent lifts, by its name: the matrix of professions, confidentiality, masks and delays."""
+    return {
+        "profession": facts.matrix if caller.kind is Kind.PROFESSIONAL else EVERYTHING,
+        "confidentiality": AtMost("_sec.conf", clearance(caller, facts)),
+        "mask": EVERYTHING if facts.emergency and facts.masked_in_emergency else _unmasked(caller.kind),
+    }
+
+
+def clearance(caller: Caller, facts: Facts) -> int:
+    """Return the highest confidentiality that the caller sees; a role ``clearance-R`` raises a professional's.
+
+    In an emergency what is restricted is seen, too; what is very restricted is not.
+    """
     if caller.kind in (Kind.CITIZEN, Kind.REPRESENTATIVE):
         return LEVELS["V"]
+    least = LEVELS["R" if facts.emergency else "N"]
     return max(
-        (level for code, level in LEVELS.items() if f"clearance-{code}" in caller.roles), default=LEVELS["N"]
+        (level for code, level in LEVELS.items() if f"clearance-{code}" in caller.roles and level > least),
+        default=least,
     )
 
 

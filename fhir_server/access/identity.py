@@ -10,8 +10,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from fhir_server.access.caller import FORBIDDEN_PURPOSES, Caller, Kind
+from fhir_server.access.caller import Caller, Kind
 from fhir_server.access.issuer import Client, Issuer
+from fhir_server.access.purposes import FORBIDDEN
 from fhir_server.access.scopes import Scopes, parse
 from fhir_server.access.tokens import BadToken, strings
 
@@ -91,7 +92,7 @@ def _scopes(text: str, types: Collection[str], user: str, patient: str | None) -
 
 def _purpose(codes: Collection[str]) -> str:
     """Return the purpose that counts: one for which the law forbids reading, before all others."""
-    return next((code for code in codes if code in FORBIDDEN_PURPOSES), next(iter(codes), ""))
+    return next((code for code in codes if code in FORBIDDEN), next(iter(codes), ""))
 
 
 def _text(claims: Mapping[str, Any], paths: Collection[str]) -> str | None:

@@ -10,7 +10,7 @@ Only exclusions hold for it, which is why ``grants`` refuses a policy that consi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -109,7 +109,24 @@ class AtMost:
 
     def admits(self, document: Mapping[str, Any]) -> bool:
         """Tell whether such a number is there."""
-        return any(type(value) is int and value <= self.limit for value in _held(document, self.field))
+        return any(value <= self.limit for value in _numbers(document, self.field))
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """The field is a number, and not smaller than the limit."""
+
+    field: str
+    limit: int
+    is_positive = True
+
+    def as_filter(self) -> dict[str, Any]:
+        """Return the comparison."""
+        return {self.field: {"$gte": self.limit}}
+
+    def admits(self, document: Mapping[str, Any]) -> bool:
+        """Tell whether such a number is there."""
+        return any(value >= self.limit for value in _numbers(document, self.field))
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +283,15 @@ def of_deletions(condition: Any) -> Any:
     if isinstance(condition, Mapping):
         return {HOME_OF_DELETED if k == HOME else k: of_deletions(v) for k, v in condition.items()}
     return list(map(of_deletions, condition)) if isinstance(condition, list) else condition
+
+
+def _numbers(document: Mapping[str, Any], field: str) -> Iterator[int]:
+    # Large ones come from the database as a type of its own, below int; true and false are no numbers there.
+    return (
+        value
+        for value in _held(document, field)
+        if isinstance(value, int) and value is not True and value is not False
+    )
 
 
 def _held(document: Mapping[str, Any], field: str) -> tuple[Any, ...]:

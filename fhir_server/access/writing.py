@@ -64,6 +64,12 @@ def check_change(caller: Caller, before: Document, after: Document | None, *, la
         raise forbidden("What a professional has yet to explain is shown by a professional.")
 
 
+def check_consent(caller: Caller, made: Document) -> None:
+    """Raise FhirError 403 when the writer of a Consent (its access keys are ``made``) is one of those it names."""
+    if caller.kind is Kind.REPRESENTATIVE and caller.subject in made.get("who", ()):
+        raise forbidden("Nobody can write a Consent about themselves for another person.")
+
+
 def _is_lowered(old: Document, new: Document) -> bool:
     if new["conf"] < old.get("conf", 0):
         return True

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fhir_server.cli import certify
 from fhir_server.cli.exits import Exit, stop
 
 if TYPE_CHECKING:
@@ -17,6 +18,12 @@ RUN_EPILOG = """\b
 Examples:
   fhir-server conformance run http --base http://127.0.0.1:8080/fhir --out report
   fhir-server conformance run scripts/ --base https://fhir.example/r4 --token-file token.txt --resume run.log
+"""
+
+COLLECTION_EPILOG = """\b
+Examples:
+  fhir-server conformance collection --base http://127.0.0.1:8080/fhir --format postman
+  fhir-server conformance collection --base http://127.0.0.1:8080/fhir --format bruno --out bruno --type Patient
 """
 
 program = typer.Typer(no_args_is_help=True)
@@ -41,12 +48,14 @@ _Scripts = Annotated[
 ]
 _Forms = Annotated[
     str,
-    typer.Option("--report", metavar="FORMS", help="Of html,json,junit,csv,fhir,badge; written to --out."),
+    typer.Option(
+        "--report", metavar="FORMS", help="Of html,json,junit,csv,fhir,summary,badge; written to --out."
+    ),
 ]
 _Out = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Where reports are written; without it, none.")
 ]
-ALL_FORMS = "html,json,junit,csv,fhir,badge"
+ALL_FORMS = "html,json,junit,csv,fhir,summary,badge"
 
 
 @program.command("run", epilog=RUN_EPILOG)
@@ -118,21 +127,33 @@ def own(
     *,
     scripts: _Scripts = None,
     report: _Forms = ALL_FORMS,
-    out: _Out = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where reports are written.", show_default=True)
+    ] = Path("conformance/results"),
     jobs: Annotated[int, typer.Option(min=1, help="Scripts that run at the same time.")] = 4,
 ) -> None:
-    """Start a fresh server of our own, run our suites against it, and stop it.
+    """Start fresh servers of our own, run our suites against them, and stop them.
 
-    Needs the embedded MongoDB. Exit codes are those of run.
+    The first one is open; what it leaves out, because nobody signs in there, runs against a second one with signing in.
+    Needs the embedded MongoDB. Exit codes are those of run; what both servers leave out counts as not passed.
     """
     from fhir_server.cli.fresh_server import fresh_server
     from fhir_server.testscript import Endpoints, Log, Options
+    from fhir_server.testscript.results import completed
 
     forms = _forms(report)
     found = _read(scripts or [])
     with fresh_server() as base:
         done = _run(found, Endpoints({1: base}), Options(jobs), Log(None, base))
-    raise typer.Exit(int(_report(done, forms, out)))
+    left = [script for script, it in zip(found, done.scripts, strict=True) if it.lacks]
+    if left:
+        with fresh_server(FHIR_AUTH_DEV_SERVER="true") as base:
+            done = completed(done, _run(left, Endpoints({1: base}), Options(jobs), Log(None, base)))
+    code = _report(done, forms, out)
+    raise typer.Exit(int(Exit.FINDINGS if any(script.lacks for script in done.scripts) else code))
+
+
+program.command("certify", epilog=certify.EPILOG)(certify.certify)
 
 
 @program.command("compare")
@@ -189,6 +210,68 @@ def write(
     for script in found:
         (folder / f"{script.resource['id']}.json").write_bytes(encode(script.resource) + b"\n")
     print(f"{len(found)} TestScripts in {folder}")
+
+
+@program.command("collection", epilog=COLLECTION_EPILOG)
+def collection(
+    *,
+    base: Annotated[str, typer.Option(metavar="URL", help="The base of the server.")],
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORM", help="postman, bruno or http.")
+    ] = "postman",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder, made if need be.")] = Path(),
+    type_: Annotated[
+        list[str] | None, typer.Option("--type", metavar="TYPE", help="A type to have; without any: all.")
+    ] = None,
+    sample: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A resource (JSON) to create, read, update and delete; ours are of six types.",
+        ),
+    ] = None,
+) -> None:
+    """Generate requests to try a server with, from its CapabilityStatement: for Postman, Bruno or as an HTTP file."""
+    import httpx
+
+    from fhir_server.testscript.collections import FORMS
+    from fhir_server.testscript.collections import collection as made_from
+
+    if form not in FORMS:
+        stop(Exit.USAGE, f'--format knows {", ".join(FORMS)}, not "{form}".')
+    base = base.rstrip("/")
+    try:
+        answer = httpx.get(f"{base}/metadata", headers={"Accept": "application/fhir+json"}, timeout=30)
+        files = FORMS[form](
+            made_from(answer.raise_for_status().json(), base, _samples(sample or []), type_ or ())
+        )
+    except httpx.HTTPError as reason:
+        stop(Exit.CONNECTION, f"{base}/metadata can't be read: {reason}")
+    except ValueError as reason:
+        stop(Exit.USAGE, str(reason))
+    for name, text in files.items():
+        file = out / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    print(out / next(iter(files)))
+
+
+def _samples(given: list[Path]) -> dict[str, dict[str, Any]]:
+    """Return the resources to write by type: ours, and those of the user instead; raise ValueError for no resource."""
+    import json
+
+    from fhir_server.definitions.content import content_folder
+
+    found: dict[str, dict[str, Any]] = {}
+    for file in (*sorted((content_folder("examples") / "clients" / "records").glob("*.json")), *given):
+        try:
+            resource = json.loads(file.read_text(encoding="utf-8"))
+            found[resource["resourceType"]] = resource
+        except OSError as reason:
+            raise ValueError(f"{file} can't be read: {reason.strerror}.") from reason
+        except (ValueError, KeyError, TypeError) as reason:
+            raise ValueError(f"{file} is no resource in JSON.") from reason
+    return found
 
 
 def _read(names: list[str]) -> list[Script]:
@@ -314,6 +397,8 @@ def _report(done: Run, forms: list[str], out: Path | None) -> Exit:
     for script in done.scripts:
         if script.error:
             print(f"error\t{script.name}\t{script.error}")
+        if script.lacks:
+            print(f"skip\t{script.name}\t{script.lacks}")
         for phase, step in script.steps():
             if step.message and step.result not in {PASS, "skip"}:
                 print(f"{step.result}\t{script.name}\t{phase.name}: {step.title}: {step.message}")

@@ -14,12 +14,16 @@ from pathlib import Path
 
 
 @contextmanager
-def fresh_server() -> Iterator[str]:
-    """Give the base URL of an empty server with the embedded MongoDB; raises RuntimeError when it doesn't start."""
+def fresh_server(**settings: str) -> Iterator[str]:
+    """Give the base URL of an empty server with the embedded MongoDB; ``settings`` are variables of its environment.
+
+    Raises RuntimeError when it doesn't start.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FHIR_")}
+    environment |= settings
     with tempfile.TemporaryDirectory(prefix="fhir-conformance-") as folder:
         log = Path(folder) / "server.log"
         command = [

@@ -16,6 +16,7 @@ from fhir_server.cli import (
     fhirpath,
     load,
     packages,
+    sandbox,
     schema,
     serve,
     space,
@@ -52,6 +53,7 @@ def root(
 
 
 program.command("serve", epilog=serve.EPILOG)(serve.serve)
+program.command("sandbox", epilog=sandbox.EPILOG)(sandbox.sandbox)
 program.command("load", epilog=load.EPILOG)(load.load)
 program.command("validate", epilog=validate.EPILOG)(validate.validate)
 program.command("fhirpath", epilog=fhirpath.EPILOG)(fhirpath.fhirpath)

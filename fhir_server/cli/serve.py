@@ -27,7 +27,7 @@ Examples:
 """
 
 #: Seconds to wait for a port in use: the workers of a server that was killed need a moment to leave it.
-_PORT_S = 2.0
+_PORT_S = 6.0
 
 
 def serve(
@@ -47,6 +47,9 @@ def serve(
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error (log.level).")] = None,
     log_format: Annotated[str | None, typer.Option(help="json or text (log.format).")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file instead of fhir-server.toml.")] = None,
+    sandbox: Annotated[
+        bool | None, typer.Option("--sandbox", help="Let whoever calls reset the data (sandbox.on).")
+    ] = None,
     production: Annotated[bool, typer.Option("--production", help="Refuse unsafe settings.")] = False,
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM.
@@ -71,6 +74,7 @@ def serve(
         "data.dir": data_dir.absolute() if data_dir else None,
         "mongodb.uri": mongodb_uri,
         "examples.load": load_examples,
+        "sandbox.on": sandbox,
         "log.level": log_level,
         "log.format": log_format,
     }
@@ -88,6 +92,10 @@ def serve(
 def unsafe(settings: Settings, *, is_production: bool) -> list[str]:
     """Return what must not be served like this, a sentence with the remedy each."""
     found = []
+    if settings.sandbox.on and is_production:
+        found.append("A sandbox lets callers replace all data: --production refuses sandbox.on.")
+    if settings.sandbox.on and settings.http.workers > 1:
+        found.append("A sandbox has one worker, which knows the faults that wait: leave out http.workers.")
     is_open, is_local = not settings.auth.is_on, _is_loopback(settings.http.host)
     if is_open and is_production:
         found.append("Nobody has to sign in: --production needs auth.issuers.")

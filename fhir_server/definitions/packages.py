@@ -11,7 +11,7 @@ import json
 import re
 import tarfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -144,12 +144,13 @@ class PackageStore:
         )
 
     def load(self, definitions: Definitions) -> list[Package]:
-        """Add the definitions of all installed packages; return these without their resources."""
+        """Add the definitions of all installed packages; return these with their SearchParameters alone."""
         loaded = []
         for path in self._paths():
             package = read_package(path)
             add(package, definitions)
-            loaded.append(Package(package.name, package.version, package.dependencies))
+            searched = tuple(r for r in package.resources if r["resourceType"] == "SearchParameter")
+            loaded.append(Package(package.name, package.version, package.dependencies, searched))
         return loaded
 
     def install(self, source: str) -> tuple[list[str], list[str]]:
@@ -233,9 +234,26 @@ def _append(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     archive.addfile(member, io.BytesIO(content))
 
 
+def search_parameters(packages: Iterable[Package]) -> list[dict[str, Any]]:
+    """Return the SearchParameters of packages, of each URL the newest version, in the order of the packages."""
+    found: dict[str, dict[str, Any]] = {}
+    for package in packages:
+        for definition in package.resources:
+            url = definition.get("url")
+            if definition["resourceType"] != "SearchParameter" or not isinstance(url, str):
+                continue
+            if url not in found or _version(definition) > _version(found[url]):
+                found[url] = definition
+    return list(found.values())
+
+
+def _version(definition: dict[str, Any]) -> tuple[tuple[int, int, str], ...]:
+    return version_order(str(definition.get("version", "")))
+
+
 def add(package: Package, definitions: Definitions) -> int:
     """Add a package's definitions; return how many were taken."""
     return sum(definitions.add(resource) for resource in package.resources)
 
 
-__all__ = ["CACHE", "FhirError", "Package", "PackageStore", "add", "read_package"]
+__all__ = ["CACHE", "FhirError", "Package", "PackageStore", "add", "read_package", "search_parameters"]

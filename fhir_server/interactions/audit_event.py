@@ -36,7 +36,6 @@ _SHAPING = ("_format", "_pretty")
 _TOKENS = {"action": "a", "outcome": "o", "subtype": "k"}
 #: Who may read the whole audit; the patient and the representative read that of their own record, others nothing.
 _AUDITORS = (Kind.AUDITOR, Kind.OPERATOR)
-_CITIZENS = (Kind.CITIZEN, Kind.REPRESENTATIVE)
 _ID_MAX = 64
 
 
@@ -115,8 +114,8 @@ def visible(request: FhirRequest) -> Mapping[str, Any]:
     caller = request.access.caller
     if caller is None or caller.kind in _AUDITORS:
         return {}
-    if caller.kind in _CITIZENS and caller.patient:
-        return {"p": caller.patient.removeprefix("Patient/")}
+    if request.access.own:
+        return {"p": {"$in": sorted(request.access.own)}}
     raise error("forbidden", "The audit is for the patient concerned and for auditors.", status=403)
 
 

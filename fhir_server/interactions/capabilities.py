@@ -5,7 +5,9 @@ https://hl7.org/fhir/R4/http.html#capabilities, https://hl7.org/fhir/R4/capabili
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -14,6 +16,7 @@ from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions import audit_event
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Operation, Policy, Server, Target
 from fhir_server.interactions.patching import ACCEPTED
+from fhir_server.interactions.steps.preconditions import is_among
 from fhir_server.interactions.terminology_capabilities import terminology_statement
 from fhir_server.outcome import error
 from fhir_server.search import Registry
@@ -39,7 +42,7 @@ _DOCUMENTATION = (
     "nearest one, unless the client sends Prefer: handling=lenient. Totals are returned on request (_total). "
     "Chains and _has follow up to 4 links; "
     "includes end at 1000 resources and 5 levels of :iterate for a page, and an outcome says so. "
-    "Searches of several types are sorted by _lastUpdated. "
+    "Searches of several types are sorted by _lastUpdated, those of a compartment come type after type without _sort. "
     "_contained and _containedType find contained resources, _at the versions of a moment, _list also "
     "$current-problems, $current-medications, $current-allergies and $current-drug-allergies. "
     "Batches and transactions take up to {entries} entries and {megabytes} MB. A search that picks the resource of a "
@@ -55,7 +58,16 @@ async def capabilities(server: Server, request: FhirRequest, target: Target) -> 
         return FhirResponse(200, (), (encode(terminology_statement(server)),))
     if mode not in ("full", "normative"):
         raise error("value", "mode is one of full, normative and terminology.")
-    return FhirResponse(200, (), (server.capabilities["statement"],))
+    body = server.capabilities()
+    tag = _tag_of(body)
+    if is_among(request.headers.get("if-none-match", ""), tag):
+        return FhirResponse(304, (("ETag", f'W/"{tag}"'),))
+    return FhirResponse(200, (("ETag", f'W/"{tag}"'),), (body,))
+
+
+@lru_cache(maxsize=2)
+def _tag_of(body: bytes) -> str:
+    return blake2b(body, digest_size=8).hexdigest()
 
 
 def statement(
@@ -64,8 +76,17 @@ def statement(
     policy: Policy,
     started: str,
     operations: Sequence[Operation] = (),
+    *,
+    structures: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Return the CapabilityStatement resource; ``interactions`` are the codes that the router has rows for."""
+    """Return the CapabilityStatement resource.
+
+    ``interactions`` are the codes that the router has rows for, ``structures`` the StructureDefinitions beside R4's.
+    """
+    profiles: dict[str, list[str]] = {}
+    for structure in structures:
+        if structure.get("derivation") == "constraint":
+            profiles.setdefault(structure["type"], []).append(structure["url"])
     offered = set(interactions)
     if "transaction" in offered:
         offered.add("batch")  # one address answers both
@@ -87,7 +108,10 @@ def statement(
                 ),
                 **({"security": policy.security} if policy.security else {}),
                 "resource": [
-                    {**_of_type(type_, offered, registry, policy), **_offered(operations, type_)}
+                    {
+                        **_of_type(type_, offered, registry, policy, sorted(set(profiles.get(type_, ())))),
+                        **_offered(operations, type_),
+                    }
                     for type_ in registry.types.resource_types
                 ],
                 "interaction": [{"code": code} for code in _OF_SYSTEM if code in offered],
@@ -117,12 +141,15 @@ def _offered(operations: Sequence[Operation], type_: str) -> dict[str, Any]:
     return {"operation": rows} if rows else {}
 
 
-def _of_type(type_: str, offered: set[str], registry: Registry, policy: Policy) -> dict[str, Any]:
+def _of_type(
+    type_: str, offered: set[str], registry: Registry, policy: Policy, profiles: list[str]
+) -> dict[str, Any]:
     if policy.audit and type_ == audit_event.TYPE:
         return _of_audit()
     return {
         "type": type_,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{type_}",
+        **({"supportedProfile": profiles} if profiles else {}),
         "interaction": [{"code": code} for code in _OF_TYPE if code in offered],
         "versioning": "versioned-update",
         "readHistory": True,

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fhir_server.access import AccessContext
+from fhir_server.access.matrix import DEFAULT, Matrix
 from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.definitions import Definitions
+from fhir_server.interactions.sandbox import Sandbox
 from fhir_server.interactions.steps.links import Links
 from fhir_server.outcome import Issue
 from fhir_server.search import Cursors, Indexer, Registry
@@ -106,10 +108,14 @@ class Policy:
     check_references_on_delete: bool = False
     expunge: Literal["off", "on", "everything"] = "off"
     audit: bool = False
+    sandbox: bool = False
     ingest_lines: int = 10_000
     measures_per_day: int = 20_000
     contacts_max: int = 5
     enforce_spaces: bool = False
+    consents_verified: bool = False
+    masked_in_emergency: bool = False
+    professions: Matrix = DEFAULT
     refuse_test_identities: bool = False
     space_cohort: str = "born-from:2022-01-01"
     space_opening_days: int = 42
@@ -118,7 +124,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """The read-only bundle of parts that ``app`` builds and every handler gets; ``audit`` is None when it is off."""
+    """The read-only bundle of parts that ``app`` builds and every handler gets; ``audit`` is None when it is off.
+
+    So is ``sandbox`` where the server is none.
+    """
 
     store: Store
     definitions: Definitions
@@ -132,9 +141,10 @@ class Server:
     new_id: NewId
     policy: Policy
     links: Links
-    capabilities: Mapping[str, bytes]
+    capabilities: Callable[[], bytes]
     operations: Mapping[str, Operation] = field(default_factory=dict)
     audit: AuditLog | None = None
+    sandbox: Sandbox | None = None
 
 
 Handler = Callable[[Server, FhirRequest, Target], Awaitable[FhirResponse]]

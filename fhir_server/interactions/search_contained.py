@@ -7,6 +7,7 @@ one container stay together on a page. https://hl7.org/fhir/R4/search.html#conta
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,10 +18,13 @@ from fhir_server.interactions.steps.explaining import Explanations
 from fhir_server.interactions.steps.lookups import answered
 from fhir_server.interactions.steps.merging import Shown, merged
 from fhir_server.outcome import error
-from fhir_server.search import SearchQuery
+from fhir_server.search import SearchQuery, count_plan
 from fhir_server.search.combining import any_of
 from fhir_server.search.containment import holding, matching
 from fhir_server.store.documents import Stored
+
+#: Most containers of a type whose matches are counted.
+_MOST_COUNTED = 10_000
 
 
 async def search_contained(
@@ -29,11 +33,10 @@ async def search_contained(
     """Return 200 with the containers of matches of the query, or with the matches themselves."""
     shape = query.results
     are_parts = shape.contained_type == "contained"
-    if are_parts and (shape.includes or shape.count_only or shape.total != "none"):
+    if are_parts and shape.includes:
         raise error(
             "not-supported",
-            "'_containedType=contained' can't be used with includes or totals: only containers have references of "
-            "their own and are counted.",
+            "'_containedType=contained' can't be used with includes: only containers have references of their own.",
             status=400,
         )
     query = await answered(server, request, query)
@@ -57,18 +60,42 @@ async def search_contained(
             taken += 1
         return Shown(places, parts, taken)
 
+    async def count(asked: Sequence[SearchQuery]) -> int | None:
+        if not shape.count_only and shape.total == "none":
+            return None
+        return sum(await asyncio.gather(*(_number(server, request, one, query) for one in asked)))
+
+    shaped = (show, count) if are_parts else (None, None)
     return await merged(
-        server, request, wanted, queries, explanations=explanations, show=show if are_parts else None
+        server, request, wanted, queries, explanations=explanations, show=shaped[0], count=shaped[1]
+    )
+
+
+async def _number(server: Server, request: FhirRequest, holders: SearchQuery, query: SearchQuery) -> int:
+    """Return how many resources match in the containers of a type, by their index entries; raises FhirError 422."""
+    plan = replace(count_plan(holders, server.registry), limit=_MOST_COUNTED + 1, keys_only=True)
+    page = await server.store.search(replace(plan, projection=("i", "x", "p", "cp")), request.access)
+    if len(page.rows) > _MOST_COUNTED or page.is_cut:
+        raise error(
+            "too-costly",
+            f"More than {_MOST_COUNTED} resources of type {holders.type} hold a match, too many to be counted. Add a "
+            "criterion, or leave out the total.",
+        )
+    return sum(
+        _is_match(row, query) + len(matching(query.type, query.expression, row.fields["i"]))
+        for row in page.rows
     )
 
 
 def _matches(row: Stored, query: SearchQuery) -> list[Stored]:
     """Return the resource itself, if it is asked for and matches, and the matches that it contains."""
-    found = []
-    document = {"_id": row.id, "lu": row.key, **row.fields}
-    is_asked = query.results.contained == "both" and row.type == query.type
-    if is_asked and query.expression.matches(document):
-        found.append(row)
+    found = [row] if _is_match(row, query) else []
     ids = matching(query.type, query.expression, row.fields["i"])
     by_id = {one.get("id"): one for one in decode(row.body).get("contained", ())} if ids else {}
     return [*found, *(replace(row, type=query.type, id=id_, body=encode(by_id[id_])) for id_ in ids)]
+
+
+def _is_match(row: Stored, query: SearchQuery) -> bool:
+    """Tell whether the resource itself is asked for and matches."""
+    is_asked = query.results.contained == "both" and row.type == query.type
+    return is_asked and query.expression.matches({"_id": row.id, "lu": row.key, **row.fields})

@@ -75,7 +75,10 @@ async def _merged(
 ) -> FhirResponse:
     server, wanted, explanations = to_explain(server, request, wanted)
     queries = _queries(server, request, wanted, types)
-    return await merged(server, request, wanted, queries, ignored=ignored, explanations=explanations)
+    is_record = wanted.place.compartment is not None
+    return await merged(
+        server, request, wanted, queries, ignored=ignored, explanations=explanations, is_record=is_record
+    )
 
 
 def _types(server: Server, pairs: Pairs, within: Sequence[str]) -> tuple[list[str], str]:

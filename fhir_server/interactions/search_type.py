@@ -22,9 +22,10 @@ from fhir_server.interactions.steps.asking import (
 from fhir_server.interactions.steps.explaining import to_explain
 from fhir_server.interactions.steps.including import FIELDS, included
 from fhir_server.interactions.steps.leading import leading
-from fhir_server.interactions.steps.linking import Unselective
+from fhir_server.interactions.steps.linking import Effort, Unselective
 from fhir_server.interactions.steps.lookups import answered
 from fhir_server.interactions.steps.moments import at_moment
+from fhir_server.interactions.steps.sampling import sampled
 from fhir_server.interactions.steps.searchset import large_of, searchset
 from fhir_server.interactions.steps.subsetting import parts_shown
 from fhir_server.interactions.steps.walking import Walk, Walker
@@ -71,14 +72,9 @@ async def _page(
     server: Server, request: FhirRequest, query: SearchQuery, position: Position | None
 ) -> tuple[SearchQuery, Pager[Stored] | Walk, int | None, tuple[Issue, ...]]:
     """Return the query as it was executed, its page, Bundle.total as it was asked for, and what to tell."""
-    try:
-        closed = await answered(server, request, query, thorough=False)
-    except Unselective:
-        walker = await Walker.of(server, request, query)
-        if walker is not None:
-            walk = await walker.page(position)
-            return walk.query, walk, None, walk.issues
-        closed = await answered(server, request, query)
+    closed = await _closed(server, request, query, position)
+    if isinstance(closed, Walk):
+        return closed.query, closed, None, closed.issues
     query, choice = await leading(server, request, closed, is_first=position is None)
     total = await counted(server, request, [query])
     pager: Pager[Stored] = Pager(query, server.registry, position, choice)
@@ -88,3 +84,26 @@ async def _page(
         page = await server.store.search(plan, request.access)
         pager.add(page.rows, is_cut=page.is_cut)
     return query, pager, total, ()
+
+
+async def _closed(
+    server: Server, request: FhirRequest, query: SearchQuery, position: Position | None
+) -> SearchQuery | Walk:
+    """Return the query with its inner searches answered; where they find much, the page if it is found otherwise."""
+    for effort in (Effort.LITTLE, Effort.SOME):
+        try:
+            return await answered(server, request, query, effort)
+        except Unselective:
+            walk = await _walked(server, request, query, position, effort)
+            if walk is not None:
+                return walk
+    return await answered(server, request, query)
+
+
+async def _walked(
+    server: Server, request: FhirRequest, query: SearchQuery, position: Position | None, effort: Effort
+) -> Walk | None:
+    if effort is Effort.LITTLE:
+        return await sampled(server, request, query, position)
+    walker = await Walker.of(server, request, query)
+    return None if walker is None else await walker.page(position)

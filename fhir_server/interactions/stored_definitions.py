@@ -62,6 +62,16 @@ class StoredDefinitions:
         await self.refresh()
         await self._store.count_up(COUNTER)
 
+    async def renew(self) -> None:
+        """Forget what was added, and load what the store holds: its data were replaced."""
+        async with self._lock:
+            for (kind, _), (_, added) in self._known.items():
+                if added is not None:
+                    self._definitions.remove(kind, *added)
+            self._known.clear()
+            self._since.clear()
+        await self._changed()
+
     async def refresh(self) -> None:
         """Add, replace and remove what changed in the store since the last time."""
         async with self._lock:

@@ -1,5 +1,8 @@
 """SearchParameters that are stored here take effect: at once for new resources, then for those that were there.
 
+So do those of installed packages. A stored one takes the place of a package's with its URL; a package's whose name a
+type has already does nothing, and the log says so.
+
 Every worker looks twice a second whether a SearchParameter or a job has changed. A new parameter is *written* for
 new resources from then on; one worker indexes the older ones in the background, in steps whose progress is kept,
 so that another worker goes on after a crash; when all is done, and the index is built, it is *searchable*.
@@ -11,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any
 
@@ -39,10 +43,19 @@ _MOST = 1_000
 class StoredParameters:
     """Follows the stored SearchParameters of a server; ``changed`` is called when those in effect have changed."""
 
-    def __init__(self, server: Server, base: str, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        server: Server,
+        base: str,
+        changed: Callable[[], None],
+        packaged: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Take the server, its base URL, what is told of changes, and the SearchParameters of packages."""
         self._server = server
         self._base = base
         self._changed = changed
+        self._packaged = packaged
+        self._complaints: set[str] = set()
         self._owner = os.urandom(6).hex()
         self._seen: Any = None
         self._working: asyncio.Task[None] | None = None
@@ -72,12 +85,14 @@ class StoredParameters:
         )
         if seen == self._seen:
             return
-        definitions = [
+        stored = await self._definitions()
+        definitions: list[Mapping[str, Any]] = [
             definition
-            for definition in await self._definitions()
+            for definition in stored
             if is_effective(definition, server.registry) and not list(defects(definition, server.registry))
         ]
         wanted = {f"{KIND}:{definition['id']}": definition for definition in definitions}
+        wanted |= self._of_packages(definitions, {d.get("url") for d in stored})
         for id_, definition in wanted.items():
             await offer(server, id_, definition)
         for job in jobs:
@@ -94,6 +109,33 @@ class StoredParameters:
             await server.store.refresh_indexes(type_)
         self._changed()
         self._seen = seen
+
+    def _of_packages(
+        self, stored: Sequence[Mapping[str, Any]], urls: AbstractSet[Any]
+    ) -> dict[str, Mapping[str, Any]]:
+        """Return the packages' parameters by the ids of their jobs: those that nothing stored stands in the way of."""
+        registry = self._server.registry
+        taken = {(type_, d["code"]) for d in stored for type_ in concerned(d, registry)}
+        found: dict[str, Mapping[str, Any]] = {}
+        for definition in self._packaged:
+            url = definition["url"]
+            if url in urls or not is_effective(definition, registry):
+                continue
+            names = {(type_, definition.get("code")) for type_ in concerned(definition, registry)}
+            problem = next((text for _, text in defects(definition, registry)), "")
+            if names & taken:
+                problem = f"The name '{definition.get('code')}' is taken."
+            if problem:
+                self._complain(url, problem)
+                continue
+            taken |= names
+            found[f"{KIND}:{url}"] = definition
+        return found
+
+    def _complain(self, url: str, problem: str) -> None:
+        if url not in self._complaints:
+            self._complaints.add(url)
+            _LOG.warning("the SearchParameter %s of a package takes no effect: %s", url, problem)
 
     async def _newest(self, field: str) -> int:
         plan = SearchPlan(
@@ -165,7 +207,7 @@ async def offer(server: Server, id_: str, definition: Mapping[str, Any], *, anew
     fields = {
         "digest": version,
         "code": definition["code"],
-        "parameter": definition["id"],
+        "parameter": id_.removeprefix(f"{KIND}:"),
         "types": [type_ for type_ in concerned(definition, server.registry) if type_ in present],
         "after": {},
         "indexed": 0,

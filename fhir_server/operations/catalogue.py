@@ -10,12 +10,14 @@ from dataclasses import replace
 
 from fhir_server.interactions.exchange import Handler, Operation, Policy
 from fhir_server.operations.access_log import access_log
+from fhir_server.operations.break_glass import break_glass
 from fhir_server.operations.closure import closure
 from fhir_server.operations.docref import docref
 from fhir_server.operations.document import document
 from fhir_server.operations.downsample import downsample
 from fhir_server.operations.everything import everything
 from fhir_server.operations.expand import expand
+from fhir_server.operations.explain import explain
 from fhir_server.operations.expunge import expunge
 from fhir_server.operations.ingest import ingest
 from fhir_server.operations.json_schema import json_schema
@@ -24,6 +26,7 @@ from fhir_server.operations.lookup import lookup
 from fhir_server.operations.meta import meta, meta_add, meta_delete
 from fhir_server.operations.passport import passport
 from fhir_server.operations.reindex import reindex
+from fhir_server.operations.sandbox import fault, reset, snapshot
 from fhir_server.operations.space import close_space, open_space, status
 from fhir_server.operations.space_opening import open_due_spaces
 from fhir_server.operations.stats import stats
@@ -32,6 +35,7 @@ from fhir_server.operations.summary import summary
 from fhir_server.operations.translate import translate
 from fhir_server.operations.validate import validate
 from fhir_server.operations.validate_code import validate_code
+from fhir_server.operations.who_can_see import who_can_see
 
 
 def _everything(type_: str) -> Operation:
@@ -79,9 +83,36 @@ OPERATIONS: tuple[Operation, ...] = (
     _space("close-space", close_space),
     _space("open-due-spaces", open_due_spaces, "type"),
     Operation(
+        "$break-glass",
+        "https://health-space.example/fhir/OperationDefinition/hs-break-glass",
+        frozenset({"instance"}),
+        frozenset({"POST"}),
+        break_glass,
+        frozenset({"Patient"}),
+        access="signed-in",
+    ),
+    Operation(
+        "$who-can-see",
+        "https://health-space.example/fhir/OperationDefinition/hs-who-can-see",
+        frozenset({"instance"}),
+        frozenset({"GET"}),
+        who_can_see,
+        frozenset({"Patient"}),
+        access="signed-in",
+    ),
+    Operation(
+        "$explain",
+        "https://health-space.example/fhir/OperationDefinition/hs-explain",
+        frozenset({"type"}),
+        frozenset({"GET", "POST"}),
+        explain,
+        frozenset({"Consent"}),
+        access="signed-in",
+    ),
+    Operation(
         "$reindex",
         "urn:fhir-space-server:OperationDefinition:reindex",
-        frozenset({"type", "instance"}),
+        frozenset({"system", "type", "instance"}),
         frozenset({"GET", "POST"}),
         reindex,
         frozenset({"SearchParameter"}),
@@ -242,12 +273,27 @@ _ACCESS_LOG = Operation(
 )
 
 
+def _sandbox(name: str, handler: Handler, *methods: str) -> Operation:
+    """Return the row of an operation of sandboxes."""
+    definition = f"urn:fhir-space-server:OperationDefinition:{name}"
+    levels = frozenset({"system"})
+    return Operation(f"${name}", definition, levels, frozenset(methods), handler, access="operator")
+
+
+_SANDBOX = (
+    _sandbox("reset", reset, "POST"),
+    _sandbox("snapshot", snapshot, "GET", "POST"),
+    _sandbox("fault", fault, "GET", "POST"),
+)
+
+
 def offered(policy: Policy) -> tuple[Operation, ...]:
     """Return the operations that the settings allow."""
     return (
         *OPERATIONS,
         *(() if policy.expunge == "off" else (_EXPUNGE,)),
         *((_ACCESS_LOG,) if policy.audit else ()),
+        *(_SANDBOX if policy.sandbox else ()),
     )
 
 

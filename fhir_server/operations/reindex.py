@@ -11,12 +11,15 @@ from fhir_server.datatypes.json_format import decode, encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.steps.prepare import instant
 from fhir_server.interactions.stored_parameters import KIND, offer
+from fhir_server.operations.rekey import rekey
 from fhir_server.outcome import error
 from fhir_server.search.customizing import defects, is_effective
 
 
 async def reindex(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
-    """Return the state of jobs (GET), or begin one (POST)."""
+    """Return the state of jobs (GET), or begin one (POST); at the server itself it is about access keys."""
+    if not target.type:
+        return await rekey(server, request)
     return await (_start if request.method == "POST" else _state)(server, request, target)
 
 
@@ -57,9 +60,16 @@ def _parameters(jobs: list[dict[str, Any]]) -> bytes:
     return encode(body)
 
 
+def _reference(parameter: str) -> dict[str, Any]:
+    """Return a reference to a stored parameter by its id, to a package's by its URL."""
+    if ":" in parameter:
+        return {"identifier": {"system": "urn:ietf:rfc:3986", "value": parameter}}
+    return {"reference": f"SearchParameter/{parameter}"}
+
+
 def _parts(job: dict[str, Any]) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = [
-        {"name": "parameter", "valueReference": {"reference": f"SearchParameter/{job['parameter']}"}},
+        {"name": "parameter", "valueReference": _reference(job["parameter"])},
         {"name": "code", "valueCode": job["code"]},
         {"name": "state", "valueCode": job["state"]},
         {"name": "searchable", "valueBoolean": job["state"] == "done"},

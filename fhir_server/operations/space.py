@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fhir_server.access.caller import Kind
 from fhir_server.datatypes.dates import interval
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.read import current
@@ -100,10 +99,7 @@ async def _change(
 
 def _check_own(request: FhirRequest, target: Target) -> None:
     """Raise FhirError 403 for who signed in and is neither the citizen, nor for the citizen, nor an operator."""
-    caller = request.access.caller
-    if caller is None or caller.kind is Kind.OPERATOR:
-        return
-    if caller.kind not in (Kind.CITIZEN, Kind.REPRESENTATIVE) or caller.patient != target.id:
+    if not request.access.decides_for(target.id):
         raise error("forbidden", "A space is the citizen's own matter.")
 
 

@@ -23,6 +23,7 @@ from fhir_server.interactions.router import dispatch, outcome_response
 from fhir_server.interactions.steps.admit import admit
 from fhir_server.interactions.steps.auditing import refused
 from fhir_server.interactions.steps.binary import is_native
+from fhir_server.interactions.steps.emergency import emergency_of
 from fhir_server.messages import LANGUAGE, chosen
 from fhir_server.outcome import FhirError, error
 from fhir_server.rest.access_log import AccessLog
@@ -113,6 +114,8 @@ class Gateway:
                 response = await self._gatekeeper.first(method, path, headers)
             if response is None:
                 wanted = self._wish(method, path, headers, query)
+                if self._server.sandbox is not None:
+                    await self._server.sandbox.fail(method, path, headers)
                 request = replace(request, base=self._base(scope, headers))
                 if self._gatekeeper is not None:  # who asks is known before a body is read
                     request = replace(request, access=await self._admitted(self._gatekeeper, request))
@@ -150,13 +153,16 @@ class Gateway:
         if request.method not in ("GET", "HEAD"):
             request = await self._read(request, receive)
         async with asyncio.timeout(self._edge.seconds_for(request)):
-            return await dispatch(self._server, request)
+            sandbox = self._server.sandbox
+            server = self._server if sandbox is None else sandbox.serving(self._server, request.headers)
+            return await dispatch(server, request)
 
     async def _admitted(self, gatekeeper: Gatekeeper, request: FhirRequest) -> AccessContext:
         """Return what the caller may do; raise FhirError 401 for a token that can't be trusted, 503 for no facts."""
         caller = await gatekeeper.caller(request.path, request.headers)
         try:
-            return await admit(self._server, caller, request.base)
+            emergency = emergency_of(self._server, caller, request)
+            return await admit(self._server, caller, request.base, emergency)
         except Unavailable as problem:
             raise error(
                 "transient",

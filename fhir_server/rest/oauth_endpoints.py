@@ -231,8 +231,9 @@ class Endpoints:
         )
 
     async def _launches(self, request: Request) -> Response:
-        page = launch_page(_language(request), await self._auth.clients(), await personas(self._serving()))
-        return HTMLResponse(page, headers=page_headers())
+        apps = [client for client in await self._auth.clients() if client.launch_uri]
+        page = launch_page(_language(request), apps, await personas(self._serving()))
+        return HTMLResponse(page, headers=page_headers(*(app.launch_uri for app in apps)))
 
     async def _launch(self, request: Request) -> Response:
         """Start an app as an EHR does: https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#launch-app-ehr-launch."""

@@ -11,17 +11,35 @@ from fhir_server.access.oauth.wording import FRENCH, described
 from fhir_server.rest.personas import Persona
 
 STYLE = """
-body { font: 1.1rem/1.5 system-ui, sans-serif; max-width: 40rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; }
-fieldset { border: 1px solid #767676; border-radius: .4rem; margin: 1rem 0; padding: .5rem 1rem 1rem; }
-legend { font-weight: 600; padding: 0 .3rem; }
-label { display: block; padding: .35rem 0; }
-input, select, button { font: inherit; }
-input[type=radio], input[type=checkbox] { width: 1.15rem; height: 1.15rem; margin-right: .5rem; }
-button { padding: .6rem 1.4rem; border-radius: .4rem; border: 2px solid #0b4f8a; background: #fff; color: #0b4f8a; }
-button.main { background: #0b4f8a; color: #fff; }
+:root { color-scheme: light dark; --ink: #1b1f24; --quiet: #57606a; --paper: #fff; --page: #f3f5f8; --line: #c9d0d8;
+  --field: #767f89; --accent: #0b4f8a; --on: #fff; --note: #fff4d6; --edge: #b26b00; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6edf3; --quiet: #9aa4ae; --paper: #161b22; --page: #0d1117; --line: #3d444d; --field: #7d8590;
+    --accent: #6cb6ff; --on: #0d1117; --note: #2e2408; --edge: #e3b341; } }
+* { box-sizing: border-box; }
+body { font: 1.05rem/1.5 system-ui, sans-serif; margin: 0; padding: 1rem; color: var(--ink); background: var(--page); }
+main { max-width: 40rem; margin: 0 auto; padding: 1.2rem 1.5rem; background: var(--paper); border-radius: .7rem;
+  border: 1px solid var(--line); border-top: .35rem solid var(--accent); overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; line-height: 1.25; margin: .2rem 0 1rem; }
+fieldset { border: 1px solid var(--line); border-radius: .5rem; margin: 1.2rem 0; padding: .3rem 1rem .7rem;
+  min-width: 0; }
+legend { font-weight: 600; padding: 0 .4rem; }
+fieldset p { margin: .2rem 0; color: var(--quiet); }
+.people { max-height: 19rem; overflow-y: auto; }
+label { display: block; padding: .4rem 0; }
+.choice { display: grid; grid-template-columns: auto 1fr; column-gap: .6rem; align-items: start; }
+.choice code { grid-column: 2; }
+input, select, button { font: inherit; color: inherit; }
+select { display: block; width: 100%; padding: .5rem; background: var(--paper); border: 1px solid var(--field);
+  border-radius: .4rem; }
+input[type=radio], input[type=checkbox] { width: 1.2rem; height: 1.2rem; margin: .15rem 0 0;
+  accent-color: var(--accent); }
+button { padding: .6rem 1.6rem; border-radius: .4rem; border: 2px solid var(--accent); background: none;
+  color: var(--accent); cursor: pointer; margin: .3rem .5rem .3rem 0; }
+button.main { background: var(--accent); color: var(--on); font-weight: 600; }
 :focus-visible { outline: 3px solid #e07a00; outline-offset: 2px; }
-code { font-size: .9em; color: #4a4a4a; }
-.notice { background: #fff4d6; border-left: .3rem solid #b26b00; padding: .5rem 1rem; }
+code { font-size: .85em; color: var(--quiet); }
+.notice { background: var(--note); border-left: .3rem solid var(--edge); padding: .5rem 1rem; margin: 0 0 1rem; }
 """
 _WORDS: Mapping[str, tuple[str, str]] = {
     "title": ("Let {app} in?", "Autoriser {app} ?"),
@@ -59,15 +77,12 @@ _WORDS: Mapping[str, tuple[str, str]] = {
 SIMULATED = ("access_denied", "server_error", "temporarily_unavailable", "invalid_scope")
 
 
-def page_headers(redirect: str = "") -> dict[str, str]:
-    """Return the headers of a page; its form may only lead on to ``redirect``."""
-    parts = urlsplit(redirect)
-    onwards = (
-        f" {parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else f" {parts.scheme}:"
-    )
+def page_headers(*redirects: str) -> dict[str, str]:
+    """Return the headers of a page; its form may only lead on to where ``redirects`` are."""
+    onwards = "".join(sorted({f" {_source(redirect)}" for redirect in redirects}))
     return {
         "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
-        f"form-action 'self'{onwards if redirect else ''}",
+        f"form-action 'self'{onwards}",
         "X-Frame-Options": "DENY",
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
@@ -100,8 +115,8 @@ def consent_page(
             "</fieldset>"
         )
     boxes = "".join(
-        f'<label><input type="checkbox" name="scope" value="{escape(word)}" checked>'
-        f"{escape(described(word, language, types))} <code>{escape(word)}</code></label>"
+        f'<label class="choice"><input type="checkbox" name="scope" value="{escape(word)}" checked>'
+        f"<span>{escape(described(word, language, types))}</span> <code>{escape(word)}</code></label>"
         for word in scopes
     )
     errors = "".join(_option(name, name) for name in SIMULATED)
@@ -120,8 +135,8 @@ def consent_page(
 
 
 def launch_page(language: str, clients: Iterable[Registration], people: Sequence[Persona]) -> str:
-    """Return the page that starts an app in the context of a patient."""
-    apps = "".join(_option(c.client_id, c.client_name) for c in clients if c.launch_uri)
+    """Return the page that starts one of these apps in the context of a patient."""
+    apps = "".join(_option(c.client_id, c.client_name) for c in clients)
     if not apps:
         return _page(language, _say("launch", language), f"<p>{_say('none', language)}</p>")
     patients = "".join(_option(p.id, p.name) for p in people if p.type == "Patient")
@@ -143,17 +158,23 @@ def error_page(language: str, description: str) -> str:
     return _page(language, title, f'<p role="alert" lang="en">{escape(description)}</p>')
 
 
+def _source(address: str) -> str:
+    """Return an address as a source of a policy: https://www.w3.org/TR/CSP3/#framework-directive-source-list."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else f"{parts.scheme}:"
+
+
 def _asks_for_patient(scopes: Sequence[str]) -> bool:
     return any(word == "launch/patient" or word.startswith("patient/") for word in scopes)
 
 
 def _choice(name: str, legend: str, people: Sequence[Persona]) -> str:
     rows = "".join(
-        f'<label><input type="radio" name="{name}" value="{escape(p.reference)}" required{" checked" if not n else ""}>'
-        f"{escape(p.name)} <code>{escape(p.reference)}</code></label>"
+        f'<label class="choice"><input type="radio" name="{name}" value="{escape(p.reference)}" required'
+        f"{' checked' if not n else ''}><span>{escape(p.name)}</span> <code>{escape(p.reference)}</code></label>"
         for n, p in enumerate(people)
     )
-    return f"<fieldset><legend>{legend}</legend>{rows}</fieldset>"
+    return f'<fieldset><legend>{legend}</legend><div class="people">{rows}</div></fieldset>'
 
 
 def _option(value: str, text: str) -> str:

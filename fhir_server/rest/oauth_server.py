@@ -152,10 +152,19 @@ class AuthorizationServer:
             return await self._by_secret(authorization)
         if ways:
             return await self._by_key(form)
-        client = await self.client(form.get("client_id"))
+        client = await self.client(form.get("client_id") or await self._holder(form))
         if client is None or not client.enabled or client.auth_method != "none":
             raise OAuthError("invalid_client", "The client is unknown, or must prove who it is.")
         return client
+
+    async def _holder(self, form: Mapping[str, str]) -> str | None:
+        """Return to which client a refresh token was given: a public one need not name itself again.
+
+        https://www.rfc-editor.org/rfc/rfc6749#section-6; fhirclient.js doesn't.
+        """
+        secret = form.get("refresh_token")
+        found = await self.grants.find("refresh", secret) if secret else None
+        return found["client_id"] if found is not None else None
 
     async def _by_secret(self, authorization: str) -> Registration:
         scheme, _, credentials = authorization.partition(" ")

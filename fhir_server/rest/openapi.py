@@ -6,8 +6,11 @@ has the schema of their content.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from fhir_server.interactions.exchange import Operation
+from fhir_server.rest import openapi_operations
 
 FHIR_JSON = "application/fhir+json"
 FHIR_XML = "application/fhir+xml"
@@ -43,8 +46,13 @@ _OF_SEARCH = ("_count", "_sort", "_total")
 _OF_HISTORY = ("_count", "_since", "_at", "_history_sort")
 
 
-def openapi(statement: Mapping[str, Any], prefix: str, base: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document: ``base`` (the pages FastAPI knows) and every advertised interaction.
+def openapi(
+    statement: Mapping[str, Any],
+    prefix: str,
+    base: Mapping[str, Any],
+    operations: Iterable[Operation] = (),
+) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document: ``base`` (the pages FastAPI knows), every advertised interaction and operation.
 
     ``prefix`` is the path of the FHIR base.
     """
@@ -69,6 +77,7 @@ def openapi(statement: Mapping[str, Any], prefix: str, base: Mapping[str, Any]) 
         for interaction in resource["interaction"]:
             path, method, operation = _BY_CODE[interaction["code"]](resource)
             paths.setdefault(f"{prefix}/{path}", {})[method] = operation
+    paths |= openapi_operations.paths(operations, prefix, _operation, (_ID, _VID))
     components = {
         **base.get("components", {}),
         "parameters": parameters,

@@ -73,7 +73,10 @@ async def _found(server: Server, type_: str, parameters: dict[str, str]) -> list
 
 def _name(resource: dict[str, Any]) -> str:
     for name in resource.get("name", ()):
-        text = name.get("text") or " ".join((*name.get("given", ()), name.get("family", ""))).strip()
+        parts = (*name.get("given", ()), name.get("family"))
+        text = name.get("text") or " ".join(
+            part for part in parts if part
+        )  # given may have null beside extensions
         if text:
             return str(text)
     return f"{resource['resourceType']}/{resource['id']}"

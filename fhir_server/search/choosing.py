@@ -110,9 +110,7 @@ def _through(keys: Keys, bound: Mapping[str, Expression], type_: str, registry: 
         scans *= len(leaf.values) if isinstance(leaf, Equal) else MOST_SCANS + 1
     if keys.fields[0] == "p":
         # A second key that is equal to something is best, then a beginning, none, one that is not bounded.
-        rank = _HOME + sum(
-            1 if leaf is None else -2 if isinstance(leaf, Equal) else -1 for leaf in leaves[1:]
-        )
+        rank = HOME + sum(1 if leaf is None else -2 if isinstance(leaf, Equal) else -1 for leaf in leaves[1:])
     else:
         rank = _rank(bound[keys.fields[0]], keys.fields[0], type_, registry)
     order = keys.order or ("s" if keys.fields[0] == "p" and type_ in MAIN_DATES else "lu")
@@ -120,7 +118,7 @@ def _through(keys: Keys, bound: Mapping[str, Expression], type_: str, registry: 
 
 
 #: Ranks of criteria (0 is best); a home patient leads over everything but an id.
-_HOME = 5
+HOME = 5
 _RANKS = {
     "token": 30,
     "reference": 20,

@@ -51,8 +51,7 @@ class SearchPlan:
 
     When ``computed`` is not empty the query is an aggregation, in this order: match ``filter`` (and access),
     ``$addFields`` computed, match ``after`` (if not empty), sort, limit, project. Otherwise it is a plain
-    find and
-    ``after`` is empty.
+    find and ``after`` is empty. ``sorts_first``: ``sort`` is that of an index and comes before what is computed.
     """
 
     type: str
@@ -65,5 +64,6 @@ class SearchPlan:
     issues: tuple[Any, ...] = field(default=())
     computed: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
+    sorts_first: bool = False
     keys_only: bool = False
     deleted: bool = False

@@ -31,7 +31,7 @@ _OWN: Mapping[str, Sequence[str]] = {
     "RelatedPerson": ("p", "identifier", "name", "telecom"),
     "Patient": (
         "identifier", "birthdate.l family", "family", "given", "name", "telecom", "general-practitioner",
-        "organization",
+        "organization", "gender lu",
     ),
 }  # fmt: skip
 

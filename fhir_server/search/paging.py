@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Generic, TypeVar
 
 from fhir_server.outcome import error
@@ -16,7 +17,7 @@ from fhir_server.search.choosing import Choice, choose
 from fhir_server.search.combining import Never
 from fhir_server.search.entries import SearchPlan
 from fhir_server.search.expression import Filter
-from fhir_server.search.plan import base_filter, distributed
+from fhir_server.search.plan import base_filter, combined, distributed
 from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry
 from fhir_server.search.sorting import ComputedOrder, Cut, KeyOrder, Row, order_of
@@ -78,6 +79,17 @@ class Filling(Generic[F]):
         return len(self._found) if whole else None
 
 
+class _Step(Enum):
+    """What is asked for a page in a computed order."""
+
+    #: All matches, sorted.
+    SORT = auto()
+    #: Those that have a value, by an index that has their order.
+    WALK = auto()
+    #: After them those without a value, sorted.
+    VALUELESS = auto()
+
+
 class Pager(Filling[R]):
     """Fills one page: ask ``plan()`` and hand the rows to ``add()`` until there is no plan.
 
@@ -103,6 +115,7 @@ class Pager(Filling[R]):
         self._at: Position | None = None if isinstance(query.expression, Never) else self._start
         self._found: list[R] = []
         self._more: Cut | None = None
+        self._step = _first_step(self._order, self._start)
 
     @property
     def is_streamed(self) -> bool:
@@ -121,6 +134,11 @@ class Pager(Filling[R]):
         """The position of the last page, if this is not it and an index leads there."""
         if self.next is None or not self.is_streamed:
             return None
+        return self.end
+
+    @property
+    def end(self) -> Position:
+        """The position of the last page, whatever leads there."""
         has_missing = isinstance(self._order, KeyOrder) and self._order.field == "s"
         return Position(_END if has_missing else None, backwards=True)
 
@@ -136,14 +154,19 @@ class Pager(Filling[R]):
         order = self._order
         common = SearchPlan(self._query.type, {}, hint=self._choice.index, limit=self._wanted + 1)
         if isinstance(order, ComputedOrder):
-            return replace(
-                common,
-                filter=distributed(self._choice, self._base),
-                sort=order.sort(backwards=backwards),
-                projection=order.names,
-                computed=order.computed,
-                after=order.beyond(cut, backwards=backwards) if cut else {},
+            after = (
+                order.beyond(cut, backwards=backwards) if cut and self._step is not _Step.VALUELESS else {}
             )
+            made = replace(common, projection=order.names, computed=order.computed, after=after)
+            if order.walked is None or self._step is _Step.SORT:
+                filters, sort = self._base, order.sort(backwards=backwards)
+                return replace(made, filter=distributed(self._choice, filters), sort=sort)
+            walks = self._step is _Step.WALK
+            filters = [*self._base, order.walked.present(is_present=walks)]
+            made = replace(made, filter=combined(filters), sorts_first=walks)
+            if walks:
+                return replace(made, hint=order.walked.name, sort=order.walked.sort)
+            return replace(made, sort=order.sort(backwards=backwards))
         sort = order.sort(backwards=backwards)
         place: list[Filter] = []
         if cut and cut.id is not None:
@@ -168,12 +191,28 @@ class Pager(Filling[R]):
         order, cut = self._order, self._at.cut
         wanted = len(rows) - 1 if is_cut else self._wanted
         if isinstance(order, ComputedOrder):
-            self._take(rows[:wanted])
-            self._end(_cut_of(order, rows, wanted, self._at.backwards))
+            self._add_computed(order, rows, wanted)
         elif cut and cut.id is not None:
             self._add_group(order, cut, rows, wanted)
         else:
             self._add_range(order, rows, wanted)
+
+    def _add_computed(self, order: ComputedOrder, rows: Sequence[R], wanted: int) -> None:
+        """Take rows in the order of computed keys; what an index could not tell about it is asked once more."""
+        assert self._at is not None
+        is_full = len(rows) > wanted
+        if self._step is _Step.WALK:
+            if is_full and order.is_tie(rows[wanted - 1], rows[wanted]):
+                self._step = _Step.SORT
+                return
+            rows = order.with_ties_by_id(rows)
+        self._take(rows[:wanted])
+        if is_full:
+            self._end(order.cut(rows[wanted] if self._at.backwards else self._found[-1]))
+        elif self._step is _Step.WALK:
+            self._step = _Step.VALUELESS
+        else:
+            self._end(None)
 
     def _add_range(self, order: KeyOrder, rows: Sequence[R], wanted: int) -> None:
         """Take rows up to a change of the key; a group that fills the page is read again in order of id."""
@@ -231,11 +270,11 @@ def _check(position: Position, order: ComputedOrder | KeyOrder) -> None:
         raise error("not-found", "This page has expired; start the search again.", status=410)
 
 
-def _cut_of(order: ComputedOrder, rows: Sequence[Row], wanted: int, backwards: bool) -> Cut | None:
-    """Return the cut at the far end of the page, or None when there are no rows beyond it."""
-    if len(rows) <= wanted:
-        return None
-    return order.cut(rows[wanted] if backwards else rows[wanted - 1])
+def _first_step(order: ComputedOrder | KeyOrder, start: Position) -> _Step:
+    """Return how a page begins: back, or among the resources without a value, there is nothing to walk along."""
+    is_walked = isinstance(order, ComputedOrder) and order.walked is not None and not start.backwards
+    has_value = start.cut is None or start.cut.values[0] is False
+    return _Step.WALK if is_walked and has_value else _Step.SORT
 
 
 def _index_of_order(order: KeyOrder, choice: Choice) -> Choice:

@@ -7,9 +7,10 @@ the direction. https://hl7.org/fhir/R4/search.html#sort
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from itertools import groupby
+from typing import Any, Protocol, TypeVar
 
 from fhir_server.search.expression import Filter
 from fhir_server.search.main_dates import MAIN_DATES
@@ -17,6 +18,7 @@ from fhir_server.search.parameters import TYPES, full_text
 from fhir_server.search.query import SearchQuery
 from fhir_server.search.registry import Registry
 from fhir_server.search.result_parameters import NAMES, SCORE, SortKey
+from fhir_server.search.walked import WalkedIndex, walked_index
 
 
 class Row(Protocol):
@@ -28,6 +30,9 @@ class Row(Protocol):
     def key(self) -> int: ...  # noqa: D102
     @property
     def fields(self) -> Mapping[str, Any]: ...  # noqa: D102
+
+
+R = TypeVar("R", bound=Row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +85,13 @@ class KeyOrder:
 
 @dataclass(frozen=True, slots=True)
 class ComputedOrder:
-    """The order of several computed keys, then of the id: (name, expression, descending)."""
+    """The order of several computed keys, then of the id: (name, expression, descending).
+
+    ``walked`` is an index that delivers it, but for resources without the first key and for ties.
+    """
 
     keys: tuple[tuple[str, Any, bool], ...]
+    walked: WalkedIndex | None = None
 
     @property
     def computed(self) -> dict[str, Any]:
@@ -111,6 +120,15 @@ class ComputedOrder:
     def cut(self, row: Row) -> Cut:
         """Return the place after a row."""
         return Cut(tuple(row.fields.get(name) for name in self.names), row.id)
+
+    def is_tie(self, one: Row, other: Row) -> bool:
+        """Tell whether only their ids tell the order of two rows."""
+        return all(one.fields.get(name) == other.fields.get(name) for name in self.names)
+
+    def with_ties_by_id(self, rows: Sequence[R]) -> list[R]:
+        """Return rows that stand in the order of their keys, with those that have equal keys by their ids."""
+        groups = groupby(rows, key=lambda row: tuple(row.fields.get(name) for name in self.names))
+        return [row for _, ties in groups for row in sorted(ties, key=lambda row: row.id)]
 
     def beyond(self, cut: Cut, *, backwards: bool) -> Filter:
         """Return the rows after the cut, or (backwards) up to and including it."""
@@ -146,6 +164,8 @@ def order_of(query: SearchQuery, default: str, registry: Registry) -> Order:
     main = MAIN_DATES.get(query.type, ())
     if len(rules) == 1 and first.descending and main == (first.name,):
         return KeyOrder("s", descending=True)
+    if walked := walked_index(query, registry):
+        return _walked_order(query, walked, registry)
     keys: list[tuple[str, Any, bool]] = []
     for rule in rules:
         if rule.name == SCORE:
@@ -159,6 +179,18 @@ def order_of(query: SearchQuery, default: str, registry: Registry) -> Order:
             expressions = _expressions(query.type, rule.name, rule.descending, registry)
         keys += [(str(len(keys) + n), e, rule.descending) for n, e in enumerate(expressions)]
     return ComputedOrder(tuple(keys))
+
+
+def _walked_order(query: SearchQuery, walked: WalkedIndex, registry: Registry) -> ComputedOrder:
+    """Return the order of an index: by its field, then by its order key, the other way round."""
+    [expression] = _expressions(query.type, query.sort[0].name, walked.descending, registry)
+    keys = [("0", expression, walked.descending)]
+    if walked.tie:  # without a main date: as if it were before all others
+        keys.append(("1", {"$ifNull": [f"${walked.tie}", _BEFORE_ALL]}, not walked.descending))
+    return ComputedOrder(tuple(keys), walked)
+
+
+_BEFORE_ALL = -(1 << 63)
 
 
 def is_order_of(query: SearchQuery, key: str, registry: Registry) -> bool:

@@ -43,6 +43,13 @@ class Access(Section):
     open_anywhere: bool = False
     """Let a server where nobody signs in (no auth.issuers) listen on other addresses than loopback. Whoever reaches
     the port then reads and changes everything."""
+    profession_matrix: Path | None = None
+    """File that says which professions may see which types of documents, an upper bound that no Consent lifts
+    (docs/consent.md). Default: the matrix of the order of 26 October 2023, as far as it is known."""
+    verified_consents: bool = False
+    """Whether a Consent counts only when it was verified (Consent.verification)."""
+    masked_in_emergency: bool = False
+    """Whether emergency access shows documents that the citizen masked."""
 
 
 class Audit(Section):

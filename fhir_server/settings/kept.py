@@ -7,6 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
+from fhir_server.access.matrix import DEFAULT, Matrix, MatrixError, read_matrix
 from fhir_server.settings.sources import Settings
 
 
@@ -24,6 +25,17 @@ def cursor_key(settings: Settings) -> bytes:
 def audit_key(settings: Settings) -> bytes:
     """Return the 32 bytes of the key that checkpoints are signed with, made if missing; raises OSError."""
     return _kept_key(settings.audit.key_file or settings.data.dir / "audit.key")
+
+
+def professions(settings: Settings) -> Matrix:
+    """Return which professions may see what; raises ValueError with the place of what is wrong in the file."""
+    file = settings.access.profession_matrix
+    if file is None:
+        return DEFAULT
+    try:
+        return read_matrix(file.read_bytes())
+    except (OSError, MatrixError) as problem:
+        raise ValueError(f"access.profession_matrix ({file}): {problem}") from problem
 
 
 def _kept_key(file: Path) -> bytes:

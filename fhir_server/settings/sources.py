@@ -28,6 +28,7 @@ from fhir_server.settings.interacting import (
     Update,
     Validation,
 )
+from fhir_server.settings.sandbox import Sandbox
 from fhir_server.settings.serving import Cursor, Data, Http, Log, Mongodb
 
 PREFIX = "FHIR_"
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
     audit: Audit = Field(default_factory=Audit)
     content: Content = Field(default_factory=Content)
     examples: Examples = Field(default_factory=Examples)
+    sandbox: Sandbox = Field(default_factory=Sandbox)
     cursor: Cursor = Field(default_factory=Cursor)
     access: Access = Field(default_factory=Access)
     auth: Auth = Field(default_factory=Auth)

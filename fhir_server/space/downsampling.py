@@ -13,8 +13,8 @@ from typing import Any
 
 from fhir_server.datatypes.dates import interval
 
+#: Milliseconds UTC and a value.
 Point = tuple[int, Decimal]
-"""Milliseconds UTC and a value."""
 
 _CONTEXT = Context(prec=12, rounding=ROUND_HALF_EVEN)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from fhir_server.messages import say
 from fhir_server.outcome import FhirError, Issue
 from fhir_server.space import units
 from fhir_server.space.names import HL7_PROFILE, LOINC, ORIGINAL_QUANTITY, PROFILE
@@ -104,7 +105,7 @@ def measure_of(observation: dict[str, Any]) -> Measure:
             }
             return BY_CODE[own]
     known = ", ".join((*BY_CODE, *ALIASES, f"{STEPS} with a Period of one day"))
-    text = f"This is no code of a measure; the LOINC codes are {known}."
+    text = say("This is no code of a measure; the LOINC codes are {known}.", known=known)
     raise FhirError(Issue("error", "not-supported", text, "Observation.code", RULE), status=422)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from fhir_server.messages import say
 from fhir_server.outcome import Issue
 from fhir_server.space.names import PROFILE, claims
 
@@ -81,7 +82,9 @@ def wish_issues(
     age = _age(birth_date, str(wish.get("dateTime", "")))
     if age is None or age >= WISH_AGE:
         return []
-    text = f"A person states the wish alone from {WISH_AGE} years on; before, a representative does."
+    text = say(
+        "A person states the wish alone from {years} years on; before, a representative does.", years=WISH_AGE
+    )
     return [_issue(text, place, "hs-b-wish-age")]
 
 
@@ -100,7 +103,9 @@ def contact_issues(contact: Mapping[str, Any], others: Iterable[Mapping[str, Any
     beside = [one for one in others if claims(one, CONTACT) and one.get("active")]
     found = []
     if len(beside) >= most:
-        text = f"A citizen has {most} active emergency contacts at most: end one first (active false)."
+        text = say(
+            "A citizen has {most} active emergency contacts at most: end one first (active false).", most=most
+        )
         found.append(_issue(text, "RelatedPerson.active", "hs-b-contacts-max"))
     own = _priority(contact)
     if own is not None and own in map(_priority, beside):

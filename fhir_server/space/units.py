@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
+from fhir_server.messages import say
 from fhir_server.outcome import Issue
 from fhir_server.space.names import UCUM
 
@@ -165,7 +166,10 @@ def _in(kind: Kind, quantity: Mapping[str, Any], value: int | Decimal) -> dict[s
 
 def _unknown(quantity: Mapping[str, Any], kind: Kind, expression: str) -> Issue:
     if "code" not in quantity and "unit" not in quantity:
-        text = f"A number without unit is not taken, however obvious; the units are {kind.accepted} (UCUM)."
+        text = say(
+            "A number without unit is not taken, however obvious; the units are {units} (UCUM).",
+            units=kind.accepted,
+        )
         return Issue("error", "required", text, f"{expression}.code", RULE)
-    text = f"This unit is not one of this measure; the units are {kind.accepted} (UCUM)."
+    text = say("This unit is not one of this measure; the units are {units} (UCUM).", units=kind.accepted)
     return Issue("error", "value", text, f"{expression}.code", RULE)

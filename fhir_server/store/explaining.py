@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bson import Int64
+
 from fhir_server.search.entries import SearchPlan
 from fhir_server.store.catalogue import Catalogue
 from fhir_server.store.connection import Connection
@@ -49,7 +51,16 @@ def explained(command: Mapping[str, Any], plan: SearchPlan, reply: Mapping[str, 
         "ms": stats["executionTimeMillis"],
         "filter": command.get("filter", command.get("query", plan.filter)),
     }
-    return {"explained": _told(figures), **figures}
+    return {"explained": _told(figures), **{name: _plain(value) for name, value in figures.items()}}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with numbers as JSON has them: those that come from the database may be of a type of its own."""
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return int(value) if isinstance(value, Int64) else value
 
 
 def _stages(stage: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -15,11 +15,18 @@ from fhir_server.store.connection import Connection
 
 #: Of each type, the field that names who may be allowed or denied something.
 _NAMING = {"CareTeam": "i.participant", "Consent": "_sec.who"}
+#: Types that belong to no patient, and stand for others in a Consent.
+_COLLECTIVES = {"Group": "i.member", "PractitionerRole": "i.practitioner"}
+_SPACES = "spaces"
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A Consent or a care team: ``home`` is its patient, ``body`` its JSON."""
+    """What a decision rests on: a Consent, a care team, who stands for others, or the state of a space.
+
+    ``home`` is its patient, "" where it has none; ``body`` its JSON. Of a space, whose type is ``spaces``, it is the
+    state.
+    """
 
     type: str
     home: str
@@ -42,11 +49,11 @@ class FactReader:
         self.queue: Coalescer[_Wanted, tuple[Fact, ...]] = Coalescer(self._flush)
 
     async def naming(self, names: Iterable[str]) -> tuple[Fact, ...]:
-        """Return the care teams and Consents that name one of the references; raises Unavailable."""
+        """Return the care teams, groups, roles and Consents that name one of the references; raises Unavailable."""
         return await self.queue.submit(_Wanted(frozenset(names), frozenset()))
 
     async def of(self, patients: Iterable[str]) -> tuple[Fact, ...]:
-        """Return the care teams and Consents of patients; raises Unavailable."""
+        """Return the care teams, Consents and space of patients; raises Unavailable."""
         wanted = _Wanted(frozenset(), frozenset(patients))
         return await self.queue.submit(wanted) if wanted.patients else ()
 
@@ -57,7 +64,12 @@ class FactReader:
     async def _flush(self, waiters: list[Waiter[_Wanted, tuple[Fact, ...]]]) -> None:
         names = frozenset[str]().union(*(waiter.item.names for waiter in waiters))
         patients = frozenset[str]().union(*(waiter.item.patients for waiter in waiters))
-        found = await asyncio.gather(*(self._find(type_, names, patients) for type_ in _NAMING))
+        asked = [self._find(type_, field, names, patients) for type_, field in _NAMING.items()]
+        if names:
+            asked += [self._find(type_, field, names, frozenset()) for type_, field in _COLLECTIVES.items()]
+        if patients:
+            asked.append(self._find_spaces(patients))
+        found = await asyncio.gather(*asked)
         rows = [row for part in found for row in part]
         for waiter in waiters:
             item = waiter.item
@@ -66,9 +78,8 @@ class FactReader:
             )
 
     async def _find(
-        self, type_: str, names: frozenset[str], patients: frozenset[str]
+        self, type_: str, field: str, names: frozenset[str], patients: frozenset[str]
     ) -> list[tuple[Fact, frozenset[str]]]:
-        field = _NAMING[type_]
         either: list[dict[str, Any]] = []
         if names:
             either.append({field: {"$in": sorted(names)}})
@@ -76,7 +87,11 @@ class FactReader:
             either.append({"p": {"$in": sorted(patients)}})
         command = {
             "find": type_,
-            "filter": {"$or": either, "lu": {"$exists": True}, "p": {"$exists": True}},
+            "filter": {
+                "$or": either,
+                "lu": {"$exists": True},
+                **({"p": {"$exists": True}} if type_ in _NAMING else {}),
+            },
             "projection": {"v": 1, "p": 1, field: 1, "j": 1},
             "batchSize": 10_000,
         }
@@ -85,5 +100,14 @@ class FactReader:
             outer, _, inner = field.partition(".")
             value = row.get(outer, {}).get(inner, ())
             named = frozenset([value] if isinstance(value, str) else value)
-            rows.append((Fact(type_, row["p"], row["_id"], row["v"], row["j"]), named))
+            home = row["p"] if type_ in _NAMING else ""
+            rows.append((Fact(type_, home, row["_id"], row["v"], row["j"]), named))
         return rows
+
+    async def _find_spaces(self, patients: frozenset[str]) -> list[tuple[Fact, frozenset[str]]]:
+        wanted = {"_id": {"$in": sorted(patients)}}
+        rows = await self._connection.find({"find": _SPACES, "filter": wanted, "batchSize": 10_000})
+        return [
+            (Fact(_SPACES, row["_id"], row["_id"], row["epoch"], row["st"].encode()), frozenset())
+            for row in rows
+        ]

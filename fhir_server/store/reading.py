@@ -17,6 +17,8 @@ from fhir_server.store.documents import HISTORY_FIELDS, Stored, history_id, stor
 
 #: So many referring resources of a type are looked for.
 _SHOWN = 10
+#: What an answer needs, and what access is decided by: a copy in the history has its resource's id there.
+_FIELDS = {**HISTORY_FIELDS, "id": 1}
 #: The index entries, by which granular scopes are judged.
 _ENTRIES = {"i": 1, "x": 1}
 
@@ -138,4 +140,4 @@ class Reader:
 
 
 def _projection(*, needs_entries: bool) -> dict[str, int]:
-    return {**HISTORY_FIELDS, **_ENTRIES} if needs_entries else HISTORY_FIELDS
+    return {**_FIELDS, **_ENTRIES} if needs_entries else _FIELDS

@@ -67,14 +67,16 @@ class Searcher:
 
     @staticmethod
     def _aggregate(plan: SearchPlan, condition: dict[str, Any]) -> dict[str, Any]:
+        sort = [{"$sort": dict(plan.sort)}] if plan.sort else []
         pipeline: list[dict[str, Any]] = [
             {"$match": condition},
+            *(sort if plan.sorts_first else ()),
             {"$addFields": plan.computed},
         ]
         if plan.after:
             pipeline.append({"$match": plan.after})
-        if plan.sort:
-            pipeline.append({"$sort": dict(plan.sort)})
+        if not plan.sorts_first:
+            pipeline += sort
         if plan.limit:
             pipeline.append({"$limit": plan.limit})
         pipeline.append({"$project": _projection(plan)})

@@ -36,9 +36,11 @@ from fhir_server.store.quotas import Quotas
 from fhir_server.store.reading import Reader
 from fhir_server.store.receipts import Receipts
 from fhir_server.store.reindexing import replace_entries
+from fhir_server.store.rekeying import Made, count_unkeyed, rekey
 from fhir_server.store.relabelling import relabel
 from fhir_server.store.searching import Searcher
 from fhir_server.store.skipping import Skipper
+from fhir_server.store.snapshots import Snapshots
 from fhir_server.store.spaces import Spaces
 from fhir_server.store.transacting import Also
 
@@ -92,6 +94,8 @@ class Store:
         self.grants = Grants(connection)
         #: The tables of $closure.
         self.closure_tables = ClosureTables(connection)
+        #: Copies of the whole database, for sandboxes.
+        self.snapshots = Snapshots(connection)
 
     @classmethod
     async def connect(
@@ -265,6 +269,14 @@ class Store:
     async def replace_entries(self, type_: str, made: Sequence[tuple[Stored, IndexEntries]]) -> None:
         """Write new index entries of unchanged resources of a type; raises Unavailable."""
         await replace_entries(self._connection, type_, made)
+
+    async def count_unkeyed(self, version: int) -> dict[str, int]:
+        """Return how many versions have no access keys of these rules, by collection; raises Unavailable."""
+        return await count_unkeyed(self._connection, await self.types(), version)
+
+    async def rekey(self, name: str, version: int, made: Made, limit: int) -> int:
+        """Make the access keys of at most ``limit`` versions in a collection; raises Unavailable."""
+        return await rekey(self._connection, name, version, made, limit)
 
     async def refresh_indexes(self, type_: str) -> None:
         """Return when the indexes of a type are those that are described now; raises Unavailable."""

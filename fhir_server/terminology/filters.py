@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import re2
 
+from fhir_server.messages import say
 from fhir_server.outcome import error
 from fhir_server.terminology.concept import Concept
 
@@ -90,5 +91,5 @@ def test(wanted: Filter, system: CodeSystem) -> Test:
         "child-of": lambda c: value in system.parents(c.code),
     }
     if op not in tests:
-        raise error("not-supported", f"The filter operator '{op}' is none of R4.", status=422)
+        raise error("not-supported", say("The filter operator '{op}' is none of R4.", op=op), status=422)
     return tests[op]

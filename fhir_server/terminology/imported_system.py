@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fhir_server.messages import say
 from fhir_server.outcome import error
 from fhir_server.terminology.code_system import CodeSystem
 from fhir_server.terminology.concept import Concept
@@ -118,7 +119,8 @@ class ImportedSystem(CodeSystem):
             if one.op == "regex":
                 pattern(one.value)  # what can't be run in linear time is refused, not handed on
             elif one.op not in OPERATORS:
-                raise error("not-supported", f"The filter operator '{one.op}' is none of R4.", status=422)
+                text = say("The filter operator '{op}' is none of R4.", op=one.op)
+                raise error("not-supported", text, status=422)
         if not any(one.op == "generalizes" for one in wanted.filters):
             return wanted
         filters = tuple(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from fhir_server.messages import say
 from fhir_server.outcome import error
 from fhir_server.terminology.code_system import CodeSystem
 from fhir_server.terminology.concept import Concept
@@ -81,7 +82,10 @@ class RuleSystem(CodeSystem):
         if not codes and not wanted.filters:
             raise error(
                 "too-costly",
-                f"The code system {self.url} is a grammar: its codes can be checked, but not listed.",
+                say(
+                    "The code system {url} is a grammar: its codes can be checked, but not listed.",
+                    url=self.url,
+                ),
             )
         found = [
             concept

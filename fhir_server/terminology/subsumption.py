@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fhir_server.messages import say
 from fhir_server.outcome import error
 from fhir_server.terminology.code_system import CodeSystem
 from fhir_server.terminology.library import Library
@@ -25,7 +26,8 @@ def subsumes(system: CodeSystem, code_a: str, code_b: str) -> str:
 def _canonical(system: CodeSystem, code: str) -> str:
     found = system.find(code)
     if found is None:
-        raise error("not-found", f"The code system {system.url} has no code '{code}'.", status=404)
+        text = say("The code system {url} has no code '{code}'.", url=system.url, code=code)
+        raise error("not-found", text, status=404)
     return found.code
 
 
@@ -45,7 +47,8 @@ def closure(
     for system_url, code in everything:
         system = library.system(system_url)
         if system is None or system.find(code) is None:
-            raise error("not-found", f"The code '{code}' of {system_url} isn't known here.", status=422)
+            text = say("The code '{code}' of {url} isn't known here.", code=code, url=system_url)
+            raise error("not-found", text, status=422)
         above[system_url, code] = system.ancestors(code)
     return [
         (below, other)

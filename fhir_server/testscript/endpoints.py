@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from fhir_server.datatypes.json_format import decode
+
 
 class Denied(Exception):  # noqa: N818 (the name says what happened)
     """The authorization server refused the client."""
@@ -103,6 +105,8 @@ class Transport:
     def __init__(self, endpoints: Endpoints) -> None:
         self.endpoints = endpoints
         self._client = httpx.Client(timeout=endpoints.timeout_s, follow_redirects=False)
+        self._lock = threading.Lock()
+        self._capabilities: dict[int, dict[str, Any]] = {}
 
     def send(
         self,
@@ -130,6 +134,21 @@ class Transport:
         # A token goes to the servers under test and to nobody else whom a script names.
         trusted = any(_is_below(url, base.rstrip("/")) for base in self.endpoints.bases.values())
         return self._client.send(request, auth=credentials if trusted else None)
+
+    def capabilities(self, index: int) -> dict[str, Any]:
+        """Return the CapabilityStatement of a destination, asked for once; raises as ``send`` does, and FhirError."""
+        with self._lock:
+            if index not in self._capabilities:
+                answer = self.send(
+                    "GET",
+                    f"{self.endpoints.base(index)}/metadata",
+                    {"accept": "application/fhir+json"},
+                    b"",
+                    origin=1,
+                    timeout_s=self.endpoints.timeout_s,
+                )
+                self._capabilities[index] = decode(answer.content)
+            return self._capabilities[index]
 
     def close(self) -> None:
         """Close the connections."""

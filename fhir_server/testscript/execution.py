@@ -19,6 +19,7 @@ from fhir_server.definitions import Definitions
 from fhir_server.outcome import FhirError
 from fhir_server.testscript import results
 from fhir_server.testscript.assertions import Surroundings, failure
+from fhir_server.testscript.capability import lacking
 from fhir_server.testscript.endpoints import Denied, Transport
 from fhir_server.testscript.fixtures import resolve
 from fhir_server.testscript.masking import Mask
@@ -63,6 +64,29 @@ class Execution:
     def run(self) -> ScriptResult:
         """Return the outcome; what goes wrong is part of it."""
         started, clock = datetime.now(UTC), time.monotonic()
+        phases, reason = self._capabilities()
+        if reason:
+            phases += [
+                Phase(
+                    kind,
+                    phase.get("name", kind),
+                    phase.get("description", ""),
+                    tuple(self._steps(a, reason, stops=True)),
+                )
+                for kind, phase, a in self._script.actions()
+            ]
+        else:
+            phases += self._phases()
+        lacks = reason if reason and phases[0].result == results.SKIP else ""
+        resource = self._script.resource
+        return ScriptResult(
+            self._script.name, resource.get("title", self._script.name), resource.get("url", ""),
+            self._script.source, self._script.digest, started.isoformat(timespec="seconds"),
+            round(time.monotonic() - clock, 3), tuple(phases), lacks=lacks,
+        )  # fmt: skip
+
+    def _phases(self) -> list[Phase]:
+        """Carry out fixtures, setup, tests and teardown."""
         phases: list[Phase] = []
         is_ready = True
         if fixtures := self._fixtures():
@@ -79,12 +103,28 @@ class Execution:
         self._grant()
         if deleted := self._delete_fixtures():
             phases.append(Phase("teardown", "fixtures", "Fixtures that are deleted", tuple(deleted)))
-        resource = self._script.resource
-        return ScriptResult(
-            self._script.name, resource.get("title", self._script.name), resource.get("url", ""),
-            self._script.source, self._script.digest, started.isoformat(timespec="seconds"),
-            round(time.monotonic() - clock, 3), tuple(phases),
-        )  # fmt: skip
+        return phases
+
+    def _capabilities(self) -> tuple[list[Phase], str]:
+        """Compare the capabilities that are to be validated; return also why the script must not go on, or ""."""
+        steps, reason = [], ""
+        for row in self._script.resource.get("metadata", {}).get("capability", []):
+            if not row.get("validated"):
+                continue
+            title = row.get("description") or f"The server has the capabilities {row['capabilities']}"
+            try:
+                wanted = resolve(row["capabilities"], self._script, self._xml, self._get).resource
+                missing = lacking(wanted, self._transport.capabilities(row.get("destination", 1)))
+            except (ScriptError, FhirError, httpx.HTTPError, Denied) as unknown:
+                said, grave = f"What the server has can't be told: {unknown}", results.ERROR
+            else:
+                said = f"The server doesn't say that it has {'; '.join(missing)}." if missing else ""
+                grave = results.SKIP if row.get("required") else results.WARNING
+            if said and grave != results.WARNING:
+                reason = reason or said
+            steps.append(Step("assert", grave if said else results.PASS, title, message=said))
+        said = "What the script asks of the server"
+        return [Phase("setup", "capabilities", said, tuple(steps))] if steps else [], reason
 
     def _grant(self) -> None:
         """Give what clears away some time, whatever the tests took."""

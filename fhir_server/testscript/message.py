@@ -54,5 +54,10 @@ class Message:
         return self.body if self.is_xml else self.xml.encode(self.resource)
 
     def as_json(self) -> Any:
-        """Return the body as JSON with numbers of Python; raises FhirError or ValueError when it has none."""
+        """Return the body as JSON with numbers of Python, NDJSON as a list of its lines.
+
+        Raises FhirError or ValueError when it is neither.
+        """
+        if "ndjson" in self.headers.get("content-type", ""):
+            return [json.loads(line) for line in self.body.splitlines() if line.strip()]
         return json.loads(encode(self.resource) if self.is_xml else self.body)

@@ -22,6 +22,8 @@ class Requirement:
     statement: str
     page: str
     unproven: str
+    #: The list that it stands in: http, search, validation, ...
+    list: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,13 @@ def read_requirements(folder: Path) -> list[Requirement]:
 
     Lists with other columns, which name tests of the project, are passed over.
     """
-    columns = list(Requirement.__dataclass_fields__)
+    columns = ["id", "level", "statement", "page", "unproven"]
     found = []
     for file in sorted((folder / "requirements").glob("*.csv")):
         with file.open(newline="") as text:
             rows = csv.DictReader(text)
             if rows.fieldnames == columns:
-                found += [Requirement(**row) for row in rows]
+                found += [Requirement(**row, list=file.stem) for row in rows]
     return found
 
 

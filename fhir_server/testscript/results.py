@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -64,7 +64,11 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class ScriptResult:
-    """The outcome of one script; ``digest`` is that of its content, ``error`` why it could not be run at all."""
+    """The outcome of one script.
+
+    ``digest`` is that of its content, ``error`` why it could not be run at all, ``lacks`` what the script asks for and
+    the server doesn't claim to have: then it was left out.
+    """
 
     name: str
     title: str
@@ -75,6 +79,7 @@ class ScriptResult:
     seconds: float
     phases: tuple[Phase, ...] = ()
     error: str = ""
+    lacks: str = ""
 
     @property
     def result(self) -> str:
@@ -96,24 +101,35 @@ class ScriptResult:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All scripts of a run against ``base``, when it began (ISO 8601) and how many seconds it took."""
+    """All scripts of a run against ``base``, when it began (ISO 8601) and how many seconds it took.
+
+    ``parts`` is what reports call its scripts.
+    """
 
     base: str
     started: str
     seconds: float
     scripts: tuple[ScriptResult, ...]
     version: str = ""
+    parts: str = "scripts"
 
     @property
     def result(self) -> str:
-        """The gravest result of its scripts; an empty run proves nothing."""
-        return gravest((script.result for script in self.scripts), empty=SKIP)
+        """The gravest result of its scripts but those left out; an empty run proves nothing."""
+        return gravest((script.result for script in self.scripts if not script.lacks), empty=SKIP)
 
     def counts(self) -> dict[str, int]:
         """Return how many tests had which result; a script that could not be run counts as one error."""
         found = Counter(t.result for s in self.scripts if not s.error for t in s.tests())
         found[ERROR] += sum(1 for script in self.scripts if script.error)
         return {name: found[name] for name in (PASS, WARNING, SKIP, FAIL, ERROR)}
+
+
+def completed(run: Run, more: Run) -> Run:
+    """Return a run in which the scripts that were left out have the results that another run has of them."""
+    known = {script.digest: script for script in more.scripts}
+    scripts = tuple(known.get(it.digest, it) if it.lacks else it for it in run.scripts)
+    return replace(run, scripts=scripts, seconds=round(run.seconds + more.seconds, 3))
 
 
 def read_run(data: bytes) -> Run:

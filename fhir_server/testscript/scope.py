@@ -107,7 +107,7 @@ class Scope:
             header = message.headers.get(variable["headerField"].lower())
             values = [] if header is None else [header]
         elif message is not None and "expression" in variable:
-            values = self.texts(variable["expression"], message)
+            values = self.texts(self.fill(variable["expression"]), message)
         elif message is not None and "path" in variable:
             values = select(variable["path"], message)
         if values:

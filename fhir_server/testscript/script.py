@@ -81,9 +81,6 @@ def complaints(script: Script, validator: Validator, endpoints: Endpoints) -> li
 def _unsupported(resource: dict[str, Any]) -> Iterator[str]:
     if _holds_modifier(resource):
         yield "The script has modifier extensions, whose meaning is not known here."
-    capabilities = resource.get("metadata", {}).get("capability", [])
-    if any(capability.get("validated") for capability in capabilities):
-        yield "metadata.capability.validated asks to compare CapabilityStatements, which is not offered."
     if not resource.get("test") and not resource.get("setup"):
         yield "The script has neither a setup nor tests."
 

@@ -11,11 +11,14 @@ import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import msgspec
 import yaml
 
 from fhir_server.datatypes.json_format import decode
+from fhir_server.testscript import example_tables
+from fhir_server.testscript.needs import NEEDS, statement
 from fhir_server.testscript.script import Script
 from fhir_server.testscript.search_tables import tests_of
 
@@ -42,6 +45,12 @@ _ASSERTS = {
     "links": "navigationLinks", "profile": "validateProfileId",
 }  # fmt: skip
 _SYSTEM = "http://terminology.hl7.org/CodeSystem/testscript-operation-codes"
+#: Operations that this code system has; others stand in a system of ours, their definition is the server's affair.
+_KNOWN = frozenset({
+    "closure", "document", "everything", "expand", "lastn", "lookup", "meta", "meta-add", "meta-delete", "stats",
+    "subsumes", "translate", "validate", "validate-code",
+})  # fmt: skip
+_OWN_SYSTEM = "urn:fhir-space-server:operation"
 #: Short names of the parts of an operation.
 _PARTS = {"target": "targetId", "from": "sourceId", "as": "responseId", "content": "contentType"}
 #: Interactions that are about one type.
@@ -66,7 +75,7 @@ def suites(folder: Path) -> dict[str, list[Path]]:
 def scripts(file: Path) -> Iterator[Script]:
     """Yield the TestScripts of a table: one for each test; raises TableError when it can't be understood."""
     table = yaml.safe_load(file.read_text())
-    for test in [*table.get("tests", []), *tests_of(table)]:
+    for test in [*table.get("tests", []), *tests_of(table), *example_tables.tests_of(table)]:
         try:
             yield script(table, test, file)
         except (KeyError, TypeError, ValueError) as reason:
@@ -82,7 +91,7 @@ def script(table: dict[str, Any], test: dict[str, Any], file: Path) -> Script:
 
 def _resource(table: dict[str, Any], test: dict[str, Any], file: Path) -> dict[str, Any]:
     name = f"{file.parent.name}-{file.stem}-{test['name']}"
-    page = SPECIFICATION + str(test.get("page", table.get("page")))
+    page = urljoin(SPECIFICATION, str(test.get("page", table.get("page"))))
     own = {**table.get("fixtures", {}), **test.get("fixtures", {})}
     used = str([table.get("setup"), *(test.get(part) for part in ("setup", "steps", "teardown"))])
     fixtures = {id_: content for id_, content in own.items() if id_ in used}
@@ -97,21 +106,23 @@ def _resource(table: dict[str, Any], test: dict[str, Any], file: Path) -> dict[s
     resource: dict[str, Any] = {
         "resourceType": "TestScript", "id": name, "url": URL + name, "name": name.replace("-", "_"),
         "title": test["says"], "status": "active", "description": f"{test['says']} See {page}",
-        "metadata": {"capability": [{
-            "required": True, "validated": False, "link": [page],
-            "capabilities": "http://hl7.org/fhir/CapabilityStatement/base",
-        }]},
     }  # fmt: skip
+    needed = [*table.get("needs", []), *test.get("needs", [])]
+    resource["metadata"] = {"capability": [{
+        "required": True, "validated": bool(needed), "link": [page],
+        "capabilities": f"#{NEEDS}" if needed else "http://hl7.org/fhir/CapabilityStatement/base",
+        **({"description": f"The server has {', '.join(needed)}"} if needed else {}),
+    }]}  # fmt: skip
     contained = [_contained(id_, content) for id_, content in fixtures.items()]
+    resource["contained"] = [*contained, *([statement(needed)] if needed else [])]
     if contained:
-        resource["contained"] = contained
         resource["fixture"] = [
             {"id": i, "autocreate": False, "autodelete": True, "resource": {"reference": f"#c-{i}"}}
             for i in fixtures
         ]
     profiles = {**table.get("profiles", {}), **test.get("profiles", {})}
     resource["profile"] = [{"id": i, "reference": url} for i, url in profiles.items() if i in used]
-    resource["variable"] = [v for v in variables if "${" + v["name"] in used + str(contained)]
+    resource["variable"] = [v for v in variables if "${" + v["name"] in used + str(fixtures) + str(variables)]
     resource["setup"] = {"action": setup}
     resource["test"] = [{"name": test["name"], "description": f"{test['says']} {page}", "action": actions}]
     resource["teardown"] = {"action": teardown}
@@ -159,7 +170,9 @@ class _Steps:
             raise TableError(f"{code} wants a text")
         operation: dict[str, Any] = {"encodeRequestUrl": True}
         if code != "request":
-            operation["type"] = {"system": _SYSTEM, "code": code.removeprefix("$")}
+            name = code.removeprefix("$")
+            is_own = code.startswith("$") and name not in _KNOWN
+            operation["type"] = {"system": _OWN_SYSTEM if is_own else _SYSTEM, "code": name}
         if code == "request":
             method, _, url = content.partition(" ")
             operation |= {"method": method.lower(), "url": url or "/"}

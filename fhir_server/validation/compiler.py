@@ -191,6 +191,12 @@ class Compiler:
         """Tell whether a FHIRPath on the resource selects this element."""
         return self.invariants.selects(expression, holder, run)
 
+    def allows(
+        self, rule: str, holder: dict[str, Any], type_name: str, extension: dict[str, Any], run: Run
+    ) -> bool:
+        """Tell whether a context invariant is true of the element that holds an extension."""
+        return self.invariants.allows(rule, holder, type_name, extension, run)
+
     def types_of(self, path: str) -> set[str]:
         """Return the types of the element with this path, and those that they derive from."""
         parent, _, name = path.rpartition(".")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from fhir_server.fhirpath import (
     Env,
     Expression,
     FhirPathError,
+    Node,
     compile_bounded,
     compile_expression,
     compile_invariant,
@@ -24,6 +25,7 @@ from fhir_server.fhirpath import (
 )
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Run
+from fhir_server.validation.rules.extension_context import primitive_of
 from fhir_server.validation.rules.invariant import NATIVE, Presence
 from fhir_server.validation.schema import Constraint, NodeSchema
 
@@ -124,6 +126,7 @@ class Invariants:
         self._types = types
         self._around = around
         self._selections: dict[str, Expression | None] = {}
+        self._rules: dict[str, Expression] = {}
         self._best_practices = best_practices
         self._not_evaluated: dict[tuple[str, str], NotEvaluated] = {}
 
@@ -260,6 +263,37 @@ class Invariants:
             item is True or getattr(item, "value", None) is holder or getattr(item, "sibling", None) is holder
             for item in self._items(expression, run) or ()
         )
+
+    def allows(
+        self, rule: str, holder: dict[str, Any], type_name: str, extension: dict[str, Any], run: Run
+    ) -> bool:
+        """Tell whether a context invariant is true; its focus holds the extension, which is ``%extension``.
+
+        One that can't be read or evaluated is noted, and allows. Raises TooCostly.
+        """
+        environment = run.environment or self.environment(run)
+        variables = {"extension": Node(extension, "Extension")}
+        surroundings = replace(environment, variables=variables, steps=run.steps[0])
+        focus = Node(holder, type_name)
+        if type_name == "Element":  # what stands beside a primitive
+            value, primitive = primitive_of(run.resource, holder, self._types)
+            focus = Node(value, primitive or type_name, holder)
+        try:
+            compiled = self._contextual(rule)
+            found, left = compiled.counted(focus, surroundings)
+        except FhirPathError as reason:
+            if reason.phase == "budget":
+                raise TooCostly(rule) from None
+            run.unevaluated.append(rule)
+            return True
+        run.steps[0] = run.steps[0] if left is None else left
+        return bool(found) and all(item is True or getattr(item, "value", None) is True for item in found)
+
+    def _contextual(self, rule: str) -> Expression:
+        known = self._rules.get(rule)
+        if known is None:
+            known = self._rules[rule] = compile_expression(rule, self._types, published=True)
+        return known
 
     def holds(self, expression: str, run: Run) -> bool | None:
         """Tell whether a FHIRPath on the resource is true; None if it can't be read or evaluated."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from fhir_server.messages import say
 from fhir_server.outcome import Issue
@@ -38,27 +38,35 @@ class Finding:
         self.path = path
 
 
+class Contexts(Protocol):
+    """Contexts of an extension that need the whole path."""
+
+    def allow(self, path: str, run: Run) -> bool:
+        """Tell whether the extension at a path is in one of them."""
+
+
 class Misplaced(Finding):
     """An extension outside the contexts that its own node can tell.
 
     On its way up it gathers the paths of outer elements; it is dropped if one of them is in ``allowed``.
     """
 
-    __slots__ = ("allowed", "trail", "urls")
+    __slots__ = ("allowed", "contexts", "trail", "urls")
 
-    def __init__(
-        self, code: str, text: str, rule: str, allowed: frozenset[str], urls: frozenset[str]
-    ) -> None:
-        super().__init__("pending", code, text, rule)
+    def __init__(self, text: str, allowed: frozenset[str], urls: frozenset[str], contexts: Contexts) -> None:
+        super().__init__("pending", "extension", text, "extension-context@")
         self.allowed = allowed
         self.urls = urls
+        self.contexts = contexts
         self.trail: list[str] = []
 
-    def is_allowed(self, types_of: Callable[[str], Iterable[str]], resource: dict[str, Any]) -> bool:
+    def is_allowed(self, types_of: Callable[[str], Iterable[str]], run: Run) -> bool:
         """Tell whether an outer path, or a type (``types_of`` a path) on the way, is a context after all."""
+        if self.contexts.allow(self.path, run):
+            return True
         # The first entry is the extension itself, seen from the element that holds it.
         if self.urls and self.trail[1:2] == ["Extension.value[x]"]:
-            holder = found_at(resource, self.path.rpartition(".value")[0])
+            holder = found_at(run.root, self.path.rpartition(".value")[0])
             url = holder.get("url") if isinstance(holder, dict) else None
             return isinstance(url, str) and url in self.urls
         suffix = ""
@@ -246,7 +254,7 @@ def issues(
     for finding in findings:
         severity = "warning" if finding.rule in as_warnings else finding.severity
         if isinstance(finding, Misplaced):
-            if finding.is_allowed(types_of, run.root):
+            if finding.is_allowed(types_of, run):
                 continue
             severity = "error"
         if severity == JUDGED:

@@ -72,6 +72,27 @@ def test_openapi_describes_what_is_advertised(site, statement):
     assert set(patch) == set(statement["patchFormat"])
 
 
+def test_openapi_lists_every_operation_that_is_advertised(site, statement):
+    document = site.get("/openapi.json").json()
+    rest = statement["rest"][0]
+    advertised = {op["definition"] for row in (rest, *rest["resource"]) for op in row.get("operation", ())}
+    listed = {
+        one["description"].removeprefix("OperationDefinition ")
+        for path, item in document["paths"].items()
+        if "$" in path
+        for one in item.values()
+    }
+    assert advertised == listed
+    assert {"get", "post"} == set(document["paths"]["/fhir/Patient/{id}/$everything"])
+    assert set(document["paths"]["/fhir/{type}/{id}/$meta-add"]) == {"post"}
+    stream = document["paths"]["/fhir/Observation/$ingest"]["post"]["requestBody"]["content"]
+    assert set(stream) == {"application/fhir+ndjson"}
+    ids = [
+        one["operationId"] for path, item in document["paths"].items() for one in item.values() if "$" in path
+    ]
+    assert len(ids) == len(set(ids))
+
+
 def test_every_advertised_include_is_accepted_and_no_other(fhir, statement):
     rows = {row["type"]: row for row in statement["rest"][0]["resource"]}
     for type_ in ("Patient", "Observation", "PlanDefinition"):
@@ -83,3 +104,13 @@ def test_every_advertised_include_is_accepted_and_no_other(fhir, statement):
     assert "Observation:code" not in rows["Observation"]["searchInclude"]
     assert {"Observation:subject", "Provenance:target"} <= set(rows["Patient"]["searchRevInclude"])
     assert "Encounter:location" not in rows["Patient"]["searchRevInclude"]
+
+
+def test_a_client_that_has_the_statement_gets_it_once(fhir):
+    first = fhir.get("metadata")
+    tag = first.headers["etag"]
+
+    again = fhir.get("metadata", headers={"If-None-Match": tag})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert fhir.get("metadata", headers={"If-None-Match": 'W/"other"'}).content == first.content
+    assert fhir.get("metadata", headers={"If-None-Match": "*"}).status_code == 304

@@ -142,7 +142,7 @@ def test_includes_go_with_containers(fhir, code):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("Medication?_contained=true&_containedType=contained&_total=accurate", "includes or totals"),
+        ("Medication?_contained=true&_containedType=contained&_include=*", "with includes"),
         ("Medication?_contained=true&_sort=code", "sorted by '_lastUpdated' only"),
         ("Medication?_contained=maybe", "takes one of both, false, true"),
         ("?_type=Medication,Patient&_contained=true", "searches of one type"),
@@ -153,3 +153,13 @@ def test_refused(fhir, path, message):
 
     assert answer.status_code == 400
     assert message in answer.text
+
+
+@pytest.mark.parametrize("which", ["true", "both"])
+@pytest.mark.parametrize("kind", ["contained", "container"])
+def test_totals(fhir, code, which, kind):
+    asked = {"_contained": which, "_containedType": kind}
+    _, shown = _entries(fhir, code, **asked, _count="100")
+    for total in ({"_total": "accurate", "_count": "1"}, {"_total": "estimate"}, {"_summary": "count"}):
+        bundle, _ = _entries(fhir, code, **asked, **total)
+        assert bundle["total"] == len(shown)

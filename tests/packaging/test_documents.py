@@ -12,6 +12,7 @@ DOCUMENTS = sorted(
     file
     for pattern in ("*.md", "docs/**/*.md", "fhir_server/**/README.md", "examples/**/*.md", "benchmarks/*.md")
     for file in ROOT.glob(pattern)
+    if "node_modules" not in file.parts  # others' documents
 )
 PARTS = (
     "**Status**",

@@ -82,9 +82,10 @@ class Engine:
         self.queries += 1
         collection = self.database[plan.type]
         if plan.computed:
-            stages: list[dict[str, Any]] = [{"$match": plan.filter}, {"$addFields": plan.computed}]
-            stages += [{"$match": plan.after}] if plan.after else []
-            stages += [{"$sort": dict(plan.sort)}, {"$limit": plan.limit}]
+            sort = [{"$sort": dict(plan.sort)}]
+            stages: list[dict[str, Any]] = [{"$match": plan.filter}, *(sort if plan.sorts_first else ())]
+            stages += [{"$addFields": plan.computed}, *([{"$match": plan.after}] if plan.after else [])]
+            stages += [*(() if plan.sorts_first else sort), {"$limit": plan.limit}]
             rows: Any = collection.aggregate(stages, **({"hint": plan.hint} if plan.hint else {}))
         else:
             rows = collection.find(

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fhir_server.search import Pager
+
 NOW = 1_790_000_000_000
 TAG = ("_tag", "urn:t|all")
 
@@ -51,7 +53,7 @@ def _unpaged(engine, type_, pairs):
 SORTS = [
     "", "_id", "-_id", "_lastUpdated", "-_lastUpdated", "family", "-family", "birthdate", "-birthdate",
     "family,-birthdate", "-given,family,_id", "birthdate,-_lastUpdated", "active", "-active,family",
-    "general-practitioner,family", "_tag,-family", "deceased,birthdate",
+    "general-practitioner,family", "_tag,-family", "deceased,birthdate", "general-practitioner", "-organization",
 ]  # fmt: skip
 
 
@@ -180,6 +182,70 @@ def test_rows_that_come_and_go_meanwhile_do_not_shift_the_others(engine):
         engine.delete("Patient", id_)
 
     assert [row.id for page in pages for row in page.rows] == sorted(engine.documents["Patient"])
+
+
+@pytest.fixture(scope="module")
+def record(new_engine, module_database_name):
+    """A patient's observations with several codings or none, dates or none, and equal order keys."""
+    engine = new_engine(f"{module_database_name}_record")
+    for n in range(40):
+        codings = [{"system": "urn:c", "code": f"{n * 7 % 5}"}, {"system": "urn:d", "code": f"{n % 3}"}][
+            : n % 4
+        ]
+        observed = {"resourceType": "Observation", "id": f"w{n:02}", "status": "final" if n % 5 else "amended",
+                    "subject": {"reference": "Patient/p02"}, "code": {"coding": codings} if codings else {"text": "x"}}  # fmt: skip
+        if n % 6:
+            observed["effectiveDateTime"] = f"2020-01-{1 + n % 7:02}"
+        engine.put(observed, updated=NOW + n)
+        if n % 6 and n > 20:
+            engine.database["Observation"].update_one({"_id": f"w{n:02}"}, {"$set": {"s": n % 2}})
+    return engine
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 20, 33, 39, 40, 41])
+@pytest.mark.parametrize("sort", ["code", "-code", "code,-date", "-code,-date", "category", "code,date"])
+@pytest.mark.parametrize("more", [[], [("status", "final")]])
+def test_an_order_along_an_index_loses_nothing_and_repeats_nothing(record, sort, count, more):
+    query = record.parse("Observation", [("patient", "p02"), ("_sort", sort), ("_count", str(count)), *more])
+    pages = record.pages(query)
+    found = [row.id for page in pages for row in page.rows]
+    numbers = [n for n in range(40) if not more or n % 5]
+
+    assert sorted(found) == [f"w{n:02}" for n in numbers]
+    assert all(len(page.rows) == count for page in pages[:-1])
+    choose = max if sort.startswith("-") else min
+    codes = [
+        choose((f"{n * 7 % 5}", f"{n % 3}")[: n % 4]) if n % 4 else None for n in (int(i[1:]) for i in found)
+    ]
+    if "category" not in sort:
+        present = [code for code in codes if code is not None]
+        assert codes == sorted(present, reverse=sort.startswith("-")) + [None] * codes.count(None)
+    back = [pages[-1]]
+    while back[-1].previous is not None:
+        back.append(record.page(query, back[-1].previous))
+        assert len(back) <= len(pages), back[-1]._start
+    assert [row.id for page in reversed(back) for row in page.rows] == found
+
+
+def test_an_order_along_an_index_reads_a_page_of_it(record):
+    query = record.parse("Observation", [("patient", "p02"), ("_sort", "code"), ("_count", "5")])
+    pager = Pager(query, record.registry)
+    plan = pager.plan()
+
+    assert (plan.hint, plan.sort, plan.sorts_first) == ("p_code_s", (("i.code", 1), ("s", -1)), True)
+    stages = [
+        {"$match": plan.filter},
+        {"$sort": dict(plan.sort)},
+        {"$addFields": plan.computed},
+        {"$limit": 6},
+    ]
+    reply = record.database.command(
+        {
+            "explain": {"aggregate": "Observation", "pipeline": stages, "cursor": {}, "hint": plan.hint},
+            "verbosity": "executionStats",
+        }
+    )
+    assert reply["stages"][0]["$cursor"]["executionStats"]["totalKeysExamined"] < 20  # of 63
 
 
 def test_one_query_fills_an_ordinary_page(engine):

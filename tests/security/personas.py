@@ -36,6 +36,26 @@ PERSONAS: dict[str, Caller] = {
     "nurse": caller(Kind.PROFESSIONAL, "Practitioner/nurse", "user/*.cruds"),
     "X": caller(Kind.PROFESSIONAL, "Practitioner/x", "user/*.cruds"),
     "N": caller(Kind.PROFESSIONAL, "Practitioner/n", "user/*.cruds", organization="Organization/other"),
+    "E": caller(
+        Kind.PROFESSIONAL, "Practitioner/e", "user/*.cruds", roles=frozenset({"emergency", "regulation"})
+    ),
+    "hasty": caller(Kind.PROFESSIONAL, "Practitioner/hasty", "user/*.cruds", roles=frozenset({"emergency"})),
+    "doctor": caller(Kind.PROFESSIONAL, "Practitioner/doctor", "user/*.cruds", profession="10"),
+    "podiatrist": caller(Kind.PROFESSIONAL, "Practitioner/pod", "user/*.cruds", profession="80"),
+    "researcher": caller(Kind.PROFESSIONAL, "Practitioner/gp", "user/*.cruds", purpose="CLINTRCH"),
+    "of insurer": caller(
+        Kind.PROFESSIONAL, "Practitioner/x", "user/*.cruds", organization="Organization/insurer"
+    ),
+    "aunt": caller(Kind.REPRESENTATIVE, "RelatedPerson/aunt", "user/*.cruds"),
+    "two": caller(
+        Kind.APP,
+        "Device/app",
+        "patient/Observation.rs?category=vital-signs&code=718-7 patient/Observation.rs?_has=x",
+        patient="A",
+    ),
+    "v1": caller(Kind.APP, "Device/app", "patient/Observation.read", patient="A"),
+    "v1 writer": caller(Kind.APP, "Device/app", "patient/Observation.write", patient="A"),
+    "mixed": caller(Kind.CITIZEN, "Patient/A", "system/*.cruds patient/Observation.rs", patient="A"),
     "lab": caller(Kind.SYSTEM, "Device/lab", "system/*.cruds", organization="Organization/lab"),
     "payer": caller(Kind.PAYER_FEED, "Device/payer", "system/ExplanationOfBenefit.cruds"),
     "insurer": caller(Kind.INSURER, "Device/insurer", "system/*.cruds user/*.cruds"),

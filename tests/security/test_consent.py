@@ -37,8 +37,8 @@ def consent(
     }
 
 
-def actor(reference: str) -> dict[str, Any]:
-    code = {"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}
+def actor(reference: str, role: str = "IRCP") -> dict[str, Any]:
+    code = {"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": role}
     return {"role": {"coding": [code]}, "reference": {"reference": reference}}
 
 
@@ -255,14 +255,30 @@ def test_C14_no_consent_lets_an_insurer_read(as_, recorded):
     ("provision", "place"),
     [
         ({"type": "permit", "purpose": [{"code": "COVERAGE"}]}, "provision.purpose"),
-        ({"type": "deny", "actor": [actor("Group/g1")]}, "provision.actor[0].reference"),
-        ({"type": "deny", "dataPeriod": {"start": "2020"}}, "provision.dataPeriod"),
-        ({"type": "deny", "code": [{"coding": [{"code": "x"}]}]}, "provision.code"),
+        ({"type": "deny", "purpose": [{"code": "UNHEARD"}]}, "provision.purpose"),
+        ({"type": "deny", "actor": [actor("Patient/A")]}, "provision.actor[0].reference"),
+        ({"type": "permit", "actor": [actor("Patient/B")]}, "provision.actor[0].reference"),
+        ({"type": "deny", "actor": [actor("Practitioner/gp", "CST")]}, "provision.actor[0].role"),
         (
-            {"type": "deny", "data": [{"meaning": "related", "reference": {"reference": "Observation/a1"}}]},
-            "provision.data[0].meaning",
+            {"type": "deny", "actor": [{**actor("x"), "reference": {"display": "x"}}]},
+            "provision.actor[0].reference",
         ),
-        ({"type": "deny", "provision": [{"code": [{"text": "x"}]}]}, "provision.provision[0].code"),
+        ({"type": "deny", "code": [{"coding": [{"code": "x"}]}]}, "provision.code[0]"),
+        ({"type": "deny", "provision": [{"code": [{"text": "x"}]}]}, "provision.provision[0].code[0]"),
+        ({"type": "deny", "securityLabel": [{"code": "R"}]}, "provision.securityLabel[0]"),
+        ({"type": "deny", "class": [{"system": "urn:ietf:rfc:3986", "code": "urn:x"}]}, "provision.class[0]"),
+        (
+            {"type": "deny", "data": [{"meaning": "instance", "reference": {"reference": "urn:uuid:x"}}]},
+            "provision.data[0].reference",
+        ),
+        (
+            {
+                "type": "deny",
+                "action": [{"coding": [{"code": "collect"}]}],
+                "actor": [actor("Practitioner/x")],
+            },
+            "provision.action[0]",
+        ),
     ],
 )
 def test_C09_C14_a_consent_that_cant_be_enforced_is_refused(as_, provision, place):

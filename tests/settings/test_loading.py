@@ -115,6 +115,7 @@ def test_every_setting_can_come_from_its_variable(monkeypatch):
         "auth.issuers": '[{"issuer": "https://h", "clients": {"c": {"kind": "app"}}}]',
         "auth.origins": "https://h",
         "audit.mode": "off",
+        "sandbox.clock": "2026-01-01T00:00:00Z",
         "auth.smart": '{"token_endpoint": "https://h/token"}',
     }
     for name, field in fields().items():

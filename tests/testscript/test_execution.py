@@ -195,10 +195,6 @@ REFUSED = [
         "Destination 2 has no base URL",
     ),
     ({"modifierExtension": [{"url": "urn:x", "valueBoolean": True}]}, "modifier extensions"),
-    (
-        {"metadata": {"capability": [{"required": True, "validated": True, "capabilities": "urn:x"}]}},
-        "validated",
-    ),
     ({"test": None}, "neither a setup nor tests"),
     ({"status": "finished"}, "TestScript.status"),
     ({"fixture": [{"autocreate": False, "autodelete": False}]}, "A fixture without id"),

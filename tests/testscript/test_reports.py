@@ -83,6 +83,7 @@ def test_all_forms_are_written(tmp_path):
         "junit.xml",
         "results.csv",
         "testreports.json",
+        "summary.md",
         "badge.svg",
     }
     assert all(file.stat().st_size for file in files)

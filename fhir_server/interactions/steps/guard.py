@@ -10,7 +10,7 @@ from typing import Any
 
 from fhir_server.access.enforceable import unenforceable
 from fhir_server.access.keys import keys
-from fhir_server.access.writing import check_change, check_home, forbidden
+from fhir_server.access.writing import check_change, check_consent, check_home, forbidden
 from fhir_server.interactions.exchange import FhirRequest
 from fhir_server.outcome import FhirError
 from fhir_server.search import IndexEntries
@@ -31,13 +31,17 @@ def secured(
     """
     access, before = request.access, _source(current)
     former = before["_sec"].get("auth", ()) if before is not None and "_sec" in before else ()
-    made = keys(resource, authors=(*former, *access.authors), others=entries.other_compartments)
+    made = keys(
+        resource, authors=(*former, *access.authors), others=entries.other_compartments, base=request.base
+    )
     if access.caller is not None:
         after = _document(resource, entries, made)
         type_ = resource["resourceType"]
         check_home(access.caller, type_, after)
-        if type_ == "Consent" and (issues := unenforceable(resource)):
-            raise FhirError(*issues)
+        if type_ == "Consent":
+            if issues := unenforceable(resource):
+                raise FhirError(*issues)
+            check_consent(access.caller, made)
         if before is not None:
             check_change(access.caller, before, after, labels_only=labels_only)
         if not access.admits(type_, "c" if before is None else "u", after):

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fhir_server.access import OPEN
+from fhir_server.access.consent import is_in_force, provisions
+from fhir_server.access.insurers import is_insurer
 from fhir_server.datatypes.json_format import decode
 from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.interactions.steps.criteria import matches, read_criteria
@@ -75,8 +77,11 @@ async def consequences(
 ) -> Consequences:
     """Return what follows from a write; raise FhirError for what may not be written."""
     home = change.entries.patient if change.entries is not None else None
-    if server.policy.enforce_spaces and home and change.type not in _ABOUT_SPACES:
+    is_signed = request.access.caller is not None
+    if (server.policy.enforce_spaces or is_signed) and home and change.type not in _ABOUT_SPACES:
         await check_open(server, home)
+    if is_signed and change.type == "Consent":
+        await check_actors(server, resource)
     if change.type not in _RULED:
         return Consequences()
     issues = await _issues(server, request, resource, change)
@@ -90,10 +95,31 @@ async def consequences(
 
 
 async def check_open(server: Server, patient: str) -> None:
-    """Raise FhirError 403 unless a patient's space is open."""
+    """Raise FhirError 403 unless a patient's space is open.
+
+    One that was never spoken of is open unless spaces are enforced.
+    """
     space = await server.store.spaces.read(patient)
+    if space is None and not server.policy.enforce_spaces:
+        return
     if space is None or space.state is not State.OPEN:
         raise space_not_open()
+
+
+async def check_actors(server: Server, consent: dict[str, Any]) -> None:
+    """Raise FhirError 422 when a Consent permits something to an insurer or an employer."""
+    if not is_in_force(consent):
+        return
+    for provision in provisions(consent):
+        for actor in provision.get("actor", ()) if provision.get("type") == "permit" else ():
+            reference = actor.get("reference", {})
+            is_one = reference.get("reference", "").startswith("Organization/")
+            organization = await _resource(server, reference) if is_one else None
+            if organization is not None and is_insurer(organization):
+                text = "Nobody can allow an insurer or an employer to read a health space."
+                raise FhirError(
+                    Issue("error", "business-rule", text, "Consent.provision", "consent-enforceable")
+                )
 
 
 def space_not_open() -> FhirError:

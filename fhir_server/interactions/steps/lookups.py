@@ -14,7 +14,7 @@ from typing import Any
 from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.interactions.steps.code_lookups import codes_of_value_set, related_codes
 from fhir_server.interactions.steps.id_lookups import listed, related, types_of_id
-from fhir_server.interactions.steps.linking import linked
+from fhir_server.interactions.steps.linking import Effort, linked
 from fhir_server.interactions.steps.permit import check_links
 from fhir_server.outcome import error
 from fhir_server.search import SearchQuery
@@ -38,12 +38,12 @@ Answer = Callable[[Server, FhirRequest, Any], Awaitable[Any]]
 
 
 async def answered(
-    server: Server, request: FhirRequest, query: SearchQuery, *, thorough: bool = True
+    server: Server, request: FhirRequest, query: SearchQuery, effort: Effort = Effort.ALL
 ) -> SearchQuery:
     """Return the query without open questions; most have none and come back as they are.
 
     Raises FhirError when a question has no answer here (an unknown value set), or one that is too large (Unselective
-    for a chain or ``_has``; without ``thorough`` sooner).
+    for a chain or ``_has``; with less ``effort`` sooner).
     """
     for _ in range(_MOST_ROUNDS):
         if not questions(query.expression):
@@ -51,18 +51,18 @@ async def answered(
         query = replace(query, expression=narrowed(query.expression))
         asked = questions(query.expression)
         check_links(request, asked)
-        answers = await asyncio.gather(*(_answer(server, request, one, thorough) for one in asked))
+        answers = await asyncio.gather(*(_answer(server, request, one, effort) for one in asked))
         known = dict(zip(asked, answers, strict=True))
         query = replace(query, expression=closed(query.expression, known))
     raise error("too-costly", f"The search nests more than {_MOST_ROUNDS} levels of look-ups.", status=400)
 
 
-async def _answer(server: Server, request: FhirRequest, question: Any, thorough: bool) -> Any:
+async def _answer(server: Server, request: FhirRequest, question: Any, effort: Effort) -> Any:
     if isinstance(question, Linked):  # an inner search, which may ask questions of its own
         inner = SearchQuery(question.type, question.expression, ResultParameters(), (), ())
-        found = await answered(server, request, inner, thorough=thorough)
+        found = await answered(server, request, inner, effort)
         closed_one = replace(question, expression=found.expression)
-        return await linked(server, request, closed_one, thorough=thorough)
+        return await linked(server, request, closed_one, effort)
     return await ANSWERS[type(question)](server, request, question)
 
 

@@ -6,16 +6,18 @@ https://hl7.org/fhir/R4/http.html#search
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.steps.asking import Asked, counted, links, too_slow, warnings_of
 from fhir_server.interactions.steps.explaining import Explanations
+from fhir_server.interactions.steps.in_turn import in_turn
 from fhir_server.interactions.steps.including import FIELDS, included
 from fhir_server.interactions.steps.lookups import answered
 from fhir_server.interactions.steps.searchset import large_of, searchset
 from fhir_server.interactions.steps.subsetting import parts_shown
+from fhir_server.interactions.steps.walking import Walk
 from fhir_server.interactions.steps.whole_rows import whole_rows
 from fhir_server.outcome import Issue
 from fhir_server.search import Position, SearchPlan, SearchQuery, SystemPager
@@ -47,17 +49,27 @@ async def merged(
     ignored: Sequence[Issue] = (),
     explanations: Explanations = tuple,
     show: Callable[[Sequence[Stored]], Shown] | None = None,
+    count: Callable[[Sequence[SearchQuery]], Awaitable[int | None]] | None = None,
+    is_record: bool = False,
 ) -> FhirResponse:
-    """Return 200 with the matches of all queries, by their last update; ``show`` takes resources out of the rows."""
+    """Return 200 with the matches of all queries, by their last update.
+
+    ``show`` takes resources out of the rows, and then ``count`` counts them. ``is_record``: the matches are one
+    compartment's, and come type after type if no order is asked for.
+    """
     place, position = wanted.place, wanted.position
     shape = queries[0].results
     try:
         queries = await asyncio.gather(*(answered(server, request, query) for query in queries))
-        pager: SystemPager[Stored] = SystemPager(queries, server.registry, position)
-        total = await counted(server, request, queries)
-        rows: Sequence[Stored] = ()
-        if not shape.count_only:
-            rows = await _page(server, request, pager)
+        total = await (counted(server, request, queries) if count is None else count(queries))
+        pager: SystemPager[Stored] | Walk
+        rows: Sequence[Stored]
+        if is_record and not shape.sort and not shape.count_only:
+            pager = await in_turn(server, request, queries, position)
+            rows = pager.rows
+        else:
+            pager = SystemPager(queries, server.registry, position)
+            rows = () if shape.count_only else await _page(server, request, pager)
         types = [query.type for query in queries]
         beside, told = await included(server, request, rows, shape.includes, types)
     except TimeLimit as slow:

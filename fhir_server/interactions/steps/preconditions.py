@@ -20,12 +20,16 @@ def versions(header: str) -> set[str]:
     return {tag.strip().removeprefix("W/").strip('"') for tag in header.split(",")}
 
 
+def is_among(header: str, tag: str) -> bool:
+    """Tell whether an If-None-Match names a tag, or any ("*")."""
+    return not {"*", tag}.isdisjoint(versions(header))
+
+
 def is_not_modified(headers: Mapping[str, str], stored: Stored) -> bool:
     """Tell whether the client has this version; If-None-Match outranks If-Modified-Since (RFC 9110, 13.2.2)."""
     tags = headers.get("if-none-match")
     if tags is not None:
-        known = versions(tags)
-        return "*" in known or str(stored.version) in known
+        return is_among(tags, str(stored.version))
     since = headers.get("if-modified-since")
     if since is None:
         return False

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fhir_server.interactions.exchange import FhirRequest, Server
-from fhir_server.interactions.steps.linking import Unselective
+from fhir_server.interactions.steps.linking import Effort, Unselective
 from fhir_server.interactions.steps.lookups import answered
 from fhir_server.interactions.steps.whole_rows import whole_rows
 from fhir_server.outcome import Issue
@@ -59,7 +59,7 @@ class Walker:
         for leaf in leaves:
             if questions(leaf):
                 try:
-                    alone = await answered(server, request, replace(query, expression=leaf), thorough=False)
+                    alone = await answered(server, request, replace(query, expression=leaf), Effort.SOME)
                 except Unselective:
                     asked.append(leaf)
                     continue

@@ -152,12 +152,13 @@ def parse(parameter: Parameter, modifier: str, values: Sequence[str], context: C
 def sort(parameter: Parameter, descending: bool) -> tuple[Any, ...]:
     """Order by the folded text; by whole names, not by their last words."""
     entries: Any = f"${parameter.field}"
-    if _has_suffixes(parameter):
+    if has_suffixes(parameter):
         entries = {"$ifNull": [f"$x.{parameter.name}-whole", entries]}
     return ({"$max" if descending else "$min": entries},)
 
 
-def _has_suffixes(parameter: Parameter) -> bool:
+def has_suffixes(parameter: Parameter) -> bool:
+    """Tell whether the parameter's index entries hold the last words of its values, too."""
     return any(b.type in {"HumanName", "Address"} or _PARTS.match(b.element) for b in parameter.branches)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from fhir_server.testscript.reports.badge import badge
 from fhir_server.testscript.reports.junit import junit
 from fhir_server.testscript.reports.page import page
+from fhir_server.testscript.reports.summary import summary
 from fhir_server.testscript.reports.table import table
 from fhir_server.testscript.reports.test_report import bundle
 from fhir_server.testscript.requirements import Requirement
@@ -20,6 +21,7 @@ REPORTS: dict[str, tuple[str, Callable[[Run, Sequence[Requirement]], bytes]]] = 
     "junit": ("junit.xml", lambda run, _: junit(run)),
     "csv": ("results.csv", lambda run, _: table(run)),
     "fhir": ("testreports.json", lambda run, _: bundle(run)),
+    "summary": ("summary.md", summary),
     "badge": ("badge.svg", lambda run, _: badge(run)),
 }
 

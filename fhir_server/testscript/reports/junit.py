@@ -10,7 +10,9 @@ from fhir_server.testscript.results import ERROR, FAIL, SKIP, Phase, Run, Script
 
 def junit(run: Run) -> bytes:
     """Return a run as JUnit XML; a setup that did not pass is a case too, warnings are output of passed cases."""
-    root = ET.Element("testsuites", name=f"TestScripts against {clean(run.base)}", time=str(run.seconds))
+    root = ET.Element(
+        "testsuites", name=f"{run.parts.capitalize()}: {clean(run.base)}", time=str(run.seconds)
+    )
     totals = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
     for script in run.scripts:
         suite = ET.SubElement(

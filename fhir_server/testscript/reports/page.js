@@ -9,7 +9,7 @@ function find() {
     row.hidden = !fits;
     count += fits && row.tagName === "DETAILS";
   }
-  shown.textContent = `${count} scripts shown`;
+  shown.textContent = `${count} shown`;
 }
 document.querySelector(".find").hidden = false;
 words.addEventListener("input", find);

@@ -62,12 +62,18 @@ def _result(result: str) -> str:
     return f'<span class="result {result or "unproven"}">{_SAID[result]}</span>'
 
 
+def _wide(label: str) -> str:
+    """Return the start of a region that scrolls sideways on a narrow screen, by keyboard too."""
+    return f'<div class="wide" role="region" aria-label="{label}" tabindex="0">'
+
+
 def _summary(run: Run) -> Iterator[str]:
     counts = run.counts()
     yield f"<h1>Conformance of {escape(run.base)}</h1>"
-    yield f"<p>{_result(run.result)}. {len(run.scripts)} scripts, begun {escape(run.started)}, {run.seconds:g} s,"
+    yield f"<p>{_result(run.result)}. {len(run.scripts)} {escape(run.parts)}, begun {escape(run.started)},"
+    yield f"{run.seconds:g} s,"
     yield f"fhir-server {escape(run.version)}.</p>"
-    yield '<div class="wide"><table><caption>Tests by result. A skipped test never counts as passed.</caption>'
+    yield f"{_wide('Tests by result')}<table><caption>Tests by result. A skipped test never counts as passed.</caption>"
     yield (
         "<thead><tr>" + "".join(f'<th scope="col">{_result(name)}</th>' for name in counts) + "</tr></thead>"
     )
@@ -86,7 +92,7 @@ def _requirements(run: Run, requirements: Sequence[Requirement]) -> Iterator[str
     found = proofs(run, requirements)
     if not found:
         return
-    yield '<h2>Requirements</h2><div class="wide"><table>'
+    yield f"<h2>Requirements</h2>{_wide('Requirements')}<table>"
     proven = sum(bool(proof.result) for proof in found)
     yield f"<caption>{proven} of {len(found)} are looked at by a test of this run.</caption>"
     heads = ("Id", "Statement", "Result", "Tests")
@@ -112,7 +118,7 @@ def _anchor(name: str) -> str:
 
 
 def _scripts(run: Run) -> Iterator[str]:
-    yield "<h2>Scripts</h2>"
+    yield f"<h2>{escape(run.parts.capitalize())}</h2>"
     for script in run.scripts:
         is_open = " open" if script.result in {FAIL, ERROR} else ""
         yield f'<details id="{_anchor(script.name)}" data-result="{script.result}"{is_open}>'

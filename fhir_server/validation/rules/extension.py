@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from fhir_server.messages import say
 from fhir_server.validation.protocols import Handler
 from fhir_server.validation.report import Findings, Misplaced, Run
+from fhir_server.validation.rules.extension_context import Contexts
 
 _BASE = "http://hl7.org/fhir/StructureDefinition/"
 #: Extensions that the official R4 definitions themselves use outside the contexts that they give them.
@@ -32,17 +33,32 @@ class Surroundings(Protocol):
     def is_subtype(self, name: str, ancestor: str) -> bool:
         """Tell whether a type is or derives from another."""
 
+    def is_known(self, url: str) -> bool:
+        """Tell whether there is a definition that can be used."""
+
+    def base_of(self, url: str) -> str:
+        """Return the type that a definition constrains."""
+
+    def conforms(self, value: Any, profile: str, run: Run) -> bool:
+        """Tell whether a value conforms to a profile, or to an element of one."""
+
+    def allows(
+        self, rule: str, holder: dict[str, Any], type_name: str, extension: dict[str, Any], run: Run
+    ) -> bool:
+        """Tell whether a context invariant is true of the element that holds an extension."""
+
     def selects(self, expression: str, holder: dict[str, Any], run: Run) -> bool:
         """Tell whether a FHIRPath on the resource selects the element that holds the extension."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Known:
-    """One definition: its function, and the contexts as (type, expression)."""
+    """One definition: its function, the contexts as (type, expression), and the rules on its use (FHIRPath)."""
 
     url: str
     check: Handler
     contexts: tuple[tuple[str, str], ...]
+    invariants: tuple[str, ...]
     is_modifier: bool
 
 
@@ -78,6 +94,9 @@ class Extensions:
             found = known.check(value, parent, run)
             if known.is_modifier != is_modifier:
                 found = join(found, self._wrong_kind(known, run))
+            for rule in known.invariants:
+                if not self._around.allows(rule, parent, holder, value, run):
+                    found = join(found, self._unfit(known, rule, run))
             fit = fits.get(known)
             if fit is None:
                 fit = fits[known] = self._fits(known, holder)
@@ -97,6 +116,7 @@ class Extensions:
                 definition["url"],
                 self._around.function(url),
                 contexts,
+                tuple(definition.get("contextInvariant", ())),
                 bool(root.get("isModifier")),
             )
         if len(self._known) < 10_000:
@@ -127,6 +147,15 @@ class Extensions:
         )
         return run.error("extension", text, "extension-kind@")
 
+    @staticmethod
+    def _unfit(known: _Known, rule: str, run: Run) -> Findings:
+        text = say(
+            "The extension {url} must not be used like this: on the element that holds it, this must be true: {rule}.",
+            url=known.url,
+            rule=rule,
+        )
+        return run.error("extension", text, "extension-invariant@")
+
     def _fits(self, known: _Known, holder: str) -> bool:
         """Tell whether the definition alone says that the extension may be here."""
         if not known.contexts or known.url in _WIDER or ("element", "Element") in known.contexts:
@@ -156,7 +185,12 @@ class Extensions:
         )
         if run.left <= 0:
             return []
-        return [Misplaced("extension", text, "extension-context@", frozenset(allowed), urls)]
+        contexts = Contexts(
+            tuple(e for kind, e in known.contexts if kind == "element" and "#" in e),
+            tuple(e for kind, e in known.contexts if kind == "extension"),
+            self._around,
+        )
+        return [Misplaced(text, frozenset(allowed), urls, contexts)]
 
 
 def join(found: Findings | None, more: Findings) -> Findings | None:
