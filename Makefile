@@ -54,6 +54,10 @@ bench: $(VENV)/.dev ## benchmark against a bare MongoDB client in the same run; 
 
 bench-audit: $(VENV)/.dev ## what the audit costs: the same server with it and without it, in turns
 	$(BIN)/python benchmarks/bench_audit.py
+
+bench-access: $(VENV)/.dev ## what scopes, consent and audit cost together: signed in and open, in turns
+	$(BIN)/python benchmarks/bench_access.py
+
 bench-ingest: $(VENV)/.dev ## heart rates through Observation/$$ingest, sent twice (ROWS= 1,000,000 is the whole run)
 	$(BIN)/python benchmarks/bench_ingest.py --rows $(ROWS)
 

@@ -111,6 +111,11 @@ class Bench:
         self.processes = processes
         self.patients: list[str] = []
         self.observations: list[str] = []
+        self.token = ""
+
+    def connection(self) -> Connection:
+        """Return a connection, on which the bearer of the token asks."""
+        return Connection(self.base, self.token)
 
     async def new(self, connection: Connection, resource: dict) -> str:
         """Create a resource and return its id."""
@@ -123,7 +128,7 @@ class Bench:
     async def load(self, count: int, patients: int, connections: int) -> dict[str, float]:
         """Create the data; return rate, CPU and memory."""
         rng = random.Random(7)
-        first = Connection(self.base)
+        first = self.connection()
         self.patients = [await self.new(first, patient(n, rng)) for n in range(patients)]
         first.close()
         waiting = [
@@ -133,7 +138,7 @@ class Bench:
         start = time.perf_counter()
 
         async def feed() -> None:
-            connection = Connection(self.base)
+            connection = self.connection()
             while waiting:
                 self.observations.append(await self.new(connection, waiting.pop()))
             connection.close()
@@ -162,7 +167,7 @@ class Bench:
         return [self._call(workload) for _ in range(connections)]
 
     def _call(self, workload: str) -> Call:
-        connection = Connection(self.base)
+        connection = self.connection()
 
         async def create(rng: random.Random) -> None:
             raw = connection.request("POST", "Observation", encoded(observation(self._subject(rng), rng, 4)))

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import signal
 import tempfile
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -36,16 +37,24 @@ async def drive(args: argparse.Namespace) -> None:
                     calls = bench.calls(workload, args.connections)
                     row = await measure(workload, mode, args.seconds, calls, bench.processes)
                     rows.setdefault((workload, mode), []).append(row)
-    print("| workload | off: /s | CPU ms | on: /s | server + mongod CPU ms | p50 ms | CPU on / off |")
-    print("|---|---|---|---|---|---|---|")
-    for workload in WORKLOADS:
+    print(comparison(rows, WORKLOADS))
+
+
+def comparison(rows: dict[tuple[str, str], list[Row]], workloads: Iterable[str]) -> str:
+    """Return the table of both modes as Markdown: medians, and how much more CPU a request takes with it on."""
+    lines = [
+        "| workload | off: /s | CPU ms | on: /s | server + mongod CPU ms | p50 ms | CPU on / off |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for workload in workloads:
         off, on = rows[workload, "off"], rows[workload, "on"]
         ratio = median(row.cpu_ms for row in on) / median(row.cpu_ms for row in off)
-        print(
+        lines.append(
             f"| {workload} | {_mid(off, 'per_second'):.0f} | {_mid(off, 'cpu_ms'):.3f} | {_mid(on, 'per_second'):.0f} "
             f"| {_mid(on, 'server_cpu_ms'):.3f} + {_mid(on, 'mongod_cpu_ms'):.3f} | {_mid(on, 'p50_ms'):.1f} "
             f"| {ratio:.2f} |"
         )
+    return "\n".join(lines)
 
 
 def _mid(rows: list[Row], figure: str) -> float:

@@ -7,15 +7,17 @@ from urllib.parse import urlsplit
 
 
 class Connection:
-    """One connection to a server on this machine; ``base`` is the FHIR base URL."""
+    """One connection to a server on this machine; ``base`` is the FHIR base URL, ``token`` an access token."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, token: str = "") -> None:
         parts = urlsplit(base)
         if parts.hostname not in ("127.0.0.1", "localhost"):
             raise ValueError("benchmarks drive servers on this machine only")
         self._host, self._port = parts.hostname, parts.port or 80
         self._prefix = parts.path
         self._head = f"Host: {parts.hostname}:{self._port}\r\nAccept: application/fhir+json\r\n".encode()
+        if token:
+            self._head += f"Authorization: Bearer {token}\r\n".encode()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     def request(

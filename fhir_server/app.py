@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from fhir_server import __version__
 from fhir_server.access.audit_chain import Signer
@@ -52,6 +53,9 @@ from fhir_server.rest.oauth_endpoints import Endpoints, with_clients
 from fhir_server.rest.oauth_server import AuthorizationServer, OwnKeys
 from fhir_server.rest.oauth_server import announced as described_server
 from fhir_server.rest.openapi import openapi
+from fhir_server.rest.passport_pages import passport_routes
+from fhir_server.rest.rate_limits import RateLimit
+from fhir_server.rest.security_headers import guarded, headers_for
 from fhir_server.search import Cursors, Indexer, Registry, indexes
 from fhir_server.settings import (
     Settings,
@@ -61,7 +65,9 @@ from fhir_server.settings import (
     load,
     packages_folder,
     professions,
+    rate,
 )
+from fhir_server.settings.serving import named
 from fhir_server.store import Store
 from fhir_server.store.auditing import AuditLog
 from fhir_server.store.catalogue import REFERENCES
@@ -107,6 +113,10 @@ class Application(FastAPI):
         self.metrics = Metrics()
         self._prefix = settings.http.base_path
         self._below = settings.http.base_path + "/"
+        self._headers = headers_for(is_https=own_base(settings).startswith("https:"))
+        proxies = named(settings.http.proxies)
+        inner: Any = self._route  # uvicorn names every kind of message in its types
+        self._entry: Asgi = ProxyHeadersMiddleware(inner, list(proxies)) if proxies else inner
         self._gateway: Asgi | None = None
         self._server: Server | None = None
         self.authenticator: Authenticator | None = None
@@ -118,7 +128,10 @@ class Application(FastAPI):
             docs_url=None,
             redoc_url=None,
         )
-        self.include_router(health_routes(self._is_ready, self._issuers, self.metrics))
+        self.include_router(
+            health_routes(self._is_ready, self._issuers, self.metrics, settings.http.metrics_for)
+        )
+        self.include_router(passport_routes(self.serving, own_base(settings)))
 
     async def __call__(
         self,
@@ -126,13 +139,17 @@ class Application(FastAPI):
         receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
+        """Answer a request, whose sender is the one that a trusted proxy names."""
+        await self._entry(scope, receive, send)
+
+    async def _route(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Hand a request below the FHIR base to the FHIR API, and all others to FastAPI."""
         if scope["type"] == "http" and self._gateway is not None:
             path = scope["path"]
             if path.startswith(self._below) or path == self._prefix:
                 await self._gateway(scope, receive, send)
                 return
-        await super().__call__(scope, receive, send)
+        await super().__call__(scope, receive, guarded(send, self._headers))
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document of the FHIR API and the pages beside it."""
@@ -160,6 +177,8 @@ class Application(FastAPI):
             request_timeout=http.request_timeout_s,
             body_timeout=http.body_timeout_s,
             binary_timeout=http.binary_timeout_s,
+            hosts=http.allowed_hosts,
+            headers=self._headers,
         )
         log = AccessLog(self.settings.log.format) if self.settings.log.level in ("debug", "info") else None
         server = self._server = replace(server, capabilities=self.capabilities)
@@ -167,11 +186,19 @@ class Application(FastAPI):
 
     async def gatekeeper(self, server: Server) -> Gatekeeper | None:
         """Return what stands before the API when callers sign in; raise ValueError if the issuers can't be used."""
-        auth = self.settings.auth
+        auth, limits = self.settings.auth, self.settings.limits
+        requests = rate(self.settings, limits.requests, "12000/minute")
+        anonymous = rate(self.settings, limits.anonymous, "3000/minute")
+        rates = (
+            RateLimit("requests", requests) if requests else None,
+            RateLimit("requests", anonymous) if anonymous else None,
+        )
         if self._own_authenticator is not None:
-            return Gatekeeper(self._own_authenticator, None, of_list(auth.allowed_origins))
+            return Gatekeeper(self._own_authenticator, None, of_list(auth.allowed_origins), *rates)
         if not auth.is_on:
-            return None
+            if not auth.allowed_origins and not any(rates):
+                return None
+            return Gatekeeper(None, None, of_list(auth.allowed_origins), *rates)
         base, types = own_base(self.settings), server.definitions.types.resource_type_names
         believed, allows = trusted(auth.issuers), of_list(auth.allowed_origins)
         if auth.dev_server:
@@ -183,7 +210,8 @@ class Application(FastAPI):
             _LOG.warning("the development authorization server is on: anybody can sign in as anybody")
         self.authenticator = Authenticator(believed, base, types)
         smart = announced(self.settings)
-        return Gatekeeper(self.authenticator, smart and encode(smart_configuration(*smart)), allows)
+        configuration = smart and encode(smart_configuration(*smart))
+        return Gatekeeper(self.authenticator, configuration, allows, *rates)
 
     def describe(self) -> None:
         """Make the CapabilityStatement and the OpenAPI document anew: the search parameters have changed."""
@@ -346,7 +374,8 @@ def load_packages(settings: Settings, definitions: Definitions) -> list[dict[str
 def own_base(settings: Settings) -> str:
     """Return the base URL that stored absolute references to this server begin with."""
     http = settings.http
-    return http.base_url or f"http://{http.host}:{http.port}{http.base_path}"
+    scheme = "http" if http.tls_cert is None else "https"
+    return http.base_url or f"{scheme}://{http.host}:{http.port}{http.base_path}"
 
 
 async def build(settings: Settings, store: Store, definitions: Definitions, registry: Registry) -> Server:
@@ -378,6 +407,7 @@ async def build(settings: Settings, store: Store, definitions: Definitions, regi
         refuse_test_identities=settings.space.test_identities == "refuse",
         space_cohort=settings.space.auto_opening,
         space_opening_days=settings.space.opening_days,
+        space_erasure_years=settings.space.erasure_years,
         security=smart and security(smart[1]),
     )
     code_sets = CodeSets(definitions)

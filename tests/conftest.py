@@ -74,6 +74,7 @@ def module_database_name(mongo_client: MongoClient[dict[str, Any]]) -> Iterator[
 def serving(flags: dict[str, Any], authenticator: Any = None) -> Iterator[httpx.Client]:
     """Run the whole application on a port of this machine; give a client of it."""
     from fhir_server.app import create_app
+    from fhir_server.rest.protocol import GuardedProtocol
     from fhir_server.settings import load
 
     with socket.socket() as listener:
@@ -81,7 +82,9 @@ def serving(flags: dict[str, Any], authenticator: Any = None) -> Iterator[httpx.
         port = listener.getsockname()[1]
         flags = {"http.port": port, "log.level": "warning", "content.load": False, **flags}
         app = create_app(load(flags), authenticator)
-        config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, ws="none", proxy_headers=False, http=GuardedProtocol
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server under test")
         thread.start()

@@ -141,9 +141,11 @@ def _granted(caller: Caller, type_: str, scope: Scope, condition: Condition) -> 
 
 
 def _referable(caller: Caller, type_: str, facts: Facts) -> Clause:
-    """Return what a reference may lead to: what the caller sees, and for who deposits any patient."""
+    """Return what a reference may lead to: what the caller sees, and for who deposits any patient and the directory."""
     if type_ == "Patient" and caller.kind in _DEPOSITORS:
         return any_of("_sec.ver", [RULES_VERSION])
+    if rule(type_) is Rule.DIRECTORY and caller.kind in _DEPOSITORS:
+        return EVERYTHING
     return visible(caller, type_, facts)
 
 
@@ -187,6 +189,11 @@ def _scopes(caller: Caller, type_: str, letter: str) -> tuple[Scope, ...]:
     if caller.patient is not None or rule(type_) in (Rule.DIRECTORY, Rule.CONFORMANCE):
         return found
     return tuple(scope for scope in found if scope.level != "patient")
+
+
+def is_in_scope(caller: Caller, type_: str, letter: str) -> bool:
+    """Tell whether the scopes alone cover it."""
+    return bool(_scopes(caller, type_, letter))
 
 
 def _may_touch(caller: Caller, type_: str, letter: str) -> bool:

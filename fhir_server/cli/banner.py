@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from fhir_server.cli.client import Client
+from fhir_server.cli.tls import own_context
 from fhir_server.definitions.content import examples_that_pass
 from fhir_server.settings import Settings
 
@@ -23,7 +24,8 @@ def announce(settings: Settings, database: str) -> None:
 
 
 async def _announce(settings: Settings, database: str) -> None:
-    client = Client(local_base(settings))
+    certificate = settings.http.tls_cert
+    client = Client(local_base(settings), tls=own_context(certificate) if certificate else None)
     try:
         statement = await _metadata(client)
         if statement is not None:
@@ -36,7 +38,8 @@ def local_base(settings: Settings) -> str:
     """Return the base URL under which this machine reaches the server."""
     host = settings.http.host
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (compared, not bound)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.http.port}{settings.http.base_path}"
+    scheme = "http" if settings.http.tls_cert is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.http.port}{settings.http.base_path}"
 
 
 async def _metadata(client: Client) -> dict[str, Any] | None:
@@ -55,6 +58,16 @@ async def _metadata(client: Client) -> dict[str, Any] | None:
     return None
 
 
+def _who_may(settings: Settings) -> str:
+    if not settings.auth.is_on:
+        return (
+            "OPEN: whoever reaches this address can read and write. Use synthetic data only.   Ctrl-C stops"
+        )
+    if settings.auth.dev_server:
+        return "DEVELOPMENT SIGN-IN: anybody can sign in as anybody. Use synthetic data only.   Ctrl-C stops"
+    return "Callers sign in with access tokens.   Ctrl-C stops"
+
+
 def banner(settings: Settings, database: str, statement: dict[str, Any]) -> list[str]:
     """Return the banner's lines; ``statement`` is the server's CapabilityStatement."""
     base = settings.http.base_url or local_base(settings)
@@ -67,5 +80,5 @@ def banner(settings: Settings, database: str, statement: dict[str, Any]) -> list
         f"FHIR R4   {base}   {holdings}",
         f"Health    {origin}/health/ready   Metrics {origin}/metrics   OpenAPI {origin}/openapi.json",
         f'Try       curl "{base}/Patient?_count=3"',
-        "Whoever reaches this address can read and write: use synthetic data only.        Ctrl-C stops",
+        _who_may(settings),
     ]

@@ -34,11 +34,11 @@ class Lost(OSError):  # noqa: N818 (the name says what happened)
 class Client:
     """Requests to one base URL over at most as many connections as run at the same time."""
 
-    def __init__(self, base: str, timeout_s: float = 60.0) -> None:
+    def __init__(self, base: str, timeout_s: float = 60.0, tls: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(base.rstrip("/"))
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f'"{base}" is no http or https URL.')
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
         self._host = parts.hostname
         self._port = parts.port or (443 if self._tls else 80)
         self._path = parts.path

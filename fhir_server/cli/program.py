@@ -14,6 +14,7 @@ from fhir_server.cli import (
     demo,
     doctor,
     fhirpath,
+    importing,
     load,
     packages,
     sandbox,
@@ -63,6 +64,7 @@ program.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 program.add_typer(audit.program, name="audit")
 program.add_typer(conformance.program, name="conformance")
 program.add_typer(config.program, name="config")
+program.add_typer(importing.program, name="import")
 program.add_typer(packages.program, name="packages")
 program.add_typer(space.program, name="space")
 program.add_typer(terminology.program, name="terminology")

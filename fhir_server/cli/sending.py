@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 from uuid import uuid4
@@ -48,6 +48,10 @@ class Rejection:
     reasons: tuple[str, ...]
 
 
+Decide = Callable[[Item, Answer], Awaitable[Rejection | bool]]
+"""Judges an answer: rejected for a reason, True when what was sent is there already, False to leave it."""
+
+
 @dataclass(slots=True)
 class Tally:
     """Counts of a load while it runs."""
@@ -72,14 +76,16 @@ async def send(
     jobs: int,
     is_done: Callable[[Item], bool],
     done: Callable[[Item], None],
+    decide: Decide | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> None:
     """Send the items with ``jobs`` requests at the same time; ``tally`` grows while it runs.
 
     An item whose server answer is final is counted; one that the server can't take just now (429, 503, a
-    broken connection on PUT) is repeated with growing pauses. Raises Unreachable or Refused, which no
-    repetition mends.
+    broken connection on PUT) is repeated with growing pauses. ``decide`` may judge an answer that is no success before
+    this does; ``headers`` go with each request. Raises Unreachable or Refused, which no repetition mends.
     """
-    run = _Run(client, tally, is_done, done)
+    run = _Run(client, tally, is_done, done, decide, headers or {})
     await run.send(iter(items), jobs)
     # What these transactions refer to by search may have come after them.
     early, run.early = run.early or [], None
@@ -94,6 +100,8 @@ class _Run:
     tally: Tally
     is_done: Callable[[Item], bool]
     done: Callable[[Item], None]
+    decide: Decide | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     early: list[Item] | None = field(default_factory=list)
 
     async def send(self, queue: Iterator[Item], jobs: int) -> None:
@@ -115,11 +123,17 @@ class _Run:
             if item.problem:
                 tally.rejections.append(Rejection(item.place, "", 0, (item.problem,)))
                 continue
-            answer = await _answer(self.client, item, tally)
-            if item.is_transaction and answer.status == 412 and self.early is not None:
+            answer = await _answer(self.client, item, tally, self.headers)
+            verdict = await self.decide(item, answer) if self.decide and answer.status >= 400 else None
+            if isinstance(verdict, Rejection):
+                tally.rejections.append(verdict)
+                continue
+            if verdict:
+                tally.updated += 1
+            elif item.is_transaction and answer.status == 412 and self.early is not None:
                 self.early.append(item)
                 continue
-            if item.is_transaction and answer.status == 200:
+            elif item.is_transaction and answer.status == 200:
                 _count(answer, tally)
             elif answer.status == 201:
                 tally.created += 1
@@ -163,8 +177,9 @@ def _request(item: Item) -> tuple[str, str, dict[str, str]]:
     return "POST", item.type, _HEADERS
 
 
-async def _answer(client: Client, item: Item, tally: Tally) -> Answer:
+async def _answer(client: Client, item: Item, tally: Tally, more: Mapping[str, str]) -> Answer:
     method, path, headers = _request(item)
+    headers = {**headers, **more}
     lost = Answer(0)
     for attempt in range(TRIES):
         wait_s = min(LONGEST_WAIT_S, 0.25 * 2**attempt) * (0.5 + random.random())  # noqa: S311 (jitter)

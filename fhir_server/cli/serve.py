@@ -37,6 +37,10 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Worker processes (http.workers).")] = None,
     base_url: Annotated[str | None, typer.Option(help="Public URL of the FHIR base (http.base_url).")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Data directory (data.dir).")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Certificate and chain, PEM: speak https (http.tls_cert).")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM (http.tls_key).")] = None,
     mongodb_uri: Annotated[
         str | None, typer.Option(help="MongoDB replica set instead of the embedded one (mongodb.uri).")
     ] = None,
@@ -58,6 +62,7 @@ def serve(
     directory is in use.
     """
     from fhir_server import settings as declared
+    from fhir_server.cli.unsafe import unsafe
 
     if mongodb_uri and _has_password(mongodb_uri):
         stop(
@@ -72,6 +77,8 @@ def serve(
         "http.workers": workers,
         "http.base_url": base_url,
         "data.dir": data_dir.absolute() if data_dir else None,
+        "http.tls_cert": tls_cert.absolute() if tls_cert else None,
+        "http.tls_key": tls_key.absolute() if tls_key else None,
         "mongodb.uri": mongodb_uri,
         "examples.load": load_examples,
         "sandbox.on": sandbox,
@@ -87,45 +94,6 @@ def serve(
     )
     with _shared_metrics(settings), _listening(settings) as listener, _mongodb(settings) as database:
         run(settings, listener, database)
-
-
-def unsafe(settings: Settings, *, is_production: bool) -> list[str]:
-    """Return what must not be served like this, a sentence with the remedy each."""
-    found = []
-    if settings.sandbox.on and is_production:
-        found.append("A sandbox lets callers replace all data: --production refuses sandbox.on.")
-    if settings.sandbox.on and settings.http.workers > 1:
-        found.append("A sandbox has one worker, which knows the faults that wait: leave out http.workers.")
-    is_open, is_local = not settings.auth.is_on, _is_loopback(settings.http.host)
-    if is_open and is_production:
-        found.append("Nobody has to sign in: --production needs auth.issuers.")
-    elif is_open and not is_local and not settings.access.open_anywhere:
-        found.append(
-            f"Nobody has to sign in, so all who reach {settings.http.host} could read and change everything: "
-            "listen on 127.0.0.1, or name auth.issuers (access.open_anywhere=true overrides this)."
-        )
-    if not is_production:
-        return found
-    if settings.auth.dev_server:
-        found.append("auth.dev_server lets anybody sign in as anybody: --production refuses it.")
-    if settings.cursor.key is None:
-        found.append("--production needs cursor.key, the same for all servers behind one address.")
-    if settings.http.base_url is None or not settings.http.base_url.startswith("https:"):
-        found.append("--production needs http.base_url, the public address, which begins with https.")
-    if settings.search.explain:
-        found.append("search.explain shows what access allows: --production refuses it.")
-    if settings.expunge.allow == "everything":
-        found.append("expunge.allow=everything is for test servers: --production refuses it.")
-    return found
-
-
-def _is_loopback(host: str) -> bool:
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def run(settings: Settings, listener: socket.socket, database: str) -> None:
@@ -154,6 +122,7 @@ def run(settings: Settings, listener: socket.socket, database: str) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=int(settings.http.shutdown_grace_s) or None,
         **_fast(),
+        **_tls(settings),
     )
     started = threading.Thread(target=announce, args=(settings, database), name="banner", daemon=True)
     with _ignored_after_shutdown():
@@ -167,7 +136,28 @@ def run(settings: Settings, listener: socket.socket, database: str) -> None:
 def _fast() -> dict[str, Any]:
     import sys
 
-    return {"http": "httptools", "loop": "asyncio" if sys.platform == "win32" else "uvloop"}
+    from fhir_server.rest.protocol import GuardedProtocol
+
+    return {"http": GuardedProtocol, "ws": "none", "loop": "asyncio" if sys.platform == "win32" else "uvloop"}
+
+
+def _tls(settings: Settings) -> dict[str, Any]:
+    """Return what uvicorn needs to speak https; nothing without a certificate."""
+    from functools import partial
+
+    from fhir_server.cli.tls import context_problem, server_context
+
+    http = settings.http
+    if http.tls_cert is None or http.tls_key is None:
+        return {}
+    problem = context_problem(http.tls_cert, http.tls_key)
+    if problem:
+        stop(Exit.USAGE, problem)
+    return {
+        "ssl_certfile": str(http.tls_cert),
+        "ssl_keyfile": str(http.tls_key),
+        "ssl_context_factory": partial(server_context, minimum=http.tls_minimum),
+    }
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from fhir_server.demo import care, documents, reimbursements
 from fhir_server.demo.citizens import TODAY, Citizen, at
 from fhir_server.demo.codes import Json
 from fhir_server.demo.directory import FUND
-from fhir_server.demo.reimbursements import Act
+from fhir_server.space.statements import Act
 
 #: The price of a visit since a day, the latest first.
 _PRICES = (

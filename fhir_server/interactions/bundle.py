@@ -8,6 +8,7 @@ from __future__ import annotations
 from fhir_server.interactions.batch import Dispatch, batch
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.steps.bundle_entries import bundle_type, check_envelope, decoded
+from fhir_server.interactions.steps.provenance import HEADER as PROVENANCE
 from fhir_server.interactions.transaction import ATTEMPTS, Outrun, transaction
 from fhir_server.outcome import error
 
@@ -20,6 +21,10 @@ async def bundle(server: Server, request: FhirRequest, dispatch: Dispatch) -> Fh
         type_ = bundle_type(server, received)
         check_envelope(server, received)
         if type_ == "batch":
+            if PROVENANCE in request.headers:
+                raise error(
+                    "not-supported", "X-Provenance goes with a transaction, whose entries are one deed."
+                )
             return await batch(server, request, received, dispatch)
         try:
             return await transaction(server, request, received, dispatch)

@@ -37,6 +37,14 @@ _OF_TYPE = (
 #: Interactions of the whole system (system-restful-interaction).
 _OF_SYSTEM = ("transaction", "batch", "history-system", "search-system")
 
+#: Parameters of every search that no type has of its own.
+_OF_ALL = (
+    {"name": "_filter", "definition": "http://hl7.org/fhir/SearchParameter/filter", "type": "special"},
+    {"name": "_has", "type": "string", "documentation": "_has:[type]:[reference]:[parameter]"},
+    {"name": "_list", "type": "string", "documentation": "The id of a List, or a functional list."},
+    {"name": "_type", "type": "token", "documentation": "The types that a search of the system is about."},
+)
+
 _DOCUMENTATION = (
     "JSON and XML. Searches are strict: an unknown parameter is a 400 that names the "
     "nearest one, unless the client sends Prefer: handling=lenient. Totals are returned on request (_total). "
@@ -115,6 +123,7 @@ def statement(
                     for type_ in registry.types.resource_types
                 ],
                 "interaction": [{"code": code} for code in _OF_SYSTEM if code in offered],
+                "searchParam": [dict(row) for row in _OF_ALL],
                 **(
                     {"compartment": list(registry.compartments.values())}
                     if "search-compartment" in offered

@@ -19,6 +19,7 @@ from fhir_server.interactions.steps.criteria import (
     if_none_exist,
     the_one_match,
 )
+from fhir_server.interactions.steps.deposit import deposit
 from fhir_server.interactions.steps.guard import secured
 from fhir_server.interactions.steps.in_space import commit
 from fhir_server.interactions.steps.integrity import check_references, kept_references
@@ -26,6 +27,7 @@ from fhir_server.interactions.steps.preconditions import refuse_criteria_in_addr
 from fhir_server.interactions.steps.prepare import body_of_type, identified, stamped
 from fhir_server.interactions.steps.recurrence import measured_once, the_measure
 from fhir_server.interactions.steps.representation import written
+from fhir_server.space.documents import is_deposit
 from fhir_server.store.documents import Change, ClaimTaken, Method, VersionConflict
 
 
@@ -33,6 +35,8 @@ async def create(server: Server, request: FhirRequest, target: Target) -> FhirRe
     """Return 201 when the new resource is durable."""
     refuse_criteria_in_address(request.query)
     resource = body_of_type(request, target.type)
+    if is_deposit(resource):
+        return await deposit(server, request, resource)
     criteria = if_none_exist(server, request, target.type)
     if criteria is not None:
         return await _unless_there(server, request, resource, criteria)

@@ -119,6 +119,7 @@ class Policy:
     refuse_test_identities: bool = False
     space_cohort: str = "born-from:2022-01-01"
     space_opening_days: int = 42
+    space_erasure_years: int = 10
     security: Mapping[str, Any] | None = None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
 from fhir_server.interactions.steps.preconditions import is_not_modified
 from fhir_server.interactions.steps.representation import represented, version_headers
+from fhir_server.interactions.steps.security_context import by_document
 from fhir_server.outcome import FhirError, error
 from fhir_server.store.documents import Stored
 
@@ -21,6 +22,8 @@ async def read(server: Server, request: FhirRequest, target: Target) -> FhirResp
 async def current(server: Server, request: FhirRequest, target: Target, letter: str = "r") -> Stored:
     """Return the current version; raise FhirError 404 or 410 where there is none for ``letter`` of a scope."""
     stored = await server.store.read(target.type, target.id, request.access, letter)
+    if stored is None and target.type == "Binary" and letter == "r":
+        stored = await by_document(server, request, target.id)
     if stored is None:
         raise error("not-found", f"There is no {target.type} with this id.")
     if stored.is_deleted:

@@ -34,6 +34,8 @@ from fhir_server.interactions.steps.auditing import audited
 from fhir_server.interactions.steps.dry_run import DRY_RUN, dry_run, is_dry_run
 from fhir_server.interactions.steps.idempotency import KEY, once
 from fhir_server.interactions.steps.permit import check_interaction, check_operation
+from fhir_server.interactions.steps.provenance import HEADER as PROVENANCE
+from fhir_server.interactions.steps.provenance import check_header
 from fhir_server.interactions.steps.terminology import prefetch
 from fhir_server.outcome import FhirError, error, operation_outcome
 from fhir_server.store.documents import Unavailable
@@ -125,6 +127,8 @@ async def _dispatch(server: Server, request: FhirRequest) -> FhirResponse:
         route, target = match(server, request)
         interaction, type_ = route.interaction, target.type
         _check_access(server, request, route, target)
+        if PROVENANCE in request.headers:
+            check_header(request, interaction)
         if request.faults:
             _refuse_faults(route, request)
         if type_ == binary.TYPE and interaction in ("create", "update"):

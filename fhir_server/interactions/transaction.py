@@ -20,6 +20,7 @@ from fhir_server.interactions.steps.bundle_entries import SLICE, Problems, read_
 from fhir_server.interactions.steps.bundle_response import Answer, response_bundle, response_entry
 from fhir_server.interactions.steps.conditional_references import resolve_conditional_references
 from fhir_server.interactions.steps.full_urls import FullUrls
+from fhir_server.interactions.steps.provenance import provenance
 from fhir_server.interactions.steps.read_entries import ReadEntries
 from fhir_server.interactions.steps.representation import written
 from fhir_server.interactions.steps.transaction_identities import assign_ids, check_overlaps
@@ -93,7 +94,8 @@ async def transaction(
                 await asyncio.sleep(0)
         spaces = await follow_rules(server, request, writes, changes, problems)
         problems.raise_any()
-        await _commit(server, changes, spaces)
+        told = await provenance(server, request, changes)
+        await _commit(server, changes if told is None else [*changes, told], spaces)
     answers = await reads.answers()
     answers |= {write.entry.number: _answer(write) for write in writes}
     return response_bundle("transaction", [answers[number] for number in sorted(answers)])

@@ -25,9 +25,11 @@ from fhir_server.operations.lastn import lastn
 from fhir_server.operations.lookup import lookup
 from fhir_server.operations.meta import meta, meta_add, meta_delete
 from fhir_server.operations.passport import passport
+from fhir_server.operations.passport_link import passport_link
 from fhir_server.operations.reindex import reindex
 from fhir_server.operations.sandbox import fault, reset, snapshot
 from fhir_server.operations.space import close_space, open_space, status
+from fhir_server.operations.space_erasure import erase_due_spaces
 from fhir_server.operations.space_opening import open_due_spaces
 from fhir_server.operations.stats import stats
 from fhir_server.operations.subsumes import subsumes
@@ -82,6 +84,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _space("open-space", open_space),
     _space("close-space", close_space),
     _space("open-due-spaces", open_due_spaces, "type"),
+    _space("erase-due-spaces", erase_due_spaces, "type"),
     Operation(
         "$break-glass",
         "https://health-space.example/fhir/OperationDefinition/hs-break-glass",
@@ -245,6 +248,15 @@ OPERATIONS: tuple[Operation, ...] = (
         frozenset({"instance"}),
         frozenset({"GET", "POST"}),
         passport,
+        frozenset({"Patient"}),
+        access="rs",
+    ),
+    Operation(
+        "$passport-link",
+        "https://health-space.example/fhir/OperationDefinition/passport-link",
+        frozenset({"instance"}),
+        frozenset({"GET", "POST"}),
+        passport_link,
         frozenset({"Patient"}),
         access="rs",
     ),

@@ -88,7 +88,15 @@ def _purge(server: Server, request: FhirRequest, target: Target) -> Purge:
             "forbidden",
             "expungeEverything is for test servers: POST [base]/$expunge where expunge.allow is everything.",
         )
-    return Purge(request.access.actor, reason, target.type, target.id, **flags)
+    return Purge(
+        request.access.actor,
+        reason,
+        target.type,
+        target.id,
+        flags["previous"],
+        flags["deleted"],
+        flags["everything"],
+    )
 
 
 def _flag(given: dict[str, list[Any]], name: str) -> bool:

@@ -32,8 +32,8 @@ _QUALITY = re.compile(r";\s*q=([01](?:\.\d{0,3})?)\s*(?:;|$)", re.IGNORECASE)
 async def passport(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
     """Return 200 with a document Bundle, with a page in both languages when the client prefers HTML."""
     given = inputs(request, _INPUTS)
-    language = _language(given)
-    names = _names(given)
+    language = language_of(given)
+    names = names_of(given)
     patient = await current(server, request, target)
     sections: list[Section] = [section for section in PASSPORT if section.name in names]
     found = await filled(server, request, patient, sections)
@@ -55,7 +55,7 @@ def _prefers_html(accept: str) -> bool:
     return is_html
 
 
-def _language(given: Inputs) -> str:
+def language_of(given: Inputs) -> str:
     """Return the language that is asked for, else that of Accept-Language, else English."""
     if given.has("language"):
         language = given.text("language").partition("-")[0].lower()
@@ -65,7 +65,7 @@ def _language(given: Inputs) -> str:
     return LANGUAGE.get() if LANGUAGE.get() in _TITLES else "en"
 
 
-def _names(given: Inputs) -> frozenset[str]:
+def names_of(given: Inputs) -> frozenset[str]:
     """Return the names of the sections; all but those that must be asked for when none is named."""
     names = {part.strip() for text in given.texts("sections") for part in text.split(",") if part.strip()}
     for name in sorted(names):

@@ -23,7 +23,7 @@ _ATTEMPTS = 10
 async def status(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
     """Return 200 with the state of a space; 404 when no space of this patient was ever spoken of."""
     inputs(request, {})
-    _check_own(request, target)
+    check_own(request, target)
     await current(server, request, target)
     space = await server.store.spaces.read(target.id)
     if space is None:
@@ -76,7 +76,7 @@ async def _change(
 ) -> FhirResponse:
     """Bring a space to another state, with its Patient; what is so already stays as it is."""
     assert callable(to)
-    _check_own(request, target)
+    check_own(request, target)
     for _ in range(_ATTEMPTS):
         await current(server, request, target)
         now = server.clock()
@@ -97,7 +97,7 @@ async def _change(
     raise error("conflict", "The space is being changed by others; try again.", headers={"Retry-After": "1"})
 
 
-def _check_own(request: FhirRequest, target: Target) -> None:
+def check_own(request: FhirRequest, target: Target) -> None:
     """Raise FhirError 403 for who signed in and is neither the citizen, nor for the citizen, nor an operator."""
     if not request.access.decides_for(target.id):
         raise error("forbidden", "A space is the citizen's own matter.")

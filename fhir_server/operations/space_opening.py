@@ -16,14 +16,15 @@ from fhir_server.access import OPEN
 from fhir_server.access.caller import Kind
 from fhir_server.datatypes.json_format import decode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server, Target
-from fhir_server.interactions.steps.guard import secured
 from fhir_server.interactions.steps.in_space import changed, moved
-from fhir_server.interactions.steps.prepare import instant, stamped
+from fhir_server.interactions.steps.prepare import instant
 from fhir_server.operations.inputs import answered, inputs
+from fhir_server.operations.space_audit import space_event
+from fhir_server.operations.space_erasure import erase_due
 from fhir_server.outcome import error
-from fhir_server.space.life import DAY, Space, State, is_due, is_in_cohort
+from fhir_server.space.life import DAY, State, is_due, is_in_cohort
 from fhir_server.space.names import PROFILE
-from fhir_server.store.documents import Change, Method, Unavailable, VersionConflict
+from fhir_server.store.documents import Unavailable, VersionConflict
 
 _LOG = logging.getLogger("fhir_server")
 #: Seconds from the start of the server to the first run, and between two runs.
@@ -62,13 +63,16 @@ async def open_due_spaces(server: Server, request: FhirRequest, target: Target) 
 
 
 async def follow(server: Server) -> None:
-    """Open what is due once a day, for ever; an outage of the database only delays it."""
+    """Open and erase what is due once a day, for ever; an outage of the database only delays it."""
     await asyncio.sleep(_FIRST)
     while True:
         with suppress(Unavailable):
-            report = await open_due(server, FhirRequest("POST", ("Patient", "$open-due-spaces"), access=OPEN))
+            job = FhirRequest("POST", ("Patient", "$open-due-spaces"), access=OPEN)
+            report = await open_due(server, job)
             if report.opened or report.refused:
                 _LOG.info("spaces: %d opened, %d refused", len(report.opened), len(report.refused))
+            if erased := await erase_due(server, job):
+                _LOG.info("spaces: %d erased", len(erased))
         await asyncio.sleep(_EVERY)
 
 
@@ -90,7 +94,14 @@ async def open_due(server: Server, request: FhirRequest) -> Report:
         )
         changes = [
             *await changed(server, request, f"Patient/{space.patient}", {"active": True}, now),
-            _audit(server, request, opened),
+            space_event(
+                server,
+                request,
+                opened,
+                job="opening job",
+                action="U",
+                text=f"space opened: {opened.cohort}, notice of {instant(opened.notice)}",
+            ),
         ]
         try:
             await server.store.commit_many(changes, (opened,))
@@ -111,22 +122,3 @@ async def _hindrance(server: Server, patient: str) -> str:
     profiled = {**resource, "meta": {"profile": [f"{PROFILE}hs-patient"]}}
     issues = [i for i in server.validator.validate(profiled) if i.severity in ("error", "fatal")]
     return f"The Patient is not valid against hs-patient: {issues[0].diagnostics}" if issues else ""
-
-
-def _audit(server: Server, request: FhirRequest, space: Space) -> Change:
-    resource = {
-        "resourceType": "AuditEvent",
-        "type": {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest"},
-        "action": "U",
-        "recorded": instant(space.since),
-        "outcome": "0",
-        "outcomeDesc": f"space opened: {space.cohort}, notice of {instant(space.notice)}",
-        "agent": [{"name": "opening job", "requestor": False}],
-        "source": {"observer": {"display": "fhir-server"}},
-        "entity": [{"what": {"reference": f"Patient/{space.patient}"}}],
-    }
-    id_ = server.new_id(space.patient)
-    body = stamped(resource, "AuditEvent", id_, 1, space.since)
-    entries = server.indexer.entries(resource, request.base)
-    made = secured(replace(request, access=OPEN), resource, entries)
-    return Change(Method.POST, "AuditEvent", id_, 0, space.since, body, entries, security=made)

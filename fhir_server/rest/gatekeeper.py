@@ -1,4 +1,4 @@
-"""What stands before the FHIR API when callers sign in: who asks, which pages may read, and where to sign in.
+"""What stands before the FHIR API: who asks, how often, which pages may read, and where to sign in.
 
 https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html
 """
@@ -12,7 +12,9 @@ from typing import Protocol
 from fhir_server.access.caller import ANONYMOUS, Caller
 from fhir_server.access.rules import Rule, rule
 from fhir_server.interactions.exchange import FhirResponse
+from fhir_server.outcome import FhirError
 from fhir_server.rest.cors import Allows, is_preflight, permission, shared
+from fhir_server.rest.rate_limits import RateLimit
 
 #: What every client may ask for before it signs in.
 _PUBLIC = (("metadata",),)
@@ -28,12 +30,24 @@ class Authenticates(Protocol):
 
 
 class Gatekeeper:
-    """``configuration`` is the SMART configuration as JSON; ``allows`` knows the origins of web pages."""
+    """``configuration`` is the SMART configuration as JSON; ``allows`` knows the origins of web pages.
 
-    def __init__(self, authenticator: Authenticates, configuration: bytes | None, allows: Allows) -> None:
+    Without an authenticator nobody signs in. ``rate`` counts the requests of each client and user, ``anonymous`` those
+    of each address whose tokens, if any, were refused.
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticates | None,
+        configuration: bytes | None,
+        allows: Allows,
+        rate: RateLimit | None = None,
+        anonymous: RateLimit | None = None,
+    ) -> None:
         self._authenticator = authenticator
         self._configuration = configuration
         self._allows = allows
+        self._rate, self._anonymous = rate, anonymous
 
     async def first(
         self, method: str, path: tuple[str, ...], headers: Mapping[str, str]
@@ -47,10 +61,27 @@ class Gatekeeper:
             return FhirResponse(204, permission(await shared(headers, self._allows)))
         return None
 
-    async def caller(self, path: tuple[str, ...], headers: Mapping[str, str]) -> Caller:
-        """Return who asks, ANONYMOUS without a token where something is public; raise FhirError 400, 401 or 503."""
+    async def caller(self, path: tuple[str, ...], headers: Mapping[str, str], address: str) -> Caller | None:
+        """Return who asks: None when nobody signs in, ANONYMOUS without a token where something is public.
+
+        Raises FhirError 400, 401 or 503, and Throttled (429) for who asks too often.
+        """
         is_public = path in _PUBLIC or ("authorization" not in headers and _is_conformance(path))
-        return ANONYMOUS if is_public else await self._authenticator.caller(headers)
+        if self._authenticator is None or is_public:
+            if self._anonymous is not None:
+                self._anonymous.hit(address)
+            return None if self._authenticator is None else ANONYMOUS
+        if self._anonymous is not None:
+            self._anonymous.check(address)
+        try:
+            caller = await self._authenticator.caller(headers)
+        except FhirError:
+            if self._anonymous is not None:
+                self._anonymous.hit(address)
+            raise
+        if self._rate is not None:
+            self._rate.hit(f"{caller.client}|{caller.subject}")
+        return caller
 
     async def shared(self, response: FhirResponse, headers: Mapping[str, str]) -> FhirResponse:
         """Return the answer as a page of another origin may read it."""

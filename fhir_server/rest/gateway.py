@@ -20,7 +20,7 @@ from fhir_server.access import OPEN, AccessContext
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.router import dispatch, outcome_response
-from fhir_server.interactions.steps.admit import admit
+from fhir_server.interactions.steps.admissions import Admissions
 from fhir_server.interactions.steps.auditing import refused
 from fhir_server.interactions.steps.binary import is_native
 from fhir_server.interactions.steps.emergency import emergency_of
@@ -40,7 +40,9 @@ from fhir_server.rest.negotiation import (
     wish,
     wish_or_content,
 )
+from fhir_server.rest.rate_limits import Throttled
 from fhir_server.rest.rendering import formatted, send_response
+from fhir_server.rest.security_headers import FOR_DATA, Header
 from fhir_server.rest.streaming import streamed
 from fhir_server.rest.upload import Disconnected, check_unpackable, checked, received, unpacked, whole
 from fhir_server.store.documents import Unavailable
@@ -49,16 +51,19 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-#: Longest headers of one request together, bytes.
-MAX_HEADERS = 32 * 1024
 _LOG = logging.getLogger("fhir_server")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9.\-]{1,64}")
+_PORT = re.compile(r":\d*$")
 _HOST = re.compile(r"[A-Za-z0-9.\-_]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """What the HTTP edge needs to know: the path prefix, the public base (None: from Host), and its limits."""
+    """What the HTTP edge needs to know: the path prefix, the public base (None: from Host), and its limits.
+
+    ``hosts`` are those that requests may name, lower-case and without port (all when empty); ``headers`` stand on each
+    answer.
+    """
 
     prefix: str = "/fhir"
     base_url: str | None = None
@@ -68,6 +73,8 @@ class Edge:
     request_timeout: float = 30.0
     body_timeout: float = 60.0
     binary_timeout: float = 600.0
+    hosts: frozenset[str] = frozenset()
+    headers: tuple[Header, ...] = FOR_DATA
 
     def seconds_for(self, request: FhirRequest) -> float:
         """Return how long an answer may take; the content of a Binary is still to come then."""
@@ -90,6 +97,7 @@ class Gateway:
         self._metrics = metrics
         self._access_log = access_log
         self._gatekeeper = gatekeeper
+        self._admissions = Admissions()
         self._prefix_length = len(edge.prefix)
         self._process = os.urandom(6).hex()
         self._numbers = count(1)
@@ -109,7 +117,7 @@ class Gateway:
             query = scope["query_string"].decode("ascii", "replace")
             path = self._path(scope)
             request = replace(request, path=path, query=query, headers=headers)
-            _check_size(scope["headers"])
+            self._check_host(headers)
             if self._gatekeeper is not None:
                 response = await self._gatekeeper.first(method, path, headers)
             if response is None:
@@ -121,7 +129,9 @@ class Gateway:
                     request = replace(request, access=await self._admitted(self._gatekeeper, request))
                 response = await self._answer(request, receive)
         except FhirError as problem:
-            response = await refused(self._server, request, outcome_response(problem))
+            response = outcome_response(problem)
+            if not isinstance(problem, Throttled) or problem.is_first:
+                response = await refused(self._server, request, response)
         except TimeoutError:
             late = outcome_response(
                 error(
@@ -145,24 +155,31 @@ class Gateway:
         if self._gatekeeper is not None:
             response = await self._gatekeeper.shared(response, headers)
         stream = streamed(response, self._server.store.contents, receive)
-        size = await send_response(send, response, request_id, method, headers, wish=wanted, stream=stream)
+        size = await send_response(
+            send, response, request_id, method, headers, wish=wanted, stream=stream, always=self._edge.headers
+        )
         self._finish(request_id, method, response, time.perf_counter() - started, size)
 
     async def _answer(self, request: FhirRequest, receive: Receive) -> FhirResponse:
         """Return the answer of the FHIR API."""
         if request.method not in ("GET", "HEAD"):
             request = await self._read(request, receive)
-        async with asyncio.timeout(self._edge.seconds_for(request)):
-            sandbox = self._server.sandbox
-            server = self._server if sandbox is None else sandbox.serving(self._server, request.headers)
-            return await dispatch(server, request)
+        try:
+            async with asyncio.timeout(self._edge.seconds_for(request)):
+                sandbox = self._server.sandbox
+                server = self._server if sandbox is None else sandbox.serving(self._server, request.headers)
+                return await dispatch(server, request)
+        finally:
+            self._admissions.after(request)
 
     async def _admitted(self, gatekeeper: Gatekeeper, request: FhirRequest) -> AccessContext:
         """Return what the caller may do; raise FhirError 401 for a token that can't be trusted, 503 for no facts."""
-        caller = await gatekeeper.caller(request.path, request.headers)
+        caller = await gatekeeper.caller(request.path, request.headers, request.client)
+        if caller is None:
+            return OPEN
         try:
             emergency = emergency_of(self._server, caller, request)
-            return await admit(self._server, caller, request.base, emergency)
+            return await self._admissions.context(self._server, caller, request.base, emergency)
         except Unavailable as problem:
             raise error(
                 "transient",
@@ -199,6 +216,13 @@ class Gateway:
         if "%" in inside:
             return tuple(unquote(part) for part in inside.split("/"))
         return tuple(inside.split("/"))
+
+    def _check_host(self, headers: Mapping[str, str]) -> None:
+        """Raise FhirError 400 for a Host that is none of this server's."""
+        if self._edge.hosts:
+            name = _PORT.sub("", headers.get("host", "").lower())
+            if name not in self._edge.hosts:
+                raise error("value", "The Host header names another server than this one.")
 
     def _base(self, scope: Scope, headers: dict[str, str]) -> str:
         if self._edge.base_url is not None:
@@ -274,11 +298,6 @@ def _headers(sent: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         found[name] = f"{found[name]}, {value}" if name == "authorization" and name in found else value
     return found
-
-
-def _check_size(sent: Iterable[tuple[bytes, bytes]]) -> None:
-    if sum(len(name) + len(value) for name, value in sent) > MAX_HEADERS:
-        raise error("too-long", f"The request's headers are longer than {MAX_HEADERS} bytes.", status=431)
 
 
 def _failed(request_id: str) -> FhirResponse:

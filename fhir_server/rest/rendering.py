@@ -13,6 +13,7 @@ from fhir_server.datatypes.json_format import decode_own
 from fhir_server.datatypes.xml_format import XmlFormat
 from fhir_server.interactions.exchange import FhirResponse
 from fhir_server.rest.negotiation import FHIR_JSON, JSON, Format, Wish
+from fhir_server.rest.security_headers import FOR_DATA, Header, add_missing
 from fhir_server.rest.streaming import Stream
 
 #: Bodies below this are not worth compressing: one Observation costs 11 us, 20 of them 26 us (zlib level 1).
@@ -20,8 +21,7 @@ _COMPRESS_FROM = 8 * 1024
 
 _CONTENT_TYPE = (b"content-type", FHIR_JSON.encode())
 #: Caches must tell the formats apart.
-_VARY = (b"vary", b"accept")
-_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_VARY = (b"vary", b"accept, authorization")
 _GZIP = (b"content-encoding", b"gzip")
 
 
@@ -34,19 +34,21 @@ async def send_response(
     *,
     wish: Wish = JSON,
     stream: Stream | None = None,
+    always: tuple[Header, ...] = FOR_DATA,
 ) -> int:
     """Send status, headers and body; return the bytes of the body that went out.
 
-    The body is in the format that ``wish`` names: see ``formatted``. ``stream`` is sent in its place.
+    The body is in the format that ``wish`` names: see ``formatted``. ``stream`` is sent in its place. ``always`` are
+    the headers of each answer that has none of its own by that name.
     """
     body = _joined(response.body)
     size = len(body) if stream is None else stream.size
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
     headers.append((b"x-request-id", request_id.encode()))
     if response.content_type:
-        headers += ((b"content-type", response.content_type.encode("latin-1")), _NOSNIFF, _VARY)
+        headers += ((b"content-type", response.content_type.encode("latin-1")), _VARY)
     elif body:
-        headers += (_CONTENT_TYPE if wish is JSON else _content_type(wish), _NOSNIFF, _VARY)
+        headers += (_CONTENT_TYPE if wish is JSON else _content_type(wish), _VARY)
         if (
             stream is None
             and len(body) >= _COMPRESS_FROM
@@ -58,6 +60,7 @@ async def send_response(
             size = len(body)
     if response.status not in (204, 304):
         headers.append((b"content-length", b"%d" % size))
+    add_missing(headers, always)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     if stream is None or method == "HEAD":
         body = b"" if method == "HEAD" else body

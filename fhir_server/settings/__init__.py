@@ -5,7 +5,7 @@ Sources, strongest first: command line, environment (``FHIR_<SECTION>_<KEY>``), 
 typing error never goes unnoticed.
 """
 
-from fhir_server.settings.kept import audit_key, cursor_key, is_audited, packages_folder, professions
+from fhir_server.settings.kept import audit_key, cursor_key, is_audited, packages_folder, professions, rate
 from fhir_server.settings.loading import (
     RESERVED,
     SettingsError,
@@ -34,6 +34,7 @@ __all__ = [
     "origins",
     "packages_folder",
     "professions",
+    "rate",
     "sections",
     "settings_file",
     "user_data_folder",

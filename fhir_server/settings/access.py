@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from limits import parse
+from pydantic import AfterValidator, Field
 
 from fhir_server.access.discovery import SmartServer
 from fhir_server.access.issuer import Issuer
@@ -50,6 +51,26 @@ class Access(Section):
     """Whether a Consent counts only when it was verified (Consent.verification)."""
     masked_in_emergency: bool = False
     """Whether emergency access shows documents that the citizen masked."""
+
+
+def _rate(value: str | None) -> str | None:
+    if value not in (None, "off"):
+        try:
+            parse(value)
+        except ValueError:
+            raise ValueError("must be a number by a unit of time, such as 600/minute, or off") from None
+    return value
+
+
+class Limits(Section):
+    """How much a client may ask for (docs/protection.md). Each worker process counts for itself."""
+
+    requests: Annotated[str | None, AfterValidator(_rate)] = None
+    """Requests of one client and user, such as 600/minute; more are answered with 429. off: any number. Default: off
+    while nobody signs in, 12000/minute as soon as callers do."""
+    anonymous: Annotated[str | None, AfterValidator(_rate)] = None
+    """The same for one address from which nobody signed in, or whose tokens were refused. Default: off while nobody
+    signs in, 3000/minute as soon as callers do."""
 
 
 class Audit(Section):

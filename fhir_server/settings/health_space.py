@@ -30,8 +30,11 @@ class Space(Section):
     opening_days: Annotated[int, Field(ge=0, le=366)] = 42
     """Days between the notice to a citizen, counted from its sending, and the opening of the space."""
     enforce: bool = False
-    """Refuse what is put into a space that is not open (403). Off, spaces are kept but stop nobody; switch it on where
-    callers sign in."""
+    """Treat a citizen whose space was never spoken of as one whose space is not open, and keep the rule in open mode
+    too: nothing is put into it (403). Off, the rule holds for callers who sign in and spaces that the server knows
+    of."""
+    erasure_years: Annotated[int, Field(ge=1, le=100)] = 10
+    """Years after which a closed space is erased (Code de la sante publique L1111-18: ten)."""
     test_identities: Literal["accept", "refuse"] = "accept"
     """Whether Patients with test or demonstration identities (INS) are taken; refuse them in production."""
 

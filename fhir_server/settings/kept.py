@@ -59,6 +59,13 @@ def is_audited(settings: Settings) -> bool:
     return settings.auth.is_on if settings.audit.mode is None else settings.audit.mode == "on"
 
 
+def rate(settings: Settings, given: str | None, default: str) -> str | None:
+    """Return a rate of section ``limits``, None for no limit; ``default`` counts as soon as callers sign in."""
+    if given is None:
+        return default if settings.auth.is_on else None
+    return None if given == "off" else given
+
+
 def packages_folder(settings: Settings) -> Path:
     """Return the folder of the installed packages."""
     return settings.packages.dir or settings.data.dir / "packages"

@@ -7,14 +7,24 @@ import json
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
+from pydantic_settings import TomlConfigSettingsSource
 
 from fhir_server.settings.section import Section
-from fhir_server.settings.sources import PREFIX, EnvironmentFile, Settings, settings_file
+from fhir_server.settings.sources import (
+    PREFIX,
+    Environment,
+    EnvironmentFile,
+    SecretFiles,
+    Settings,
+    file_variable,
+    is_secret,
+    settings_file,
+)
 
 #: Environment variables that start with the prefix and are no settings: the test suites' folder, the build's
 #: package, and the path of the settings file.
@@ -39,7 +49,7 @@ def load(flags: Mapping[str, Any] | None = None) -> Settings:
     SettingsError with all complaints at once: unknown names, values that are refused, an unreadable file.
     """
     given = {name: value for name, value in (flags or {}).items() if value is not None}
-    complaints = [*_unknown_variables(), *_no_json(), *_unreadable_file()]
+    complaints = [*_unknown_variables(), *_no_json(), *_unreadable_file(), *_unusable_secrets()]
     if complaints:
         raise SettingsError(complaints)
     try:
@@ -58,11 +68,12 @@ def origins(flags: Mapping[str, Any] | None = None) -> dict[str, str]:
     for source, values in (
         (str(file), _flat(TomlConfigSettingsSource(Settings, toml_file=file)())),
         (".env", _flat(EnvironmentFile(Settings)())),
-        ("environment", _flat(EnvSettingsSource(Settings)())),
+        ("environment", _flat(Environment(Settings)())),
     ):
         found.update(
             (name, source if source == str(file) else f"{source} {variable(name)}") for name in values
         )
+    found.update((name, f"file of {file_variable(name)}") for name in _flat(SecretFiles(Settings)()))
     found.update((name, "command line") for name, value in (flags or {}).items() if value is not None)
     return found
 
@@ -92,7 +103,8 @@ def variable(name: str) -> str:
 
 
 def _unknown_variables() -> list[str]:
-    known = {variable(name) for name in fields()} | RESERVED
+    files = {file_variable(name) for name, field in fields().items() if is_secret(field)}
+    known = {variable(name) for name in fields()} | RESERVED | files
     found: list[str] = []
     in_file = EnvironmentFile(Settings).env_vars
     for source, variables in (("environment", os.environ), (".env", in_file)):
@@ -121,6 +133,21 @@ def _unreadable_file() -> list[str]:
     except (OSError, ValueError) as reason:
         return [f"{file} can't be read as TOML: {reason}."]
     return []
+
+
+def _unusable_secrets() -> list[str]:
+    """Return complaints about secrets in files: a file that can't be read, or a secret that is given twice."""
+    found: list[str] = []
+    for name in (name for name, field in fields().items() if is_secret(field)):
+        file = os.environ.get(file_variable(name))
+        if file and os.environ.get(variable(name)):
+            found.append(f"{variable(name)} and {file_variable(name)} are both set: keep one of them.")
+        try:
+            if file:
+                Path(file).read_text(encoding="utf-8")
+        except (OSError, ValueError) as reason:
+            found.append(f"{file_variable(name)} names a file that can't be read: {reason}.")
+    return found
 
 
 def _closest(name: str, known: Iterable[str]) -> str:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import re
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from fhir_server.settings.section import Section
+
+#: Names by which programs on this machine call the server.
+_OWN_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 
 def user_data_folder() -> Path:
@@ -40,6 +44,17 @@ def _base_url(value: str | None) -> str | None:
     return value.rstrip("/")
 
 
+def _networks(value: str) -> str:
+    for name in named(value):
+        ip_network(name)
+    return value
+
+
+def named(value: str) -> tuple[str, ...]:
+    """Return the parts of a comma list."""
+    return tuple(part for part in map(str.strip, value.split(",")) if part)
+
+
 def _mongodb_uri(value: SecretStr | None) -> SecretStr | None:
     if value is not None and not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
         raise ValueError("must start with mongodb:// or mongodb+srv://")
@@ -56,7 +71,7 @@ class Http(Section):
     """Where the server listens, what it calls itself, and how much it takes from one request."""
 
     host: str = "127.0.0.1"
-    """Address to listen on. 0.0.0.0 listens on all; put a TLS proxy in front before you do that."""
+    """Address to listen on. 0.0.0.0 listens on all; use http.tls_cert or a TLS proxy before you do that."""
     port: Annotated[int, Field(ge=1, le=65535)] = 8080
     """TCP port to listen on."""
     base_path: Annotated[str, AfterValidator(_base_path)] = "/fhir"
@@ -64,6 +79,20 @@ class Http(Section):
     base_url: Annotated[str | None, AfterValidator(_base_url)] = None
     """Absolute public URL of the FHIR base, for links and Location behind a proxy. Without it the request's
     Host is used."""
+    tls_cert: Path | None = None
+    """File with the server's certificate and its chain (PEM): the server then speaks https itself."""
+    tls_key: Path | None = None
+    """File with the certificate's private key (PEM), without a passphrase."""
+    tls_minimum: Literal["1.2", "1.3"] = "1.2"
+    """Oldest version of TLS that is spoken."""
+    proxies: Annotated[str, AfterValidator(_networks)] = ""
+    """Addresses or networks (comma list) of the proxies in front, such as 10.0.0.0/8. From those alone
+    X-Forwarded-For and X-Forwarded-Proto are believed."""
+    hosts: Annotated[str, Field(pattern=r"^([A-Za-z0-9.-]+(,\s*[A-Za-z0-9.-]+)*)?$")] = ""
+    """Host names (comma list, without ports) that requests may name; others are answered with 400. Empty: any. Those
+    of this machine (localhost, 127.0.0.1) always may."""
+    metrics_for: Annotated[str, AfterValidator(_networks)] = "127.0.0.0/8, ::1"
+    """Addresses or networks (comma list) that may read /metrics; for others it is not there (404)."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Worker processes. One worker keeps one core busy."""
     max_body_mb: Annotated[int, Field(ge=1, le=1024)] = 16
@@ -82,6 +111,17 @@ class Http(Section):
     """The same for the content of a Binary that is sent as it is."""
     shutdown_grace_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
     """Seconds that requests in flight get to finish when the server stops."""
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """The host names that requests may name; empty for any."""
+        return frozenset((*map(str.lower, named(self.hosts)), *_OWN_HOSTS)) if self.hosts else frozenset()
+
+    @model_validator(mode="after")
+    def _has_both_files(self) -> Http:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("needs http.tls_cert and http.tls_key, both or none")
+        return self
 
 
 class Mongodb(Section):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import Field
+from pydantic import Field, SecretStr
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -16,7 +17,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from fhir_server.settings.access import Access, Audit, Auth
+from fhir_server.settings.access import Access, Audit, Auth, Limits
 from fhir_server.settings.health_space import App, Contacts, Content, Examples, Space
 from fhir_server.settings.interacting import (
     Bundle,
@@ -48,6 +49,57 @@ class EnvironmentFile(DotEnvSettingsSource):
     def __call__(self) -> dict[str, Any]:
         """Return what the file says of known settings."""
         return EnvSettingsSource.__call__(self)
+
+
+class Environment(EnvSettingsSource):
+    """The environment's variables, without those that name files with secrets."""
+
+    def __call__(self) -> dict[str, Any]:
+        """Return what the variables say."""
+        found = super().__call__()
+        for name, field in self.settings_cls.model_fields.items():
+            for key in _secrets_of(field):
+                if isinstance(found.get(name), dict):
+                    found[name].pop(f"{key}_file", None)
+        return {name: said for name, said in found.items() if said != {}}
+
+
+def _secrets_of(section: FieldInfo) -> list[str]:
+    declared = getattr(section.annotation, "model_fields", {})
+    return [key for key, field in declared.items() if is_secret(field)]
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """Secrets in files that variables name: ``FHIR_CURSOR_KEY_FILE=/run/secrets/cursor`` for ``cursor.key``.
+
+    Raises OSError when a file can't be read.
+    """
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return the section's secrets."""
+        found: dict[str, str] = {}
+        for key in _secrets_of(field):
+            if file := os.environ.get(file_variable(f"{field_name}.{key}")):
+                found[key] = Path(file).read_text(encoding="utf-8").strip()
+        return found, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return all secrets by section."""
+        sections = {
+            name: self.get_field_value(field, name)[0]
+            for name, field in self.settings_cls.model_fields.items()
+        }
+        return {name: found for name, found in sections.items() if found}
+
+
+def is_secret(declared: FieldInfo) -> bool:
+    """Tell whether a setting is never shown."""
+    return SecretStr in (declared.annotation, *get_args(declared.annotation))
+
+
+def file_variable(name: str) -> str:
+    """Return the environment variable that names the file with a secret: ``cursor.key`` -> FHIR_CURSOR_KEY_FILE."""
+    return f"{PREFIX}{name.replace('.', '_').upper()}_FILE"
 
 
 class Settings(BaseSettings):
@@ -86,16 +138,18 @@ class Settings(BaseSettings):
     cursor: Cursor = Field(default_factory=Cursor)
     access: Access = Field(default_factory=Access)
     auth: Auth = Field(default_factory=Auth)
+    limits: Limits = Field(default_factory=Limits)
 
     @classmethod
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (replaced)
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (replaced)
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (not offered)
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources, strongest first."""
         file = TomlConfigSettingsSource(settings_cls, toml_file=settings_file())
-        return init_settings, env_settings, EnvironmentFile(settings_cls), file
+        secrets = SecretFiles(settings_cls)
+        return init_settings, Environment(settings_cls), secrets, EnvironmentFile(settings_cls), file

@@ -11,6 +11,7 @@ from typing import Any
 
 from fhir_server.messages import say
 from fhir_server.outcome import Issue
+from fhir_server.space import documents
 from fhir_server.space.names import PROFILE, claims
 
 WISH, OPPOSITION, CONTACT = "hs-organ-donation-wish", "hs-space-opposition", "hs-emergency-contact"
@@ -39,6 +40,8 @@ def held_names(resource: Mapping[str, Any]) -> dict[str, str]:
             f"statement|{insurer}|{one.get('system')}|{one.get('value')}": "hs-b-eob-unique"
             for one in resource.get("identifier", ())
         }
+    if type_ == "DocumentReference" and documents.is_ours(resource):
+        return documents.held_names(resource)
     return {}
 
 
@@ -69,12 +72,7 @@ def wish_issues(
     """Return whether somebody may state a wish; ``performer`` is the RelatedPerson who does, if one does."""
     place = "Consent.performer"
     if performer is not None:
-        codes = {
-            coding.get("code")
-            for concept in performer.get("relationship", ())
-            for coding in concept.get("coding", ())
-        }
-        if codes & _REPRESENTATIVES:
+        if is_representative(performer):
             return []
         return [
             _issue("Only a representative (GUARD, TUTEUR) states another's wish.", place, "hs-b-wish-age")
@@ -86,6 +84,16 @@ def wish_issues(
         "A person states the wish alone from {years} years on; before, a representative does.", years=WISH_AGE
     )
     return [_issue(text, place, "hs-b-wish-age")]
+
+
+def is_representative(person: Mapping[str, Any]) -> bool:
+    """Tell whether a RelatedPerson acts for the patient: GUARD, TUTEUR."""
+    codes = {
+        coding.get("code")
+        for concept in person.get("relationship", ())
+        for coding in concept.get("coding", ())
+    }
+    return person.get("resourceType") == "RelatedPerson" and bool(codes & _REPRESENTATIVES)
 
 
 def _age(birth_date: str | None, at: str) -> int | None:

@@ -65,10 +65,27 @@ class Grants:
         except PyMongoError as problem:
             raise failure(problem) from problem
 
-    async def all(self, kind: str) -> list[dict[str, Any]]:
-        """Return the entries of a kind that haven't ended, a thousand at most."""
+    async def count(self, kind: str, secret: str, name: str) -> dict[str, Any] | None:
+        """Add one to a number of an entry and return the entry as it is then; None if it has ended."""
         try:
-            return await self._entries.find({"entry": kind, **_living()}).sort("_id").to_list(1000)
+            found: dict[str, Any] | None = await self._entries.find_one_and_update(
+                {"_id": _id(kind, secret), **_living()}, {"$inc": {name: 1}}, return_document=True
+            )
+        except PyMongoError as problem:
+            raise failure(problem) from problem
+        return found
+
+    async def all(self, kind: str, **where: str) -> list[dict[str, Any]]:
+        """Return the entries of a kind with these fields that haven't ended, a thousand at most."""
+        try:
+            return await self._entries.find({"entry": kind, **where, **_living()}).sort("_id").to_list(1000)
+        except PyMongoError as problem:
+            raise failure(problem) from problem
+
+    async def end(self, kind: str, **where: str) -> None:
+        """Remove the entries of a kind with these fields."""
+        try:
+            await self._entries.delete_many({"entry": kind, **where})
         except PyMongoError as problem:
             raise failure(problem) from problem
 

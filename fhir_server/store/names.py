@@ -15,7 +15,7 @@ from fhir_server.store.connection import Connection, failure
 from fhir_server.store.documents import Change, Method, NameTaken
 
 #: Types whose resources may hold names: their deletion gives them back.
-HOLDERS = frozenset({"Patient", "Consent", "ExplanationOfBenefit"})
+HOLDERS = frozenset({"Patient", "Consent", "DocumentReference", "ExplanationOfBenefit"})
 _NAME = "names"
 _DUPLICATE_KEY = 11000
 

@@ -34,6 +34,8 @@ NAME = "purges"
 #: Versions of one step; deleted resources of one step.
 STEP = 500
 _RESOURCES = 50
+#: Documents of one patient.
+_ALL = 100_000
 #: A worker that has not made a step for so long is taken to be dead, milliseconds.
 LEASE = 30_000
 _DELETED = {"dl": {"$exists": True}}
@@ -44,7 +46,8 @@ class Purge:
     """What is to be removed, and who wants it why.
 
     Of one resource, of a type (``id`` ""), or of all types (both ""). ``previous`` are superseded versions, ``deleted``
-    deleted resources with all their versions, ``everything`` is all that there is.
+    deleted resources with all their versions, ``everything`` is all that there is. With ``patient`` it is all that is
+    about this patient, whatever its type, but the events of the audit.
     """
 
     actor: str
@@ -54,6 +57,7 @@ class Purge:
     previous: bool = False
     deleted: bool = False
     everything: bool = False
+    patient: str = ""
 
 
 class Purges:
@@ -150,6 +154,18 @@ class Purges:
     async def _simple(self, row: Row) -> list[tuple[str, dict[str, Any]]]:
         """Return (collection, filter) of what is removed without a look at its resource."""
         type_, id_ = row["type"], row["id"]
+        if patient := row.get("patient", ""):
+            types = [name for name in await self._catalogue.types() if name != "AuditEvent"]
+            # Contents have no patient of their own, but a document of one; they go before it.
+            of_documents = await self._of_documents(patient) if "DocumentReference" in types else []
+            return [
+                *of_documents,
+                ("history", {"p": patient, "t": {"$ne": "AuditEvent"}}),
+                *((name, {"p": patient}) for name in types),
+                *((name, {"_sec.own": patient, "del": True}) for name in types),
+                ("names", {"h": f"Patient/{patient}"}),
+                ("oauth", {"patient": patient}),
+            ]
         if row["everything"]:
             # Receipts hold answers, so contents.
             return [
@@ -160,6 +176,13 @@ class Purges:
         if not row["previous"]:
             return []
         return [("history", {"_id": of_resource(type_, id_)} if id_ else {"t": type_} if type_ else {})]
+
+    async def _of_documents(self, patient: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return (collection, filter) of the Binaries whose security context is a document of a patient."""
+        documents = await self._ids("DocumentReference", {"p": patient}, _ALL)
+        contexts = {"x.security-context": {"$in": [f"DocumentReference/{id_}" for id_ in documents]}}
+        binaries = await self._ids("Binary", contexts, _ALL)
+        return [("history", {"t": "Binary", "id": {"$in": binaries}}), ("Binary", _among(binaries))]
 
     async def _victims(self, row: Row) -> list[tuple[str, dict[str, Any]]]:
         """Return (collection, filter) of the next step, nothing when all is removed."""

@@ -44,6 +44,14 @@ class Spaces:
         )
         return [_space(row) for row in rows]
 
+    async def in_state(self, state: State, *, since: int = 0, until: int) -> list[Space]:
+        """Return the spaces that came into a state in a time, the oldest first."""
+        wanted = {"st": state.value, "since": {"$gte": since, "$lte": until}}
+        rows = await self._connection.find(
+            {"find": _NAME, "filter": wanted, "sort": {"since": 1}, "batchSize": 10_000}
+        )
+        return [_space(row) for row in rows]
+
     async def replace(self, space: Space, session: AsyncClientSession | None = None) -> None:
         """Write a control document in place of the one with the epoch before; raises VersionConflict."""
         row = {

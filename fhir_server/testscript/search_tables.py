@@ -18,8 +18,13 @@ _MATCHES = "Bundle.entry.where(search.mode = 'match').resource"
 
 def tests_of(table: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the ordinary tests that a table of searches stands for."""
-    rows: dict[str, dict[str, Any]] = table.get("data", {})
-    shared: dict[str, Any] = {
+    shared = bundle(table.get("data", {}))
+    return [{**shared, **_test(search, shared)} for search in table.get("searches", [])]
+
+
+def bundle(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the part of a test that stores resources by their names, and clears them away."""
+    return {
         "fixtures": {"data": {"content": "application/fhir+json", "text": _bundle(rows)}},
         "variables": {f"id.{name}": _id(number, row) for number, (name, row) in enumerate(rows.items())},
         "setup": [
@@ -31,7 +36,6 @@ def tests_of(table: dict[str, Any]) -> list[dict[str, Any]]:
             {"delete": f"{row['resourceType']}/${{id.{name}}}"} for name, row in reversed(rows.items())
         ],
     }
-    return [{**shared, **_test(search, shared)} for search in table.get("searches", [])]
 
 
 def _test(search: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import msgspec
 import yaml
 
 from fhir_server.datatypes.json_format import decode
-from fhir_server.testscript import example_tables
+from fhir_server.testscript import example_tables, type_searches
 from fhir_server.testscript.needs import NEEDS, statement
 from fhir_server.testscript.script import Script
 from fhir_server.testscript.search_tables import tests_of
@@ -75,7 +75,12 @@ def suites(folder: Path) -> dict[str, list[Path]]:
 def scripts(file: Path) -> Iterator[Script]:
     """Yield the TestScripts of a table: one for each test; raises TableError when it can't be understood."""
     table = yaml.safe_load(file.read_text())
-    for test in [*table.get("tests", []), *tests_of(table), *example_tables.tests_of(table)]:
+    for test in [
+        *table.get("tests", []),
+        *tests_of(table),
+        *example_tables.tests_of(table),
+        *type_searches.tests_of(table),
+    ]:
         try:
             yield script(table, test, file)
         except (KeyError, TypeError, ValueError) as reason:

@@ -386,6 +386,14 @@ def test_the_last_of_one_name_counts():
     assert counting([nameless, nameless]) == [nameless, nameless]
 
 
+def test_names_are_of_a_system_and_all_that_are_taken_count():
+    other = consent(None, identifier=[{"system": "urn:y", "value": "a"}], meta={"lastUpdated": "2020"})
+    nowhere = consent(None, identifier=[{"value": "a"}, {"system": "urn:x"}], meta={"lastUpdated": "2019"})
+    first, second, old = written("2026-01-03", "a"), written("2026-01-02", "b"), written("2026-01-01", "a")
+    assert counting([first, second, old, other, nowhere]) == [first, second, other, nowhere]
+    assert counting([consent(None), first]) == [first, consent(None)]
+
+
 def test_c02_unverified_consents_count_only_where_nobody_asks():
     verified = consent(None, verification=[{"verified": False}, {"verified": True}])
     unverified = consent(None, verification=[{"verified": False}])
@@ -411,6 +419,29 @@ def test_the_most_restrictive_base_policy_holds(policies, purpose, is_open):
     ruled = [consent(None, policyRule={"coding": [{"code": name}]}) for name in policies]
     assert (base_policy(ruled, asking, EVERYTHING) == EVERYTHING) is is_open
     assert base_policy(named, asking, NOTHING) == NOTHING
+
+
+def test_policies_without_uri_and_rules_without_code_say_nothing():
+    assert base_policy([consent(None, policy=[{"authority": "x"}])], GP, EVERYTHING) == EVERYTHING
+    assert (
+        base_policy([consent(None, policyRule={"coding": [{"display": "x"}], "text": "x"})], GP, EVERYTHING)
+        == EVERYTHING
+    )
+    assert base_policy([consent(None, policyRule={"text": "x"})], GP, EVERYTHING) == EVERYTHING
+
+
+def test_c09_a_patient_is_of_no_time():
+    found = verdict(consent({"type": "deny", "dataPeriod": {"start": "2020"}}), GP).over(EVERYTHING)
+    assert found.admits({"_id": "a", "p": "a", "_sec": {"cls": ["Patient"], "conf": 3}})
+    assert not found.admits({"_id": "a", "p": "a", "_sec": {"cls": ["Observation"], "conf": 3}})
+
+
+def test_c09_a_copy_in_the_history_is_the_same_resource():
+    one = consent({"type": "deny", "data": [datum("instance", "Observation/o1")]})
+    found = verdict(one, GP).over(EVERYTHING)
+    copy = {"_id": "Observation/o1/00000001", "p": "a", "_sec": {"cls": ["Observation"]}}
+    assert not found.admits({**copy, "id": "o1"})
+    assert found.admits({**copy, "id": "o2"})
 
 
 @pytest.mark.parametrize(("code", "is_open"), [("OPTOUT", False), ("OPTOUTE", False), ("OPTIN", True)])

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from fhir_server.demo.reimbursements import Act, franchise, participation, shares
+from fhir_server.demo.reimbursements import franchise, participation
+from fhir_server.space.statements import Act, shares
 
 #: Price, base, rate, flat deduction, complementary contract; what fund, ticket, excess, contract and citizen come to.
 CASES = {

@@ -19,7 +19,7 @@ import pytest
 from fhir_server.datatypes.json_format import encode
 from fhir_server.demo import care, documents, measures, persons, reimbursements, wishes
 from fhir_server.demo.identities import rpps, with_key
-from fhir_server.demo.reimbursements import Act
+from fhir_server.space.statements import Act
 
 Json = dict[str, Any]
 CHILD, OPPOSED = "Patient/story-child", "Patient/story-opposed"

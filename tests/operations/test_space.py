@@ -348,3 +348,67 @@ def test_test_identities_are_refused_in_production(site_with):
         client.base_url = client.base_url.join("fhir/")
         with pytest.raises(AssertionError, match="hs-b-test-ins"):
             citizen(client)
+
+
+def test_what_was_closed_for_ten_years_is_erased(fhir, mongo_client, module_database_name):
+    due, young = citizen(fhir), citizen(fhir)
+    flag = {"resourceType": "Flag", "status": "active", "code": {"text": "x"}}
+    ids, binaries = {}, {}
+    for patient in (due, young):
+        call(fhir, patient, "open-space")
+        made = fhir.post("Flag", json=flag | {"subject": {"reference": f"Patient/{patient}"}}).json()
+        ids[patient] = made["id"]
+        fhir.put(f"Flag/{made['id']}", json=made | {"code": {"text": "y"}})
+        document = {
+            "resourceType": "DocumentReference", "status": "current", "subject": {"reference": f"Patient/{patient}"},
+            "content": [{"attachment": {"title": "x"}}],
+        }  # fmt: skip
+        document = fhir.post("DocumentReference", json=document).json()
+        binary = {
+            "resourceType": "Binary", "contentType": "text/plain", "data": "YQ==",
+            "securityContext": {"reference": f"DocumentReference/{document['id']}"},
+        }  # fmt: skip
+        binaries[patient] = fhir.post(
+            "Binary", json=binary, headers={"Content-Type": "application/fhir+json"}
+        ).json()["id"]
+        deleted = fhir.post("Flag", json=flag | {"subject": {"reference": f"Patient/{patient}"}}).json()
+        fhir.delete(f"Flag/{deleted['id']}")
+        call(fhir, patient, "close-space")
+    database = mongo_client[module_database_name]
+    ten = (datetime.now(UTC) - timedelta(days=3654)).timestamp() * 1000
+    database["spaces"].update_one({"_id": due}, {"$set": {"since": int(ten)}})
+    database["spaces"].update_one({"_id": young}, {"$set": {"since": int(ten) + 40 * 86_400_000}})
+
+    def erase(**given):
+        rows = [{"name": name, "valueBoolean": value} for name, value in given.items()]
+        answer = fhir.post(
+            "Patient/$erase-due-spaces", json={"resourceType": "Parameters", "parameter": rows}
+        )
+        return {
+            row["part"][0]["valueReference"]["reference"].removeprefix("Patient/"): row["part"][1][
+                "valueInteger"
+            ]
+            for row in answer.json()["parameter"]
+            if row["name"] == "erased"
+        }
+
+    would = erase(dryRun=True)
+    assert would.keys() == {due}
+    assert fhir.get(f"Flag/{ids[due]}").status_code == 200
+    assert erase() == would
+    assert erase() == {}
+    assert fhir.get(f"Flag/{ids[due]}").status_code == 404
+    assert fhir.get(f"Flag/{ids[due]}/_history").status_code == 404
+    assert fhir.get(f"Patient/{due}").status_code == 404
+    assert fhir.get(f"Binary/{binaries[due]}").status_code == 404
+    assert fhir.get(f"Binary/{binaries[young]}").status_code == 200
+    for name in database.list_collection_names():
+        if name not in ("AuditEvent", "spaces", "purges"):
+            assert database[name].count_documents({"$or": [{"p": due}, {"_sec.own": due}]}) == 0, name
+    assert database["spaces"].find_one({"_id": due})["st"] == "erased"
+    assert fhir.get("AuditEvent", params={"entity": f"Patient/{due}"}).json()["entry"]
+    assert fhir.get(f"Flag/{ids[young]}").json()["code"] == {"text": "y"}
+    assert call(fhir, young, "open-space").status_code == 200
+    # A purge that a crash prevented is made up for.
+    database["Flag"].insert_one({"_id": "left", "p": due, "v": 1})
+    assert erase() == {due: 1}

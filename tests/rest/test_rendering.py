@@ -67,7 +67,7 @@ async def test_xml():
     _, headers, body = await sent(formatted(response, wish, XmlFormat(Definitions().types)), wish=wish)
     assert body.endswith(b'<Basic xmlns="http://hl7.org/fhir"><id value="a"/></Basic>')
     assert headers[b"content-type"] == b"application/fhir+xml; charset=utf-8; fhirVersion=4.0"
-    assert headers[b"vary"] == b"accept"
+    assert headers[b"vary"] == b"accept, authorization"
     assert headers[b"content-length"] == b"%d" % len(body)
 
 

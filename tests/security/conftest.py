@@ -106,6 +106,13 @@ def issuer():
     made.stop()
 
 
+@pytest.fixture(scope="module")
+def own_issuer(issuer):
+    """The issuer, which can describe itself for the settings."""
+    issuer.settings = lambda: [{"issuer": issuer.url, "clients": CLIENTS, "algorithms": ["RS256", "ES384"]}]
+    return issuer
+
+
 CLIENTS = {
     "portal": {"kind": "person"},
     "app": {"kind": "app"},

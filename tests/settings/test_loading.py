@@ -114,6 +114,10 @@ def test_every_setting_can_come_from_its_variable(monkeypatch):
         "validation.profiles": "Patient=https://h/p",
         "auth.issuers": '[{"issuer": "https://h", "clients": {"c": {"kind": "app"}}}]',
         "auth.origins": "https://h",
+        "limits.requests": "off",
+        "http.proxies": "10.0.0.0/8",
+        "http.hosts": "space.example",
+        "limits.anonymous": "60/minute",
         "audit.mode": "off",
         "sandbox.clock": "2026-01-01T00:00:00Z",
         "auth.smart": '{"token_endpoint": "https://h/token"}',
@@ -148,3 +152,26 @@ def test_cursor_key_is_made_once_and_private(clean, monkeypatch):
     monkeypatch.setenv("FHIR_CURSOR_KEY", "k" * 32)
     assert len(cursor_key(load())) == 32
     assert cursor_key(load()) != first
+
+
+def test_secrets_come_from_files(tmp_path, monkeypatch):
+    file = tmp_path / "cursor"
+    file.write_text("k" * 40 + "\n")
+    monkeypatch.setenv("FHIR_CURSOR_KEY_FILE", str(file))
+    assert load().cursor.key.get_secret_value() == "k" * 40
+    assert origins()["cursor.key"] == "file of FHIR_CURSOR_KEY_FILE"
+
+
+def test_a_secret_is_given_once_and_its_file_can_be_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("FHIR_CURSOR_KEY_FILE", str(tmp_path / "absent"))
+    monkeypatch.setenv("FHIR_CURSOR_KEY", "k" * 40)
+    with pytest.raises(SettingsError) as refused:
+        load()
+    assert "both set" in refused.value.complaints[0]
+    assert "can't be read" in refused.value.complaints[1]
+
+
+def test_only_secrets_have_files(monkeypatch):
+    monkeypatch.setenv("FHIR_HTTP_PORT_FILE", "/tmp/port")
+    with pytest.raises(SettingsError, match="FHIR_HTTP_PORT_FILE"):
+        load()

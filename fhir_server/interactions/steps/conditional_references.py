@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
+from fhir_server.access.context import REFER
 from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.interactions.steps.bundle_entries import SLICE, Problems
 from fhir_server.interactions.steps.criteria import Criteria, matches, read_criteria, settled
@@ -56,6 +59,21 @@ async def resolve_conditional_references(
         _check_new_matches(new, writes, problems)
 
 
+def referring(request: FhirRequest, text: str) -> FhirRequest:
+    """Return the request that looks for the one whose identifier is told: it may find what a reference may lead to.
+
+    Who deposits names a citizen or an institution so, without a right to read; other criteria would be a way to search.
+    """
+    name, _, value = text.partition("=")
+    system, bar, number = unquote(value).partition("|")
+    is_exact = name == "identifier" and bool(system and bar and number) and not set(value) & set("&,")
+    if not is_exact or request.access.is_open:
+        return request
+    policy = request.access.policy
+    access = replace(request.access, policy=lambda type_, _: policy(type_, REFER))
+    return replace(request, access=access)
+
+
 class _Searches:
     """The distinct searches that references ask for: ids found in the store, and among the new resources."""
 
@@ -83,9 +101,10 @@ class _Searches:
             if type_ not in self._server.definitions.types.resource_type_names:
                 raise error("value", f"{type_} is no resource type of R4.", status=400)
             criteria = read_criteria(self._server, type_, text, self._request.base, "The reference")
-            criteria = await settled(self._server, self._request, criteria)
+            asking = referring(self._request, text)
+            criteria = await settled(self._server, asking, criteria)
             most = 2 + sum(1 for changed, _ in self._changed if changed == type_)
-            rows = await matches(self._server, self._request, criteria, most)
+            rows = await matches(self._server, asking, criteria, most)
         except FhirError as problem:
             return problem
         return criteria, tuple(row.id for row in rows if (type_, row.id) not in self._changed)

@@ -16,9 +16,11 @@ from fhir_server.datatypes.json_format import decode
 from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.interactions.steps.criteria import matches, read_criteria
 from fhir_server.interactions.steps.guard import secured
+from fhir_server.interactions.steps.in_documents import check_document
 from fhir_server.interactions.steps.prepare import stamped
+from fhir_server.interactions.steps.provenance import provenance
 from fhir_server.outcome import FhirError, Issue
-from fhir_server.space import rules
+from fhir_server.space import documents, rules
 from fhir_server.space.ingestion import is_measure, time_issues
 from fhir_server.space.life import Space, State
 from fhir_server.space.names import claims
@@ -27,7 +29,9 @@ from fhir_server.store.names import HOLDERS
 
 #: What a citizen writes about a space that is not open.
 _ABOUT_SPACES = frozenset({"Patient", "Consent"})
-_RULED = frozenset({"Patient", "Consent", "RelatedPerson", "ExplanationOfBenefit", "Observation"})
+_RULED = frozenset(
+    {"Patient", "Consent", "DocumentReference", "RelatedPerson", "ExplanationOfBenefit", "Observation"}
+)
 #: How often a write is made anew when what follows from it was changed by others meanwhile.
 _ATTEMPTS = 10
 #: So many contacts of a citizen are looked at.
@@ -43,17 +47,29 @@ class Consequences:
     space: Space | None = None
 
 
-async def commit(server: Server, request: FhirRequest, resource: dict[str, Any], change: Change) -> None:
-    """Commit a write with its consequences; raises FhirError 403, 409 or 422, and what ``Store.commit`` raises."""
+async def commit(
+    server: Server,
+    request: FhirRequest,
+    resource: dict[str, Any],
+    change: Change,
+    beside: tuple[Change, ...] = (),
+) -> None:
+    """Commit a write with its consequences, and what is written ``beside`` it.
+
+    Raises FhirError 403, 405, 409 or 422, and what ``Store.commit`` raises.
+    """
+    told = await provenance(server, request, (change,))
     for attempt in range(_ATTEMPTS):
         made = await consequences(server, request, resource, change)
+        if told is not None:
+            made = replace(made, changes=(*made.changes, told))
         written = change if made.holds is None else replace(change, holds=made.holds)
         try:
-            if made.space is None and not made.changes:
+            if made.space is None and not made.changes and not beside:
                 await server.store.commit(written)
             else:
                 spaces = () if made.space is None else (made.space,)
-                await server.store.commit_many([written, *made.changes], spaces)
+                await server.store.commit_many([written, *beside, *made.changes], spaces)
         except NameTaken as taken:
             # A wish that was stated at the same moment is superseded in the next round.
             if attempt == _ATTEMPTS - 1 or not taken.name.startswith("wish|"):
@@ -77,8 +93,8 @@ async def consequences(
 ) -> Consequences:
     """Return what follows from a write; raise FhirError for what may not be written."""
     home = change.entries.patient if change.entries is not None else None
-    is_signed = request.access.caller is not None
-    if (server.policy.enforce_spaces or is_signed) and home and change.type not in _ABOUT_SPACES:
+    is_signed = not request.access.is_open
+    if home and not _is_about_space(resource) and (server.policy.enforce_spaces or is_signed):
         await check_open(server, home)
     if is_signed and change.type == "Consent":
         await check_actors(server, resource)
@@ -91,19 +107,35 @@ async def consequences(
     holds = tuple(names) if names or (change.previous and change.type in HOLDERS) else None
     if rules.is_opposition(resource):
         return await _of_opposition(server, request, resource, change, holds)
+    if change.type == "DocumentReference":
+        return Consequences(holds, await _of_document(server, request, resource, change))
     return Consequences(holds, await _superseded(server, request, names, change))
 
 
-async def check_open(server: Server, patient: str) -> None:
-    """Raise FhirError 403 unless a patient's space is open.
+async def _of_document(
+    server: Server, request: FhirRequest, document: dict[str, Any], change: Change
+) -> tuple[Change, ...]:
+    """Return the changes that make superseded what a document replaces."""
+    if not documents.is_ours(document):
+        return ()
+    names = await check_document(server, request, document, change)
+    status = {"status": "superseded"}
+    made = [await changed(server, request, name, status, change.last_updated) for name in names]
+    return tuple(one for changes in made for one in changes)
 
-    One that was never spoken of is open unless spaces are enforced.
-    """
+
+async def check_open(server: Server, patient: str) -> None:
+    """Raise FhirError 403 for a space that is not open; one that nobody spoke of is, where spaces are not enforced."""
     space = await server.store.spaces.read(patient)
-    if space is None and not server.policy.enforce_spaces:
-        return
-    if space is None or space.state is not State.OPEN:
+    if not is_accessible(server, space):
         raise space_not_open()
+
+
+def is_accessible(server: Server, space: Space | None) -> bool:
+    """Tell whether others than the citizen may read and write a space with this control document."""
+    if space is None:
+        return not server.policy.enforce_spaces
+    return space.state is State.OPEN
 
 
 async def check_actors(server: Server, consent: dict[str, Any]) -> None:
@@ -120,6 +152,11 @@ async def check_actors(server: Server, consent: dict[str, Any]) -> None:
                 raise FhirError(
                     Issue("error", "business-rule", text, "Consent.provision", "consent-enforceable")
                 )
+
+
+def _is_about_space(resource: dict[str, Any]) -> bool:
+    """Tell whether it is what a citizen, or who acts for a newborn, writes before a space is open."""
+    return resource["resourceType"] in _ABOUT_SPACES or rules.is_representative(resource)
 
 
 def space_not_open() -> FhirError:
