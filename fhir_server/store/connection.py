@@ -44,7 +44,6 @@ class Connection:
         self, client: AsyncMongoClient[dict[str, Any]], database: str, limit_ms: int, timeout_s: float
     ) -> None:
         self.timeout_s = timeout_s
-        self._secrets: dict[str, bytes] = {}
         self.client = client
         self.database: AsyncDatabase[dict[str, Any]] = client[database]
         self.limit_ms = limit_ms
@@ -118,16 +117,13 @@ class Connection:
 
     async def secret(self, name: str) -> bytes:
         """Return 32 random bytes that stay the same for this database; made by whoever asks first."""
-        if name in self._secrets:
-            return self._secrets[name]
         try:
             found = await self.database["meta"].find_one({"_id": f"secret:{name}"})
             if found is None:
                 found = await self._settle(f"secret:{name}", {"value": secrets.token_bytes(_SECRET_BYTES)})
         except PyMongoError as problem:
             raise failure(problem) from problem
-        made = self._secrets[name] = bytes(found["value"])
-        return made
+        return bytes(found["value"])
 
     async def counted(self, name: str) -> int:
         """Return a shared counter; 0 before it was counted up."""
