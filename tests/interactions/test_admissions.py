@@ -22,7 +22,7 @@ def reads(monkeypatch):
     counted_gate = asyncio.Event()
     counted_gate.set()
 
-    async def admit(server, caller, base):
+    async def admit(server, caller, base, emergency):
         counted.append(caller)
         await counted_gate.wait()
         return object()

@@ -18,7 +18,7 @@ _COUNTS = {"L": 68, "C": 32, "T": 40, "H": 46, "D": 25, "O": 10}
 ROWS = [f"{letter}{n:02}" for letter, count in _COUNTS.items() for n in range(1, count + 1)]
 
 #: So many rows have tests, and so many are proved whole: fewer fail the build. Raise them with what is added.
-FLOOR, FLOOR_PROVED = 147, 92
+FLOOR, FLOOR_PROVED = 162, 114
 
 #: Tests of rows that stand beside what they test, under names of their own.
 ELSEWHERE: dict[str, list[str]] = {
