@@ -13,7 +13,7 @@ import pytest
 IS_WHOLE = bool(os.environ.get("CAPABILITIES_WHOLE"))
 SAMPLE = (
     "Patient", "Observation", "Consent", "DocumentReference", "RelatedPerson", "ExplanationOfBenefit", "Location",
-    "ValueSet", "StructureDefinition", "Binary", "Composition", "Encounter",
+    "ValueSet", "StructureDefinition", "Binary", "Composition", "Encounter", "RiskAssessment",
 )  # fmt: skip
 #: https://hl7.org/fhir/R4/search.html#modifiers, by the type of the parameter; and all modifiers that there are.
 MODIFIERS = {
