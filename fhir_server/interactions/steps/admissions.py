@@ -15,7 +15,7 @@ from fhir_server.interactions.exchange import FhirRequest, Server
 from fhir_server.interactions.steps.admit import admit
 from fhir_server.interactions.steps.emergency import Emergency
 
-KEPT_S = 0.25
+KEPT_S = 0.0
 #: More callers than this at a time: all are forgotten.
 _MOST = 10_000
 #: Types by which nobody's rights are decided: writing them alone leaves all contexts as they are.
