@@ -20,7 +20,7 @@ from fhir_server.access import OPEN, AccessContext
 from fhir_server.datatypes.json_format import encode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.router import dispatch, outcome_response
-from fhir_server.interactions.steps.admissions import Admissions
+from fhir_server.interactions.steps.admit import admit
 from fhir_server.interactions.steps.auditing import refused
 from fhir_server.interactions.steps.binary import is_native
 from fhir_server.interactions.steps.emergency import emergency_of
@@ -97,7 +97,6 @@ class Gateway:
         self._metrics = metrics
         self._access_log = access_log
         self._gatekeeper = gatekeeper
-        self._admissions = Admissions()
         self._prefix_length = len(edge.prefix)
         self._process = os.urandom(6).hex()
         self._numbers = count(1)
@@ -164,13 +163,10 @@ class Gateway:
         """Return the answer of the FHIR API."""
         if request.method not in ("GET", "HEAD"):
             request = await self._read(request, receive)
-        try:
-            async with asyncio.timeout(self._edge.seconds_for(request)):
-                sandbox = self._server.sandbox
-                server = self._server if sandbox is None else sandbox.serving(self._server, request.headers)
-                return await dispatch(server, request)
-        finally:
-            self._admissions.after(request)
+        async with asyncio.timeout(self._edge.seconds_for(request)):
+            sandbox = self._server.sandbox
+            server = self._server if sandbox is None else sandbox.serving(self._server, request.headers)
+            return await dispatch(server, request)
 
     async def _admitted(self, gatekeeper: Gatekeeper, request: FhirRequest) -> AccessContext:
         """Return what the caller may do; raise FhirError 401 for a token that can't be trusted, 503 for no facts."""
@@ -179,7 +175,7 @@ class Gateway:
             return OPEN
         try:
             emergency = emergency_of(self._server, caller, request)
-            return await self._admissions.context(self._server, caller, request.base, emergency)
+            return await admit(self._server, caller, request.base, emergency)
         except Unavailable as problem:
             raise error(
                 "transient",
