@@ -13,7 +13,7 @@ from itertools import groupby
 
 from fhir_server.access import OPEN
 from fhir_server.datatypes.json_format import decode, encode
-from fhir_server.definitions.content import PERSONS, examples_that_pass, own_definitions
+from fhir_server.definitions.content import examples_that_pass, own_definitions, turn
 from fhir_server.interactions.exchange import FhirRequest, Operation, Server
 from fhir_server.interactions.router import dispatch
 
@@ -38,8 +38,8 @@ def _of_r4(server: Server, urls: Collection[str]) -> Iterator[tuple[str, str, by
 
 
 async def store_examples(server: Server) -> None:
-    """Store the examples that the server does not hold yet: persons by type, one after the other, then all else."""
-    for _, rows in groupby(examples_that_pass(), key=lambda row: row[0] if row[0] in PERSONS else ""):
+    """Store the examples that the server does not hold yet, those of a turn together."""
+    for _, rows in groupby(examples_that_pass(), key=lambda row: turn(row[0], row[2])):
         await asyncio.gather(*(_put(server, *row, "*") for row in rows))
 
 

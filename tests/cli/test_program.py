@@ -57,7 +57,11 @@ USAGE = [
     (["validate", "absent.json"], {}, "absent.json doesn't exist"),
     (["validate", "--format", "xml", "-"], {}, "--format knows text, json, junit"),
     (["conformance", "run", "--base", "ftp://h"], {}, "no http or https URL"),
-    (["conformance", "run", "absent", "--base", "http://h"], {}, "absent is neither a suite (http, "),
+    (
+        ["conformance", "run", "absent", "--base", "http://h"],
+        {},
+        "absent is neither a suite (every-type, http, ",
+    ),
     (["conformance", "run", "--base", "http://h", "--report", "pdf"], {}, "--report knows html, json"),
     (["conformance", "run", "--base", "http://h", "--variable", "x"], {}, "--variable wants NAME=VALUE"),
     (

@@ -32,7 +32,7 @@ async def check_document(
     for reference, place in documents.replaced(document):
         if reference in known:
             continue
-        if await _is_replaceable(server, request, reference, document):
+        if await _is_replaceable(server, request, reference, document, change):
             found.append(reference)
         else:
             issues.append(documents.not_replaceable(place))
@@ -69,7 +69,7 @@ def _is_depositor(request: FhirRequest, stored: Stored | None) -> bool:
 
 
 async def _is_replaceable(
-    server: Server, request: FhirRequest, reference: str, document: dict[str, Any]
+    server: Server, request: FhirRequest, reference: str, document: dict[str, Any], change: Change
 ) -> bool:
     type_, _, id_ = reference.partition("/")
     if type_ != "DocumentReference" or "/" in id_:
@@ -78,6 +78,7 @@ async def _is_replaceable(
     if stored is None or stored.is_deleted or not _is_depositor(request, stored):
         return False
     target = decode(stored.body)
-    # Who sees all brings records over with their past: what was replaced is superseded there already.
-    allowed = ("current", "superseded") if request.access.sees_all else ("current",)
+    # Records are brought over with their ids and their past: what was replaced is superseded there already.
+    is_brought = request.access.sees_all and change.method is Method.PUT
+    allowed = ("current", "superseded") if is_brought else ("current",)
     return target.get("status") in allowed and target.get("subject") == document.get("subject")
