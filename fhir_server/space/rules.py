@@ -87,13 +87,15 @@ def wish_issues(
 
 
 def is_representative(person: Mapping[str, Any]) -> bool:
-    """Tell whether a RelatedPerson acts for the patient: GUARD, TUTEUR."""
+    """Tell whether a resource is a RelatedPerson who acts for the patient: GUARD, TUTEUR."""
+    if person.get("resourceType") != "RelatedPerson":
+        return False
     codes = {
         coding.get("code")
         for concept in person.get("relationship", ())
         for coding in concept.get("coding", ())
     }
-    return person.get("resourceType") == "RelatedPerson" and bool(codes & _REPRESENTATIVES)
+    return bool(codes & _REPRESENTATIVES)
 
 
 def _age(birth_date: str | None, at: str) -> int | None:

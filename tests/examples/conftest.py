@@ -51,7 +51,10 @@ def fhir_base(mongod_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def _is_ready(address: str) -> bool:
+    """Tell whether the server answers, and searches by what the health space adds (indexed some seconds later)."""
+    added = f"{address}/fhir/ExplanationOfBenefit?service-date=2020&_summary=count"
     try:
-        return httpx.get(f"{address}/health/ready", timeout=2).status_code == httpx.codes.OK
+        ready = httpx.get(f"{address}/health/ready", timeout=2).status_code == httpx.codes.OK
+        return ready and httpx.get(added, timeout=10).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
