@@ -95,6 +95,7 @@ def test_list():
 
 
 @pytest.mark.parametrize("name", ["http/capabilities"])
-def test_self_runs_on_a_fresh_server(name):
-    result = conformance("self", name)
+def test_self_runs_on_a_fresh_server(name, tmp_path):
+    result = conformance("self", name, "--out", tmp_path)
     assert (result.returncode, result.stdout.partition(": ")[2]) == (0, "6 pass\n"), result.stderr
+    assert "| http | 6 | 6 |" in (tmp_path / "summary.md").read_text()
