@@ -109,7 +109,7 @@ def _resource(table: dict[str, Any], test: dict[str, Any], file: Path) -> dict[s
     teardown = [a for a in (writer.action(s) for s in test.get("teardown", [])) if "operation" in a]
     actions = [writer.action(step) for step in test["steps"]]
     resource: dict[str, Any] = {
-        "resourceType": "TestScript", "id": name, "url": URL + name, "name": name.replace("-", "_"),
+        "resourceType": "TestScript", "id": name[-64:].lstrip("-"), "url": URL + name, "name": name.replace("-", "_"),
         "title": test["says"], "status": "active", "description": f"{test['says']} See {page}",
     }  # fmt: skip
     needed = [*table.get("needs", []), *test.get("needs", [])]
