@@ -99,7 +99,8 @@ FAULTS = [
     Fault("_count ignored", "search_results_count", ask=drop_parameter("_count")),
     Fault("no next link", "search_results_pages", edit(SEARCH, relation_removed("next"))),
     Fault("no self link", "search_results_self", edit(SEARCH, relation_removed("self"))),
-    Fault("_sort ignored", "search_results_sort", ask=drop_parameter("_sort")),
+    # Left out, the order would be that of ids of one moment: by chance, now and then, the one that was asked for.
+    Fault("_sort the other way", "search_results_sort", ask=lambda t: setattr(t, "path", t.path.replace("_sort=", "_sort=-"))),
     Fault("a parameter is ignored", "search_string_begins", ask=drop_parameter("family")),
     Fault("a date prefix is ignored", "search_date_gt", ask=lambda t: setattr(t, "path", t.path.replace("date=gt", "date="))),
     Fault("a modifier is ignored", "search_string_exact_part", ask=lambda t: setattr(t, "path", t.path.replace(":exact", ""))),
