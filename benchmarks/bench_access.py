@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench import WORKLOADS, Bench, Processes, Row, free_port, measure, start_server, uvloop
-from bench_audit import comparison
+from bench_audit import comparison, options
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
@@ -133,13 +133,7 @@ async def drive(args: argparse.Namespace) -> None:
 
 def main() -> None:
     """Parse the command line and run."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--load", type=int, default=3000, help="Observations to load first (default 3000)")
-    parser.add_argument("--seconds", type=float, default=1, help="seconds per point (default 1)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds (default 3)")
-    parser.add_argument("--connections", type=int, default=32)
+    parser = options(__doc__)
     parser.add_argument("--workloads", nargs="+", default=list(MEASURED), choices=MEASURED)
     parser.add_argument(
         "--pause", action="store_true", help="print the processes, to look at them with py-spy"

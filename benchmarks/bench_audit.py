@@ -61,17 +61,22 @@ def _mid(rows: list[Row], figure: str) -> float:
     return median(getattr(row, figure) for row in rows)
 
 
-def main() -> None:
-    """Parse the command line and run."""
+def options(description: str | None) -> argparse.ArgumentParser:
+    """Return the options that benchmarks of two modes share."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--load", type=int, default=3000, help="Observations to load first (default 3000)")
     parser.add_argument("--seconds", type=float, default=1, help="seconds per point (default 1)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default 3)")
     parser.add_argument("--connections", type=int, default=32)
+    return parser
+
+
+def main() -> None:
+    """Parse the command line and run."""
     run = asyncio.run if uvloop is None else uvloop.run
-    run(drive(parser.parse_args()))
+    run(drive(options(__doc__).parse_args()))
 
 
 if __name__ == "__main__":

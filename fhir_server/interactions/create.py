@@ -20,15 +20,15 @@ from fhir_server.interactions.steps.criteria import (
     the_one_match,
 )
 from fhir_server.interactions.steps.deposit import deposit
-from fhir_server.interactions.steps.guard import secured
+from fhir_server.interactions.steps.first_version import first_version
 from fhir_server.interactions.steps.in_space import commit
-from fhir_server.interactions.steps.integrity import check_references, kept_references
+from fhir_server.interactions.steps.integrity import check_references
 from fhir_server.interactions.steps.preconditions import refuse_criteria_in_address
-from fhir_server.interactions.steps.prepare import body_of_type, identified, stamped
+from fhir_server.interactions.steps.prepare import body_of_type, identified
 from fhir_server.interactions.steps.recurrence import measured_once, the_measure
 from fhir_server.interactions.steps.representation import written
 from fhir_server.space.documents import is_deposit
-from fhir_server.store.documents import Change, ClaimTaken, Method, VersionConflict
+from fhir_server.store.documents import Change, ClaimTaken, VersionConflict
 
 
 async def create(server: Server, request: FhirRequest, target: Target) -> FhirResponse:
@@ -89,19 +89,8 @@ async def _unless_there(
 def _change(
     server: Server, request: FhirRequest, resource: dict[str, Any], claim: str | None = None
 ) -> Change:
-    type_ = resource["resourceType"]
     id_, entries = identified(server, resource, request.base)
     now = server.clock()
-    return Change(
-        Method.POST,
-        type_,
-        id_,
-        0,
-        now,
-        stamped(resource, type_, id_, 1, now),
-        entries,
-        claim=claim,
-        security=secured(request, resource, entries),
-        references=kept_references(server, resource, request.base),
-        large=request.large,
+    return first_version(
+        server, request, resource, id_=id_, entries=entries, now=now, claim=claim, large=request.large
     )

@@ -13,15 +13,15 @@ from typing import Any
 from fhir_server.datatypes.json_format import decode
 from fhir_server.interactions.exchange import FhirRequest, FhirResponse, Server
 from fhir_server.interactions.steps.assess import assess
-from fhir_server.interactions.steps.guard import secured
+from fhir_server.interactions.steps.first_version import first_version
 from fhir_server.interactions.steps.in_space import commit
-from fhir_server.interactions.steps.integrity import check_references, kept_references
-from fhir_server.interactions.steps.prepare import instant, stamped
+from fhir_server.interactions.steps.integrity import check_references
+from fhir_server.interactions.steps.prepare import instant
 from fhir_server.interactions.steps.representation import written
 from fhir_server.outcome import error
 from fhir_server.space import documents
 from fhir_server.store.content import Content
-from fhir_server.store.documents import Change, Method
+from fhir_server.store.documents import Change
 
 _UNKNOWN_SECTOR = "SA43"
 
@@ -65,20 +65,8 @@ def _change(
     *,
     large: Sequence[Content] = (),
 ) -> Change:
-    type_ = resource["resourceType"]
     entries = server.indexer.entries(resource, request.base)
-    return Change(
-        Method.POST,
-        type_,
-        id_,
-        0,
-        now,
-        stamped(resource, type_, id_, 1, now),
-        entries,
-        security=secured(request, resource, entries),
-        references=kept_references(server, resource, request.base),
-        large=tuple(large),
-    )
+    return first_version(server, request, resource, id_=id_, entries=entries, now=now, large=large)
 
 
 def _measures(text: str, large: Sequence[Content]) -> tuple[int, str]:
