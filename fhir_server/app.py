@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -64,16 +63,15 @@ from fhir_server.settings import (
     is_audited,
     load,
     packages_folder,
-    professions,
     rate,
 )
+from fhir_server.settings.policies import auth_url, own_base, policy_of, validation_policy
 from fhir_server.settings.serving import named
 from fhir_server.store import Store
 from fhir_server.store.auditing import AuditLog
 from fhir_server.store.catalogue import REFERENCES
 from fhir_server.store.embedded import EmbeddedMongod
 from fhir_server.terminology import CodeSets
-from fhir_server.validation import Policy as ValidationPolicy
 from fhir_server.validation import Validator
 
 _LOG = logging.getLogger("fhir_server")
@@ -331,23 +329,6 @@ def sandbox(settings: Settings) -> Sandbox | None:
     return Sandbox(start, chosen.ids or "") if chosen.on else None
 
 
-def validation_policy(settings: Settings) -> ValidationPolicy:
-    """Return what the settings say about validation."""
-    chosen = settings.validation
-    return ValidationPolicy(
-        unknown_extension=chosen.unknown_extension,
-        unknown_modifier_extension=chosen.unknown_modifier_extension,
-        unknown_profile=chosen.unknown_profile,
-        imposed=chosen.imposed_profiles,
-    )
-
-
-def auth_url(settings: Settings) -> str:
-    """Return the name of the development authorization server: beside the FHIR base, whatever its path."""
-    base = urlsplit(own_base(settings))
-    return f"{base.scheme}://{base.netloc}/auth"
-
-
 def announced(settings: Settings) -> tuple[str, SmartServer] | None:
     """Return the name and the addresses of the authorization server that apps are sent to, if there is one."""
     auth = settings.auth
@@ -371,45 +352,10 @@ def load_packages(settings: Settings, definitions: Definitions) -> list[dict[str
     return search_parameters(loaded)
 
 
-def own_base(settings: Settings) -> str:
-    """Return the base URL that stored absolute references to this server begin with."""
-    http = settings.http
-    scheme = "http" if http.tls_cert is None else "https"
-    return http.base_url or f"{scheme}://{http.host}:{http.port}{http.base_path}"
-
-
 async def build(settings: Settings, store: Store, definitions: Definitions, registry: Registry) -> Server:
     """Return the parts that handlers work with, on an open store."""
     smart = announced(settings)
-    policy = Policy(
-        update_create=settings.update.create,
-        strict_search=settings.search.handling == "strict",
-        default_count=settings.search.default_count,
-        max_count=settings.search.max_count,
-        explain=settings.search.explain,
-        max_conditional_deletes=(
-            settings.delete.conditional_max if settings.delete.conditional == "multiple" else 1
-        ),
-        max_bundle_entries=settings.bundle.max_entries,
-        max_bundle_mb=settings.http.max_bundle_mb,
-        audit=is_audited(settings),
-        sandbox=settings.sandbox.on,
-        check_references_on_write=settings.integrity.references in ("write", "both"),
-        check_references_on_delete=settings.integrity.references in ("delete", "both"),
-        expunge=settings.expunge.allow,
-        ingest_lines=settings.app.ingest_lines,
-        measures_per_day=settings.app.measures_per_day,
-        contacts_max=settings.contacts.max,
-        enforce_spaces=settings.space.enforce,
-        consents_verified=settings.access.verified_consents,
-        masked_in_emergency=settings.access.masked_in_emergency,
-        professions=professions(settings),
-        refuse_test_identities=settings.space.test_identities == "refuse",
-        space_cohort=settings.space.auto_opening,
-        space_opening_days=settings.space.opening_days,
-        space_erasure_years=settings.space.erasure_years,
-        security=smart and security(smart[1]),
-    )
+    policy = policy_of(settings, smart and security(smart[1]))
     code_sets = CodeSets(definitions)
     validator = Validator(
         definitions,
